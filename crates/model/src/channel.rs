@@ -1,0 +1,62 @@
+//! The frames between lambkin and the bootstrap (`docs/channel.md`): their kinds and their bounds.
+//! Reading and writing them is `invoke`'s.
+
+use crate::quota;
+
+/// Bytes of a frame before its body: `u32` length and `u8` kind.
+pub const HEADER_BYTES: usize = 5;
+
+/// Kind of the only frame towards the process: an invocation.
+pub const INVOKE: u8 = 0x01;
+
+/// What a frame from the process says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameKind {
+    /// "next": the process waits for an invocation.
+    Ready,
+    /// The invocation's result.
+    Response,
+    /// The invocation failed.
+    Error,
+    /// Init failed.
+    InitError,
+    /// One log event.
+    Log,
+    /// A streaming handler began its response.
+    StreamStart,
+    /// More of a streamed response.
+    StreamChunk,
+    /// The streamed response is complete.
+    StreamEnd,
+}
+
+impl FrameKind {
+    /// The kind with this number; `None` is a broken channel.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            0x11 => Self::Ready,
+            0x12 => Self::Response,
+            0x13 => Self::Error,
+            0x14 => Self::InitError,
+            0x15 => Self::Log,
+            0x16 => Self::StreamStart,
+            0x17 => Self::StreamChunk,
+            0x18 => Self::StreamEnd,
+            _ => return None,
+        })
+    }
+
+    /// Most bytes of a body that are kept; the rest of a larger one is read and thrown away.
+    #[must_use]
+    pub fn body_limit(self) -> usize {
+        match self {
+            Self::Ready => 0,
+            Self::StreamStart => 1024,
+            Self::Log => quota::LOG_EVENT_BYTES + 10,
+            Self::Response | Self::Error | Self::InitError | Self::StreamChunk | Self::StreamEnd => {
+                quota::RESPONSE_BYTES
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A function's configuration and states, as AWS's `FunctionConfiguration` has them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::code::Code;
+use crate::runtime::Runtime;
+use crate::time::Timestamp;
+
+/// Everything a caller can set of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// Language runtime.
+    pub runtime: Runtime,
+    /// Execution role's ARN.
+    pub role: String,
+    /// `module.export`.
+    pub handler: String,
+    /// Free text, at most 256 characters.
+    pub description: String,
+    /// Seconds, 1 to 900.
+    pub timeout: u32,
+    /// Megabytes, 128 to 10,240.
+    pub memory_size: u32,
+    /// `None` where never set, `Some({})` where set to nothing: AWS echoes the difference.
+    pub variables: Option<BTreeMap<String, String>>,
+    /// `x86_64` or `arm64`; lambkin runs either on the machine's own.
+    pub architecture: String,
+    /// Where and how it logs.
+    pub logging: LoggingConfig,
+    /// Megabytes of `/tmp`.
+    pub ephemeral_storage: u32,
+}
+
+/// Format of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogFormat {
+    /// Plain lines.
+    Text,
+    /// One JSON object a line.
+    #[serde(rename = "JSON")]
+    Json,
+}
+
+/// AWS's `LoggingConfig`. Levels exist with the JSON format only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggingConfig {
+    /// Format of application and platform lines.
+    pub format: LogFormat,
+    /// `TRACE` to `FATAL`, of what the function logs.
+    pub application_level: Option<String>,
+    /// `DEBUG`, `INFO` or `WARN`, of the platform's lines.
+    pub system_level: Option<String>,
+    /// Log group; `None` is `/aws/lambda/<name>`.
+    pub group: Option<String>,
+}
+
+impl LoggingConfig {
+    /// The log group's name for this function.
+    #[must_use]
+    pub fn group_or_default(&self, function_name: &str) -> String {
+        self.group.clone().unwrap_or_else(|| format!("/aws/lambda/{function_name}"))
+    }
+}
+
+impl Default for LoggingConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, application_level: None, system_level: None, group: None }
+    }
+}
+
+/// AWS's `State`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Being created; it cannot be invoked yet.
+    Pending,
+    /// Ready.
+    Active,
+    /// It cannot be run: reason code and reason.
+    Failed {
+        /// AWS's `StateReasonCode`.
+        code: String,
+        /// What to do.
+        reason: String,
+    },
+}
+
+impl State {
+    /// The value on the wire.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Active => "Active",
+            Self::Failed { .. } => "Failed",
+        }
+    }
+}
+
+/// AWS's `LastUpdateStatus`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LastUpdate {
+    /// The function is as it was asked for.
+    Successful,
+    /// Being changed.
+    InProgress,
+    /// The change could not be made: reason code and reason.
+    Failed {
+        /// AWS's `LastUpdateStatusReasonCode`.
+        code: String,
+        /// What to do.
+        reason: String,
+    },
+}
+
+/// One version of a function: `$LATEST` or, later, a published one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionVersion {
+    /// `$LATEST` or a number.
+    pub version: String,
+    /// What the caller set.
+    pub configuration: Configuration,
+    /// The deployment package.
+    pub code: Code,
+    /// UUID; changes with every change, those of state among them (aws-behaviour 33).
+    pub revision_id: String,
+    /// When it last changed.
+    pub last_modified: Timestamp,
+    /// Whether it can be invoked.
+    pub state: State,
+    /// How the last update went; `None` until the first state is reached.
+    pub last_update: Option<LastUpdate>,
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u64::deserialize(deserializer).map(Self)
+    }
+}

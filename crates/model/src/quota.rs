@@ -1,0 +1,30 @@
+//! AWS Lambda's quotas as lambkin keeps them. Sources: AWS's quota page and the recorded answers.
+
+/// Largest synchronous request payload: 6 MB.
+pub const INVOKE_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
+/// Largest result of a buffered invocation: 6 MB and 100 bytes (recorded: `6291556 bytes`).
+pub const RESPONSE_BYTES: usize = INVOKE_PAYLOAD_BYTES + 100;
+/// Largest body of `CreateFunction` and `UpdateFunctionCode` (recorded).
+pub const CODE_REQUEST_BYTES: usize = 70_167_211;
+/// Largest deployment package, zipped: 50 MB.
+pub const ZIPPED_BYTES: u64 = 52_428_800;
+/// Largest deployment package, unzipped: 250 MB, counted as written.
+pub const UNZIPPED_BYTES: u64 = 262_144_000;
+/// Most entries of a deployment package. lambkin's own bound: AWS's comes from the unzipped size.
+pub const ZIP_ENTRIES: usize = 100_000;
+/// Largest body of any other control-plane request. lambkin's own bound.
+pub const REQUEST_BYTES: usize = 1024 * 1024;
+/// Largest JSON text of a function's environment variables: 4 KB.
+pub const VARIABLES_BYTES: usize = 4096;
+/// Largest `X-Amz-Client-Context`, in base64 characters.
+pub const CLIENT_CONTEXT_BYTES: usize = 3583;
+/// Largest single log event: 1 MB.
+pub const LOG_EVENT_BYTES: usize = 1024 * 1024;
+/// The end of the log that `LogType=Tail` returns: 4 KB.
+pub const LOG_TAIL_BYTES: usize = 4096;
+/// Concurrent executions of an account, unless configured.
+pub const CONCURRENT_EXECUTIONS: usize = 1000;
+/// Time limit of an init ahead of the first invocation, in microseconds.
+pub const INIT_MICROS: u64 = 10_000_000;
+/// Longest function timeout, in seconds.
+pub const TIMEOUT_SECONDS: u32 = 900;

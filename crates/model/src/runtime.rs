@@ -1,0 +1,249 @@
+//! The language runtimes: their names, their generation of AWS's Node.js runtime code, the flags
+//! and the paths that depend on them (node-runtime §0, §8.2).
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::Pending;
+
+/// Generation of AWS's runtime code: it decides behaviour, not the Node.js version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Generation {
+    /// nodejs4.3 and nodejs6.10.
+    G1,
+    /// nodejs8.10: as G1, and native promises are awaited.
+    G1b,
+    /// nodejs10.x to nodejs22.x.
+    G2,
+    /// nodejs24.x and later.
+    G3,
+}
+
+impl Generation {
+    /// Short name, used for the bootstrap's file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::G1 => "g1",
+            Self::G1b => "g1b",
+            Self::G2 => "g2",
+            Self::G3 => "g3",
+        }
+    }
+}
+
+/// One of the runtimes lambkin runs, `nodejs22.x`.
+#[derive(Clone, Copy)]
+pub struct Runtime(&'static Facts);
+
+struct Facts {
+    name: &'static str,
+    /// Node.js's major version.
+    major: u32,
+    generation: Generation,
+    /// AWS refuses to create or update functions with it (aws-behaviour 39).
+    retired: bool,
+}
+
+static RUNTIMES: [Facts; 12] = [
+    Facts { name: "nodejs4.3", major: 4, generation: Generation::G1, retired: true },
+    Facts { name: "nodejs6.10", major: 6, generation: Generation::G1, retired: true },
+    Facts { name: "nodejs8.10", major: 8, generation: Generation::G1b, retired: true },
+    Facts { name: "nodejs10.x", major: 10, generation: Generation::G2, retired: true },
+    Facts { name: "nodejs12.x", major: 12, generation: Generation::G2, retired: true },
+    Facts { name: "nodejs14.x", major: 14, generation: Generation::G2, retired: true },
+    Facts { name: "nodejs16.x", major: 16, generation: Generation::G2, retired: false },
+    Facts { name: "nodejs18.x", major: 18, generation: Generation::G2, retired: false },
+    Facts { name: "nodejs20.x", major: 20, generation: Generation::G2, retired: false },
+    Facts { name: "nodejs22.x", major: 22, generation: Generation::G2, retired: false },
+    Facts { name: "nodejs24.x", major: 24, generation: Generation::G3, retired: false },
+    Facts { name: "nodejs26.x", major: 26, generation: Generation::G3, retired: false },
+];
+
+impl Runtime {
+    /// Every runtime, oldest first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        RUNTIMES.iter().map(Self)
+    }
+
+    /// The runtime of this exact name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        RUNTIMES.iter().find(|facts| facts.name == name).map(Self)
+    }
+
+    /// AWS's identifier, `nodejs22.x`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// Node.js's major version.
+    #[must_use]
+    pub fn major(self) -> u32 {
+        self.0.major
+    }
+
+    /// Generation of AWS's runtime code.
+    #[must_use]
+    pub fn generation(self) -> Generation {
+        self.0.generation
+    }
+
+    /// AWS no longer creates or updates functions with it.
+    #[must_use]
+    pub fn retired(self) -> bool {
+        self.0.retired
+    }
+
+    /// Which AWS SDK for JavaScript is requirable without being packaged.
+    #[must_use]
+    pub fn sdk(self) -> Sdk {
+        if self.0.major <= 16 { Sdk::V2 } else { Sdk::V3 }
+    }
+
+    /// The flags AWS starts node with, for this much memory (§8.2).
+    ///
+    /// Up to 8.10 the dumps show other fractions than later ones: at 1,536 MB old space 1,229,
+    /// semi-space 76 and executable 153.
+    #[must_use]
+    pub fn node_flags(self, memory_mb: u32) -> Vec<String> {
+        let mut flags = Vec::new();
+        if self.0.major <= 8 {
+            flags.push(format!("--max-old-space-size={}", memory_mb * 4 / 5));
+            flags.push(format!("--max-semi-space-size={}", (memory_mb / 20).max(1)));
+            if self.0.major <= 6 {
+                flags.push(format!("--max-executable-size={}", (memory_mb / 10).max(1)));
+            }
+            flags.push("--expose-gc".into());
+            return flags;
+        }
+        flags.push("--expose-gc".into());
+        flags.push("--max-http-header-size".into());
+        flags.push("81920".into());
+        flags.push(format!("--max-semi-space-size={}", (memory_mb / 20).max(1)));
+        flags.push(format!("--max-old-space-size={}", memory_mb - memory_mb / 10));
+        if matches!(self.0.major, 20 | 22) {
+            flags.push("--no-experimental-require-module".into());
+        }
+        if self.0.major == 22 {
+            flags.push("--no-experimental-detect-module".into());
+        }
+        flags
+    }
+}
+
+/// Generation of the AWS SDK for JavaScript that a runtime carries (§8.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Sdk {
+    /// `aws-sdk`, up to nodejs16.x.
+    V2,
+    /// `@aws-sdk/*`, from nodejs18.x.
+    V3,
+}
+
+impl PartialEq for Runtime {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for Runtime {}
+
+impl std::hash::Hash for Runtime {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.name.hash(state);
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name)
+    }
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name)
+    }
+}
+
+impl serde::Serialize for Runtime {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.name)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Runtime {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::from_name(&name).ok_or_else(|| serde::de::Error::custom(format!("unknown runtime {name}")))
+    }
+}
+
+/// What a function needs of its runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuntimeNeed {
+    /// Which runtime.
+    pub runtime: Runtime,
+    /// Packages of the AWS SDK that the code refers to without carrying them, such as `aws-sdk`
+    /// or `@aws-sdk/client-s3`.
+    pub sdk_packages: BTreeSet<String>,
+}
+
+/// A runtime on this machine, ready to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledRuntime {
+    /// Node.js's full version, `22.1.0`.
+    pub version: String,
+    /// Lower-case hex SHA-256 of the `node` executable.
+    pub sha256: String,
+    /// The `node` executable.
+    pub node: PathBuf,
+    /// The directory that is `LAMBDA_RUNTIME_DIR`: it holds the bootstrap `index.js` and
+    /// `node_modules` with the AWS SDK.
+    pub runtime_dir: PathBuf,
+}
+
+/// Why a runtime is not there. The text names what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuntimeError {
+    /// There is no build of it for this platform.
+    #[error("{0}")]
+    NoBuild(String),
+    /// No source had it, or what they had is not the pinned binary.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Port: where runtimes come from.
+pub trait RuntimeProvider: Send + Sync {
+    /// Whether there is a build for this platform at all; says so where there is none.
+    fn check_platform(&self, runtime: Runtime) -> Result<(), RuntimeError>;
+
+    /// The runtime, if it is complete on this machine. Fast and local: it never fetches.
+    fn installed(&self, need: &RuntimeNeed) -> Option<InstalledRuntime>;
+
+    /// The runtime, fetched where needed: one fetch however many wait. Has its own deadlines.
+    fn ensure(&self, need: RuntimeNeed) -> Pending<'_, Result<InstalledRuntime, RuntimeError>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Runtime;
+
+    #[test]
+    fn flags_follow_the_generation() {
+        let flags = |name: &str, memory| Runtime::from_name(name).unwrap().node_flags(memory).join(" ");
+        assert_eq!(
+            flags("nodejs6.10", 1536),
+            "--max-old-space-size=1228 --max-semi-space-size=76 --max-executable-size=153 --expose-gc"
+        );
+        assert_eq!(
+            flags("nodejs22.x", 128),
+            "--expose-gc --max-http-header-size 81920 --max-semi-space-size=6 --max-old-space-size=116 \
+             --no-experimental-require-module --no-experimental-detect-module"
+        );
+    }
+}

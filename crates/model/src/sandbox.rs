@@ -1,0 +1,98 @@
+//! The port to the jail: one sandbox holds one environment's process, and its `/tmp` outlives it.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use crate::Pending;
+use crate::exit::ExitStatus;
+
+/// Where the function finds its directories, as its process sees them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Layout {
+    /// `/var/task`.
+    pub task_root: PathBuf,
+    /// `/var/runtime`.
+    pub runtime_dir: PathBuf,
+    /// Directory of `node`, for `PATH`.
+    pub bin: PathBuf,
+    /// `/opt`.
+    pub opt: PathBuf,
+    /// `Some` where `/tmp` is another path: `TMPDIR` then says so.
+    pub tmp: Option<PathBuf>,
+}
+
+/// Where the directories come from on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Sources {
+    /// The unpacked deployment package.
+    pub code: PathBuf,
+    /// Directory of the bootstrap and the AWS SDK.
+    pub runtime_dir: PathBuf,
+    /// The `node` executable.
+    pub node: PathBuf,
+}
+
+/// What a sandbox is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SandboxSpec {
+    /// 32 hex digits, unique: names its directory and its log stream.
+    pub id: String,
+    /// What is mounted.
+    pub sources: Sources,
+    /// Command line: the program, as the process sees it, and its arguments.
+    pub command: Vec<String>,
+    /// All that the process's environment has.
+    pub variables: BTreeMap<String, String>,
+    /// Megabytes of memory.
+    pub memory_mb: u32,
+    /// Megabytes of `/tmp`.
+    pub ephemeral_mb: u32,
+}
+
+/// Why no process could be started. Never the function's fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LaunchError(pub String);
+
+/// Port: makes sandboxes.
+pub trait Launcher: Send + Sync {
+    /// Where a sandbox with these sources and this id shows its directories.
+    fn layout(&self, sources: &Sources, id: &str) -> Layout;
+
+    /// Makes a sandbox; no process runs in it yet.
+    fn open(&self, spec: SandboxSpec) -> Pending<'_, Result<Box<dyn Sandbox>, LaunchError>>;
+}
+
+/// One sandbox. Dropping it kills its process and removes its directories in the background.
+pub trait Sandbox: Send {
+    /// Starts the process. At most one runs: the last one's end was seen before.
+    fn start(&mut self) -> Pending<'_, Result<Process, LaunchError>>;
+}
+
+/// A started process.
+pub struct Process {
+    /// lambkin's end of the channel (`docs/channel.md`), non-blocking.
+    pub channel: OwnedFd,
+    /// The reading end of its standard output and error, non-blocking.
+    pub output: OwnedFd,
+    /// Answers when it, and all that it started, has ended.
+    pub exit: Pending<'static, ExitStatus>,
+    /// What can be done to it meanwhile.
+    pub control: Box<dyn ProcessControl>,
+}
+
+/// Control over a running process.
+pub trait ProcessControl: Send + Sync {
+    /// Kills it and all that it started. Its `exit` answers afterwards.
+    fn kill(&self);
+
+    /// Stops it from running between invocations.
+    fn freeze(&self);
+
+    /// Lets it run again.
+    fn thaw(&self);
+
+    /// Most memory it has used so far, in bytes, measured; `None` where it is gone.
+    fn peak_memory(&self) -> Option<u64>;
+}
