@@ -23,6 +23,9 @@ pub struct Head {
     pub identity: String,
     /// `$LATEST`.
     pub latest: FunctionVersion,
+    /// What invocations of `$LATEST` run while its update is in progress or has failed; `None`
+    /// where that is `latest` itself.
+    pub serving: Option<Box<FunctionVersion>>,
     /// Aliases by name, each with the version it names.
     pub aliases: BTreeMap<String, String>,
     /// Number that the next published version gets.
@@ -41,6 +44,12 @@ struct Written<T> {
 const FORMAT: u32 = 1;
 
 impl Head {
+    /// The version that an invocation of `$LATEST` runs now.
+    #[must_use]
+    pub fn invocable(&self) -> &FunctionVersion {
+        self.serving.as_deref().unwrap_or(&self.latest)
+    }
+
     /// The record's bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

@@ -26,5 +26,7 @@ pub const LOG_TAIL_BYTES: usize = 4096;
 pub const CONCURRENT_EXECUTIONS: usize = 1000;
 /// Time limit of an init ahead of the first invocation, in microseconds.
 pub const INIT_MICROS: u64 = 10_000_000;
+/// Most memory of a function, in megabytes.
+pub const MEMORY_MB: u32 = 10_240;
 /// Longest function timeout, in seconds.
 pub const TIMEOUT_SECONDS: u32 = 900;

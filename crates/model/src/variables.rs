@@ -1,0 +1,189 @@
+//! The variables that a function's process sees (node-runtime §8.1–8.3, aws-behaviour 21).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::function::{Configuration, LogFormat};
+use crate::name::FunctionKey;
+use crate::sandbox::Layout;
+
+/// Keys that a function's configuration cannot set (node-runtime §8.3).
+const RESERVED: [&str; 19] = [
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_MAX_CONCURRENCY",
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+];
+
+/// Whether a configuration may not set this key.
+#[must_use]
+pub fn is_reserved(key: &str) -> bool {
+    RESERVED.contains(&key)
+}
+
+/// What the variables are made of.
+pub struct Subject<'a> {
+    /// Which function.
+    pub key: &'a FunctionKey,
+    /// `$LATEST` or a number.
+    pub version: &'a str,
+    /// What the caller set.
+    pub configuration: &'a Configuration,
+    /// Where its directories are.
+    pub layout: &'a Layout,
+    /// Log stream of the environment.
+    pub log_stream: &'a str,
+}
+
+/// All variables of the process. Precedence: the function's own (those that begin with `_` are
+/// dropped, as RAPID does), under what AWS presets only, under what AWS reserves.
+#[must_use]
+pub fn variables(subject: &Subject<'_>) -> BTreeMap<String, String> {
+    let Subject { key, version, configuration, layout, log_stream } = subject;
+    let runtime = configuration.runtime;
+    let mut all = BTreeMap::new();
+    let mut preset = |name: &str, value: String| all.insert(name.to_owned(), value);
+    preset("LANG", "en_US.UTF-8".into());
+    preset("TZ", ":UTC".into());
+    preset("PATH", format!("{}:/usr/local/bin:/usr/bin/:/bin:{}", text(&layout.bin), text(&layout.opt.join("bin"))));
+    preset("LD_LIBRARY_PATH", library_path(layout));
+    preset("NODE_PATH", node_path(layout, runtime.major()));
+    preset("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR".into());
+    // The X-Ray daemon's address, by UDP: nothing is there, as in AWS's own emulator, and the X-Ray
+    // SDK's segments go nowhere without an error.
+    preset("AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000".into());
+    if let Some(tmp) = &layout.tmp {
+        preset("TMPDIR", text(tmp));
+    }
+    for (name, value) in configuration.variables.iter().flatten() {
+        if !name.starts_with('_') {
+            all.insert(name.clone(), value.clone());
+        }
+    }
+    let mut fixed = |name: &str, value: String| all.insert(name.to_owned(), value);
+    fixed("_HANDLER", configuration.handler.clone());
+    fixed("AWS_REGION", key.region.to_string());
+    fixed("AWS_DEFAULT_REGION", key.region.to_string());
+    // Good nowhere: an account of its own does not exist behind them.
+    fixed("AWS_ACCESS_KEY_ID", "ASIALAMBKIN000000000".into());
+    fixed("AWS_SECRET_ACCESS_KEY", "lambkin".into());
+    fixed("AWS_SESSION_TOKEN", "lambkin".into());
+    fixed("AWS_EXECUTION_ENV", format!("AWS_Lambda_{runtime}"));
+    fixed("AWS_LAMBDA_FUNCTION_NAME", key.name.to_string());
+    fixed("AWS_LAMBDA_FUNCTION_VERSION", (*version).to_owned());
+    fixed("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", configuration.memory_size.to_string());
+    fixed("AWS_LAMBDA_LOG_GROUP_NAME", configuration.logging.group_or_default(&key.name));
+    fixed("AWS_LAMBDA_LOG_STREAM_NAME", (*log_stream).to_owned());
+    fixed("LAMBDA_TASK_ROOT", text(&layout.task_root));
+    fixed("LAMBDA_RUNTIME_DIR", text(&layout.runtime_dir));
+    fixed("_AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1".into());
+    fixed("_AWS_XRAY_DAEMON_PORT", "2000".into());
+    if runtime.major() >= 10 {
+        fixed("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into());
+        fixed("PWD", text(&layout.task_root));
+        fixed("SHLVL", "0".into());
+    }
+    if configuration.logging.format == LogFormat::Json {
+        fixed("AWS_LAMBDA_LOG_FORMAT", "JSON".into());
+        if let Some(level) = &configuration.logging.application_level {
+            fixed("AWS_LAMBDA_LOG_LEVEL", level.clone());
+        }
+    }
+    all
+}
+
+fn library_path(layout: &Layout) -> String {
+    let lib = layout.bin.parent().map_or_else(|| text(&layout.bin), |lang| text(&lang.join("lib")));
+    let (runtime, task) = (text(&layout.runtime_dir), text(&layout.task_root));
+    format!("{lib}:/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:{}", text(&layout.opt.join("lib")))
+}
+
+fn node_path(layout: &Layout, major: u32) -> String {
+    let (opt, runtime, task) = (text(&layout.opt), text(&layout.runtime_dir), text(&layout.task_root));
+    let layers = format!("{opt}/nodejs/node{major}/node_modules:{opt}/nodejs/node_modules:{runtime}/node_modules");
+    match major {
+        4..=8 => format!("{layers}:{runtime}:{task}:{runtime}/node_modules"),
+        10 | 12 => layers,
+        _ => format!("{layers}:{runtime}:{task}"),
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::function::LoggingConfig;
+    use crate::runtime::Runtime;
+
+    #[test]
+    fn are_aws_s_in_a_jail() {
+        let configuration = Configuration {
+            runtime: Runtime::from_name("nodejs22.x").unwrap(),
+            role: String::new(),
+            handler: "index.handler".into(),
+            description: String::new(),
+            timeout: 3,
+            memory_size: 128,
+            variables: Some(
+                [("TZ", "Europe/Berlin"), ("_X", "dropped"), ("MINE", "1"), ("AWS_REGION", "nowhere")]
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .into(),
+            ),
+            architecture: "x86_64".into(),
+            logging: LoggingConfig::default(),
+            ephemeral_storage: 512,
+        };
+        let key = FunctionKey { account: "000000000000".into(), region: "us-east-1".into(), name: "f".into() };
+        let layout = Layout {
+            task_root: "/var/task".into(),
+            runtime_dir: "/var/runtime".into(),
+            bin: "/var/lang/bin".into(),
+            opt: "/opt".into(),
+            tmp: None,
+        };
+        let all = variables(&Subject {
+            key: &key,
+            version: "$LATEST",
+            configuration: &configuration,
+            layout: &layout,
+            log_stream: "s",
+        });
+        for (name, value) in [
+            ("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin"),
+            (
+                "LD_LIBRARY_PATH",
+                "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
+            ),
+            (
+                "NODE_PATH",
+                "/opt/nodejs/node22/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task",
+            ),
+            ("TZ", "Europe/Berlin"),
+            ("MINE", "1"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/f"),
+        ] {
+            assert_eq!(all.get(name).map(String::as_str), Some(value), "{name}");
+        }
+        assert!(!all.contains_key("_X"));
+        assert!(!all.contains_key("AWS_LAMBDA_LOG_FORMAT"));
+    }
+}

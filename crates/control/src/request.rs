@@ -1,0 +1,100 @@
+//! What a caller asks of the control plane, already checked against the service model.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use lambkin_model::function::{LogFormat, LoggingConfig};
+
+/// CreateFunction. `None` takes AWS's default.
+#[derive(Debug, Clone, Default)]
+pub struct CreateFunction {
+    /// The deployment package.
+    pub zip: Bytes,
+    /// Runtime identifier as given.
+    pub runtime: String,
+    /// Execution role's ARN.
+    pub role: String,
+    /// `module.export`.
+    pub handler: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// Seconds; default 3.
+    pub timeout: Option<u32>,
+    /// Megabytes; default 128.
+    pub memory_size: Option<u32>,
+    /// Environment variables.
+    pub variables: Option<BTreeMap<String, String>>,
+    /// `x86_64` (default) or `arm64`.
+    pub architecture: Option<String>,
+    /// Logging.
+    pub logging: Option<LoggingChange>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// The members of `LoggingConfig` that a request gives; the others stay (aws-behaviour 30).
+#[derive(Debug, Clone, Default)]
+pub struct LoggingChange {
+    /// Format of log lines.
+    pub format: Option<LogFormat>,
+    /// Level of application lines.
+    pub application_level: Option<String>,
+    /// Level of platform lines.
+    pub system_level: Option<String>,
+    /// Log group.
+    pub group: Option<String>,
+}
+
+impl LoggingChange {
+    /// What `before` becomes.
+    #[must_use]
+    pub fn apply(self, before: &LoggingConfig) -> LoggingConfig {
+        let format = self.format.unwrap_or(before.format);
+        let level = |given: Option<String>, before: &Option<String>| match format {
+            LogFormat::Text => None,
+            LogFormat::Json => given.or_else(|| before.clone()).or_else(|| Some("INFO".into())),
+        };
+        LoggingConfig {
+            format,
+            application_level: level(self.application_level, &before.application_level),
+            system_level: level(self.system_level, &before.system_level),
+            group: self.group.or_else(|| before.group.clone()),
+        }
+    }
+}
+
+/// UpdateFunctionCode.
+#[derive(Debug, Clone, Default)]
+pub struct UpdateFunctionCode {
+    /// The deployment package.
+    pub zip: Bytes,
+    /// New architecture.
+    pub architecture: Option<String>,
+    /// Only where the function's `RevisionId` is still this.
+    pub revision_id: Option<String>,
+    /// Check and answer, change nothing.
+    pub dry_run: bool,
+}
+
+/// UpdateFunctionConfiguration. `None` leaves a setting as it is.
+#[derive(Debug, Clone, Default)]
+pub struct UpdateFunctionConfiguration {
+    /// Runtime identifier as given.
+    pub runtime: Option<String>,
+    /// Execution role's ARN.
+    pub role: Option<String>,
+    /// `module.export`.
+    pub handler: Option<String>,
+    /// Free text.
+    pub description: Option<String>,
+    /// Seconds.
+    pub timeout: Option<u32>,
+    /// Megabytes.
+    pub memory_size: Option<u32>,
+    /// Environment variables, all of them.
+    pub variables: Option<BTreeMap<String, String>>,
+    /// Logging.
+    pub logging: Option<LoggingChange>,
+    /// Only where the function's `RevisionId` is still this.
+    pub revision_id: Option<String>,
+}
