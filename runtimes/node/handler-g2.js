@@ -32,7 +32,8 @@ function insideModulePackage(folder) {
 }
 
 function required(loader, file) {
-  return fs.existsSync(file) ? loader.require(file) : undefined;
+  const load = loader.require; // As a plain function: the frame reads "require", as on AWS.
+  return fs.existsSync(file) ? load(file) : undefined;
 }
 
 async function imported(loader, file) {
@@ -41,7 +42,8 @@ async function imported(loader, file) {
 
 // Node's own resolution from the task root: directories, package mains, node_modules, and a stale directory prefix.
 function resolved(loader, root, parts) {
-  return loader.require(loader.resolve(parts.module, [root, parts.directory]));
+  const load = loader.require;
+  return load(loader.resolve(parts.module, [root, parts.directory]));
 }
 
 function loadCommonJs(loader, root, parts) {

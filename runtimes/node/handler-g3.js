@@ -21,7 +21,8 @@ async function loadModule(loader, root, parts) {
       }
     }
   }
-  return loader.require(loader.resolve(parts.module, [root, path.join(root, directory)]));
+  const load = loader.require;
+  return load(loader.resolve(parts.module, [root, path.join(root, directory)]));
 }
 
 function explain(error) {
