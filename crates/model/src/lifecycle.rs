@@ -1,0 +1,526 @@
+//! The lifecycle of an execution environment as a pure value:
+//! `Cold → Init → Frozen ⇄ Invoke → Shutdown → Gone`, and Reset (crash, timeout) back to Cold.
+//!
+//! [`Lifecycle::on`] takes an event and the time and says what to do; [`Lifecycle::deadline`] says
+//! when it wants to be asked again. No await, no clock, no wildcard arm. Every event of a process
+//! carries its run number, so a dead process's late words are refused. Data (payloads, log text)
+//! stays with the driver: here are only the decisions.
+
+use std::time::Duration;
+
+use crate::exit::ExitStatus;
+use crate::quota;
+use crate::time::Moment;
+
+#[cfg(test)]
+mod tests;
+
+/// Number of a process of one environment, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Run(pub u32);
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Init ahead of any invocation is wanted. Once, first.
+    Start,
+    /// An invocation was accepted, with the function's timeout in microseconds. Only where
+    /// [`Lifecycle::accepts`].
+    Invoke {
+        /// Microseconds.
+        timeout: u64,
+    },
+    /// No process could be started.
+    LaunchFailed(Run),
+    /// The process reported that its init failed; it exits next.
+    InitFailed(Run),
+    /// The process asks for the next invocation.
+    Ready(Run),
+    /// A streaming handler's response began.
+    ResponseStarted(Run),
+    /// The invocation's result is complete.
+    ResponseEnded(Run, Ending),
+    /// The process broke the rules of the channel or closed it.
+    Broken(Run),
+    /// The process, and all it started, has ended.
+    Exited(Run, ExitStatus),
+    /// The time is (at least) the deadline's.
+    Tick,
+    /// The environment is not wanted any more: go when the running invocation is over.
+    Retire,
+}
+
+/// How a posted result ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// A result.
+    Success,
+    /// An error that the function reported.
+    Error,
+}
+
+/// What the driver is to do, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Start the process.
+    Launch(Run),
+    /// Let it run.
+    Thaw(Run),
+    /// Send it the invocation.
+    Deliver(Run),
+    /// Stop it from running.
+    Freeze(Run),
+    /// Kill it and all it started.
+    Kill(Run),
+    /// Write a platform log line.
+    Line(Line),
+    /// Answer the invocation. Exactly once for each.
+    Answer(Verdict),
+    /// From now on the environment can be given its next invocation; it is taken up as soon as
+    /// [`Lifecycle::accepts`].
+    Free,
+    /// The environment is over.
+    Gone,
+}
+
+/// How an invocation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// With the posted result.
+    Posted(Ending),
+    /// Init inside it failed, with the posted error.
+    InitFailed,
+    /// The process ended without a result.
+    Exited(ExitStatus),
+    /// Its time was over.
+    TimedOut,
+    /// No process could be started: lambkin's failure.
+    LaunchFailed,
+}
+
+/// A platform log line, without its ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// INIT_START.
+    InitStart(Phase),
+    /// INIT_REPORT.
+    InitReport {
+        /// Where init ran.
+        phase: Phase,
+        /// How long.
+        took: Duration,
+        /// How it ended.
+        status: Status,
+    },
+    /// START.
+    Start,
+    /// `Task timed out after …`, with the timeout in microseconds.
+    TimedOut(u64),
+    /// `Error: Runtime exited …`.
+    Fault(ExitStatus),
+    /// END.
+    End {
+        /// How long it ran.
+        took: Duration,
+        /// How it ended.
+        status: Status,
+    },
+    /// REPORT.
+    Report {
+        /// How long it ran.
+        took: Duration,
+        /// Init Duration, where this was the first invocation after it.
+        init: Option<Duration>,
+        /// How it ended.
+        status: Status,
+    },
+}
+
+/// Where an init ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Ahead of the first invocation.
+    Init,
+    /// Inside an invocation, under the function's timeout.
+    Invoke,
+}
+
+/// How an init or an invocation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Well.
+    Success,
+    /// The function reported an error.
+    Error,
+    /// The error that the process posted before it failed in init.
+    InitError,
+    /// The process ended.
+    Exited(ExitStatus),
+    /// Time was over.
+    Timeout,
+    /// No process could be started.
+    LaunchFailed,
+}
+
+/// How long a process that announced its end (a failed init) may take for it, and how long a
+/// killed one may take to be gone before it is killed again. Microseconds; lambkin's own figure.
+const END_MICROS: u64 = 2_000_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// No process. `fresh` until `Start`; afterwards an invocation may come and init runs inside it.
+    Cold {
+        fresh: bool,
+    },
+    Init {
+        run: Run,
+        since: Moment,
+        deadline: Moment,
+        failed: bool,
+    },
+    Frozen {
+        run: Run,
+        init: Option<Duration>,
+    },
+    Invoke(Invoke),
+    /// Killed; its end is awaited.
+    Dying {
+        run: Run,
+        deadline: Moment,
+    },
+    Gone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Invoke {
+    run: Run,
+    since: Moment,
+    timeout: u64,
+    deadline: Moment,
+    /// Init Duration to report.
+    init: Option<Duration>,
+    step: Step,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Init inside the invocation.
+    Init { failed: bool },
+    /// The handler runs; `started` once a streamed response began.
+    Handler { started: bool },
+    /// The result is out, the process is not ready yet.
+    Ended(Ending),
+}
+
+/// The machine.
+#[derive(Debug, Clone)]
+pub struct Lifecycle {
+    state: State,
+    last_run: Run,
+    retiring: bool,
+    /// `Free` was said and no invocation has come since.
+    free: bool,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self { state: State::Cold { fresh: true }, last_run: Run(0), retiring: false, free: false }
+    }
+}
+
+impl Lifecycle {
+    /// Whether an invocation can be given now.
+    #[must_use]
+    pub fn accepts(&self) -> bool {
+        !self.retiring && matches!(self.state, State::Cold { fresh: false } | State::Frozen { .. })
+    }
+
+    /// When to send [`Event::Tick`] unless something else happens before. Wherever a process may
+    /// run there is one.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Moment> {
+        match self.state {
+            State::Cold { .. } | State::Frozen { .. } | State::Gone => None,
+            State::Init { deadline, .. } | State::Dying { deadline, .. } => Some(deadline),
+            State::Invoke(invoke) => Some(invoke.deadline),
+        }
+    }
+
+    /// Takes an event at a time; `actions` are to be done in order.
+    pub fn on(&mut self, event: Event, now: Moment, actions: &mut Vec<Action>) {
+        match event {
+            Event::Start => {
+                if self.state == (State::Cold { fresh: true }) && !self.retiring {
+                    let run = self.launch(Phase::Init, actions);
+                    let deadline = now.plus(quota::INIT_MICROS);
+                    self.state = State::Init { run, since: now, deadline, failed: false };
+                }
+            }
+            Event::Invoke { timeout } => self.invoke(timeout, now, actions),
+            Event::LaunchFailed(run) => self.launch_failed(run, now, actions),
+            Event::InitFailed(run) => self.init_failed(run, now),
+            Event::Ready(run) => self.ready(run, now, actions),
+            Event::ResponseStarted(run) => {
+                if let State::Invoke(invoke) = &mut self.state
+                    && invoke.run == run
+                    && let Step::Handler { started } = &mut invoke.step
+                {
+                    *started = true;
+                }
+            }
+            Event::ResponseEnded(run, ending) => self.response_ended(run, ending, actions),
+            // Its end follows and says the rest.
+            Event::Broken(run) => {
+                if self.running() == Some(run) {
+                    actions.push(Action::Kill(run));
+                }
+            }
+            Event::Exited(run, status) => self.exited(run, status, now, actions),
+            Event::Tick => {
+                if self.deadline().is_some_and(|deadline| deadline <= now) {
+                    self.overdue(now, actions);
+                }
+            }
+            Event::Retire => self.retire(now, actions),
+        }
+    }
+
+    fn running(&self) -> Option<Run> {
+        match self.state {
+            State::Cold { .. } | State::Gone => None,
+            State::Init { run, .. } | State::Frozen { run, .. } | State::Dying { run, .. } => Some(run),
+            State::Invoke(invoke) => Some(invoke.run),
+        }
+    }
+
+    fn launch(&mut self, phase: Phase, actions: &mut Vec<Action>) -> Run {
+        self.last_run = Run(self.last_run.0 + 1);
+        actions.extend([Action::Line(Line::InitStart(phase)), Action::Launch(self.last_run)]);
+        self.last_run
+    }
+
+    fn invoke(&mut self, timeout: u64, now: Moment, actions: &mut Vec<Action>) {
+        if !self.accepts() {
+            return;
+        }
+        self.free = false;
+        let (run, init, step) = match self.state {
+            State::Frozen { run, init } => {
+                actions.extend([Action::Thaw(run), Action::Line(Line::Start), Action::Deliver(run)]);
+                (run, init, Step::Handler { started: false })
+            }
+            // A suppressed init: it has the function's time, and no Init Duration is reported.
+            State::Cold { .. } => (self.launch(Phase::Invoke, actions), None, Step::Init { failed: false }),
+            State::Init { .. } | State::Invoke(_) | State::Dying { .. } | State::Gone => return,
+        };
+        self.state =
+            State::Invoke(Invoke { run, since: now, timeout, deadline: now.plus(timeout), init, step });
+    }
+
+    fn launch_failed(&mut self, run: Run, now: Moment, actions: &mut Vec<Action>) {
+        if self.running() != Some(run) {
+            return;
+        }
+        match self.state {
+            State::Init { since, .. } => {
+                let (took, status) = (now.since(since), Status::LaunchFailed);
+                actions.push(Action::Line(Line::InitReport { phase: Phase::Init, took, status }));
+            }
+            State::Invoke(invoke) => conclude(invoke, Verdict::LaunchFailed, Status::LaunchFailed, now, actions),
+            State::Cold { .. } | State::Frozen { .. } | State::Dying { .. } | State::Gone => return,
+        }
+        self.end(actions);
+    }
+
+    fn init_failed(&mut self, event_run: Run, now: Moment) {
+        match &mut self.state {
+            State::Init { run, failed, deadline, .. } if *run == event_run => {
+                *failed = true;
+                *deadline = (*deadline).min(now.plus(END_MICROS));
+            }
+            State::Invoke(Invoke { run, step: Step::Init { failed }, deadline, .. }) if *run == event_run => {
+                *failed = true;
+                *deadline = (*deadline).min(now.plus(END_MICROS));
+            }
+            State::Cold { .. }
+            | State::Init { .. }
+            | State::Frozen { .. }
+            | State::Invoke(_)
+            | State::Dying { .. }
+            | State::Gone => {}
+        }
+    }
+
+    fn ready(&mut self, run: Run, now: Moment, actions: &mut Vec<Action>) {
+        if self.running() != Some(run) {
+            return;
+        }
+        match &mut self.state {
+            State::Init { failed: true, .. } => actions.push(Action::Kill(run)),
+            State::Init { since, .. } => {
+                let took = now.since(*since);
+                let status = Status::Success;
+                actions.push(Action::Line(Line::InitReport { phase: Phase::Init, took, status }));
+                self.freeze(run, Some(took), now, actions);
+            }
+            State::Invoke(invoke) => match invoke.step {
+                Step::Init { failed: true } => actions.push(Action::Kill(run)),
+                Step::Init { failed: false } => {
+                    invoke.step = Step::Handler { started: false };
+                    let took = now.since(invoke.since);
+                    let status = Status::Success;
+                    actions.extend([
+                        Action::Line(Line::InitReport { phase: Phase::Invoke, took, status }),
+                        Action::Line(Line::Start),
+                        Action::Deliver(run),
+                    ]);
+                }
+                // "next" without a result, and with nothing to give again: the rules are broken.
+                Step::Handler { .. } => actions.push(Action::Kill(run)),
+                Step::Ended(ending) => {
+                    let status = ending_status(ending);
+                    finish_lines(*invoke, status, now, actions);
+                    self.freeze(run, None, now, actions);
+                }
+            },
+            // Twice "next": it is waiting already.
+            State::Frozen { .. } => {}
+            State::Cold { .. } | State::Dying { .. } | State::Gone => {}
+        }
+    }
+
+    fn freeze(&mut self, run: Run, init: Option<Duration>, now: Moment, actions: &mut Vec<Action>) {
+        if self.retiring {
+            self.kill(run, now, actions);
+            return;
+        }
+        self.state = State::Frozen { run, init };
+        actions.push(Action::Freeze(run));
+        self.set_free(actions);
+    }
+
+    fn set_free(&mut self, actions: &mut Vec<Action>) {
+        if !self.free && !self.retiring {
+            self.free = true;
+            actions.push(Action::Free);
+        }
+    }
+
+    fn response_ended(&mut self, run: Run, ending: Ending, actions: &mut Vec<Action>) {
+        // A second result, or one of a dead process, is refused.
+        if let State::Invoke(invoke) = &mut self.state
+            && invoke.run == run
+            && matches!(invoke.step, Step::Handler { .. })
+        {
+            invoke.step = Step::Ended(ending);
+            // Free first: who reads the answer and asks again finds this environment.
+            self.set_free(actions);
+            actions.push(Action::Answer(Verdict::Posted(ending)));
+        }
+    }
+
+    fn exited(&mut self, run: Run, status: ExitStatus, now: Moment, actions: &mut Vec<Action>) {
+        if self.running() != Some(run) {
+            return;
+        }
+        match self.state {
+            State::Init { since, failed, .. } => {
+                let status = if failed { Status::InitError } else { Status::Exited(status) };
+                let took = now.since(since);
+                actions.push(Action::Line(Line::InitReport { phase: Phase::Init, took, status }));
+            }
+            State::Frozen { .. } | State::Dying { .. } => {}
+            State::Invoke(invoke) => match invoke.step {
+                Step::Init { failed: true } => {
+                    conclude(invoke, Verdict::InitFailed, Status::InitError, now, actions);
+                }
+                Step::Init { failed: false } | Step::Handler { .. } | Step::Ended(_) => {
+                    conclude(invoke, Verdict::Exited(status), Status::Exited(status), now, actions);
+                }
+            },
+            State::Cold { .. } | State::Gone => return,
+        }
+        self.end(actions);
+    }
+
+    /// The process is gone: Reset to Cold, or the end.
+    fn end(&mut self, actions: &mut Vec<Action>) {
+        if self.retiring {
+            self.state = State::Gone;
+            actions.push(Action::Gone);
+        } else {
+            self.state = State::Cold { fresh: false };
+            self.set_free(actions);
+        }
+    }
+
+    fn overdue(&mut self, now: Moment, actions: &mut Vec<Action>) {
+        match self.state {
+            State::Init { run, since, failed, .. } => {
+                let status = if failed { Status::InitError } else { Status::Timeout };
+                let took = now.since(since);
+                actions.push(Action::Line(Line::InitReport { phase: Phase::Init, took, status }));
+                self.kill(run, now, actions);
+            }
+            State::Invoke(invoke) => {
+                let (verdict, status) = match invoke.step {
+                    Step::Init { failed: true } => (Verdict::InitFailed, Status::InitError),
+                    Step::Init { failed: false } | Step::Handler { .. } | Step::Ended(_) => {
+                        (Verdict::TimedOut, Status::Timeout)
+                    }
+                };
+                conclude(invoke, verdict, status, now, actions);
+                self.kill(invoke.run, now, actions);
+            }
+            State::Dying { run, .. } => self.kill(run, now, actions),
+            State::Cold { .. } | State::Frozen { .. } | State::Gone => {}
+        }
+    }
+
+    fn kill(&mut self, run: Run, now: Moment, actions: &mut Vec<Action>) {
+        self.state = State::Dying { run, deadline: now.plus(END_MICROS) };
+        actions.push(Action::Kill(run));
+    }
+
+    fn retire(&mut self, now: Moment, actions: &mut Vec<Action>) {
+        self.retiring = true;
+        match self.state {
+            State::Cold { .. } => self.end(actions),
+            State::Init { run, .. } | State::Frozen { run, .. } => self.kill(run, now, actions),
+            State::Invoke(_) | State::Dying { .. } | State::Gone => {}
+        }
+    }
+}
+
+fn ending_status(ending: Ending) -> Status {
+    match ending {
+        Ending::Success => Status::Success,
+        Ending::Error => Status::Error,
+    }
+}
+
+/// An invocation that ends otherwise than by "next": its lines, and its answer if it has none yet.
+fn conclude(invoke: Invoke, verdict: Verdict, status: Status, now: Moment, actions: &mut Vec<Action>) {
+    if let Step::Init { .. } = invoke.step {
+        let took = now.since(invoke.since);
+        actions.push(Action::Line(Line::InitReport { phase: Phase::Invoke, took, status }));
+        actions.push(Action::Line(Line::Start));
+    }
+    finish_lines(invoke, status, now, actions);
+    // After REPORT, as public logs of 2017 to 2019 have it.
+    match status {
+        Status::Exited(status) => actions.push(Action::Line(Line::Fault(status))),
+        Status::Timeout => actions.push(Action::Line(Line::TimedOut(invoke.timeout))),
+        Status::Success | Status::Error | Status::InitError | Status::LaunchFailed => {}
+    }
+    match invoke.step {
+        Step::Init { .. } | Step::Handler { .. } => actions.push(Action::Answer(verdict)),
+        Step::Ended(_) => {}
+    }
+}
+
+fn finish_lines(invoke: Invoke, status: Status, now: Moment, actions: &mut Vec<Action>) {
+    let took = now.since(invoke.since);
+    actions.push(Action::Line(Line::End { took, status }));
+    actions.push(Action::Line(Line::Report { took, init: invoke.init, status }));
+}

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::Pending;
+use crate::code::CodeSha256;
 
 /// Generation of AWS's runtime code: it decides behaviour, not the Node.js version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,6 +102,12 @@ impl Runtime {
     #[must_use]
     pub fn sdk(self) -> Sdk {
         if self.0.major <= 16 { Sdk::V2 } else { Sdk::V3 }
+    }
+
+    /// AWS's `RuntimeVersionArn`. The 64 hex digits are opaque on AWS; here they follow from the name.
+    #[must_use]
+    pub fn version_arn(self, region: &str) -> String {
+        format!("arn:aws:lambda:{region}::runtime:{}", CodeSha256::of(self.0.name.as_bytes()).hex())
     }
 
     /// The flags AWS starts node with, for this much memory (§8.2).
