@@ -1,0 +1,114 @@
+//! Where lambkin keeps what must outlive it: the catalog on SQLite, deployment packages as files,
+//! and `Faulty<T>`, which fails on purpose. One data directory belongs to one process at a time.
+//!
+//! Deliberately not here: what the records mean (`control`), HTTP, processes, log events
+//! (`observe`). Log lines never go into SQL rows.
+
+mod catalog_file;
+mod catalog_writer;
+mod code_sweep;
+mod directory_lock;
+mod entry_path;
+mod faulty;
+mod file_code_store;
+mod package;
+mod package_tree;
+mod sdk_references;
+mod snapshot;
+mod sqlite_catalog;
+mod symlink;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use faulty::{Faulty, Plan};
+pub use file_code_store::FileCodeStore;
+pub use sdk_references::sdk_references;
+pub use sqlite_catalog::SqliteCatalog;
+
+use directory_lock::DirectoryLock;
+
+/// Why a data directory could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process holds the directory.
+    #[error(
+        "{} is in use by another lambkin{}; stop it or give this one a directory of its own",
+        directory.display(),
+        holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+    )]
+    InUse {
+        /// The data directory.
+        directory: PathBuf,
+        /// Process id of the holder, where it could be read.
+        holder: Option<u32>,
+    },
+    /// A file or directory could not be made, read or locked.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What could not be reached.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The catalog is not a catalog, is damaged, or was written by a newer lambkin.
+    #[error("the catalog {} cannot be opened: {reason}", path.display())]
+    Catalog {
+        /// The catalog's file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A record of the catalog cannot be read. Nothing is dropped: lambkin does not start.
+    #[error("the catalog {} has a record that cannot be read, {key}: {reason}", path.display())]
+    Record {
+        /// The catalog's file.
+        path: PathBuf,
+        /// The record's key.
+        key: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// An open data directory: its lock, its catalog and its deployment packages.
+///
+/// The lock is held until this and all that was handed out of it is dropped.
+#[derive(Debug)]
+pub struct Store {
+    catalog: Arc<SqliteCatalog>,
+    code: Arc<FileCodeStore>,
+}
+
+impl Store {
+    /// Locks and opens a data directory; makes it (readable by its owner alone) where there is none.
+    ///
+    /// What a process killed in the middle of `put` left behind is removed. Blocking.
+    pub fn open(directory: &Path) -> Result<Self, OpenError> {
+        let lock = Arc::new(DirectoryLock::take(directory)?);
+        let catalog = Arc::new(SqliteCatalog::open(&directory.join("catalog.sqlite"), Arc::clone(&lock))?);
+        let code = Arc::new(FileCodeStore::open(&directory.join("code"), lock)?);
+        Ok(Self { catalog, code })
+    }
+
+    /// The catalog.
+    #[must_use]
+    pub fn catalog(&self) -> Arc<SqliteCatalog> {
+        Arc::clone(&self.catalog)
+    }
+
+    /// The deployment packages.
+    #[must_use]
+    pub fn code(&self) -> Arc<FileCodeStore> {
+        Arc::clone(&self.code)
+    }
+
+    /// Closes for writing: queued writes are finished, later ones are answered `Unavailable`;
+    /// reads go on. Blocking, for at most `deadline`; `false` where that was too short.
+    #[must_use]
+    pub fn close(&self, deadline: Duration) -> bool {
+        self.code.close();
+        self.catalog.close(deadline)
+    }
+}

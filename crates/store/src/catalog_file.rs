@@ -1,0 +1,191 @@
+//! The catalog's SQLite file: schema, opening, and transactions of compare-and-set changes.
+//!
+//! Deliberately not here: what is in a record beyond its bytes, threads, the in-memory snapshot.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambkin_model::catalog::{Head, Revision, Stored};
+use lambkin_model::name::FunctionKey;
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
+
+use crate::OpenError;
+
+/// Version of the tables, kept as SQLite's `user_version`. Records carry a format number of their own.
+const SCHEMA: i64 = 1;
+/// SQLite's `application_id`: "lmbk".
+const APPLICATION: i64 = 0x6c6d_626b;
+
+/// `last_revision` outlives the records, so that no revision is ever given twice.
+const TABLES: &str = "
+    CREATE TABLE records (
+        key TEXT NOT NULL PRIMARY KEY,
+        revision INTEGER NOT NULL,
+        body BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE counter (
+        id INTEGER NOT NULL PRIMARY KEY CHECK (id = 0),
+        last_revision INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO counter VALUES (0, 0);
+";
+
+/// A write, as bytes: `body` is `None` where the record goes.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub key: String,
+    pub expected: Option<Revision>,
+    pub body: Option<Vec<u8>>,
+}
+
+/// The text key of a head.
+pub(crate) fn head_key(key: &FunctionKey) -> String {
+    format!("head/{}/{}/{}", key.account, key.region, key.name)
+}
+
+/// Whether the same write may succeed later. After any other failure (the disk's own, above all)
+/// it is not known what is on disk, and only opening the file again tells.
+pub(crate) fn is_passing(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::OutOfMemory
+                | ErrorCode::TooBig
+        )
+    )
+}
+
+#[derive(Debug)]
+pub(crate) struct CatalogFile {
+    connection: Connection,
+    last_revision: u64,
+}
+
+pub(crate) type Heads = BTreeMap<FunctionKey, Arc<Stored<Head>>>;
+
+impl CatalogFile {
+    /// Opens or makes the file and reads every record.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Heads), OpenError> {
+        let refuse = |reason: String| OpenError::Catalog { path: path.to_owned(), reason };
+        let failed = |error: rusqlite::Error| refuse(error.to_string());
+        let mut connection = Connection::open(path).map_err(failed)?;
+        // Someone may be looking into the file with SQLite's shell.
+        connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        // In WAL mode only FULL syncs at each commit, which is what "a write answers once it is on disk" means.
+        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+        let pragma = |connection: &Connection, name: &str| {
+            connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(failed)
+        };
+        match pragma(&connection, "user_version")? {
+            0 => {
+                let tables: i64 = connection
+                    .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+                    .map_err(failed)?;
+                if tables != 0 {
+                    return Err(refuse("it is a database of another program".into()));
+                }
+                // One transaction: a process killed in here leaves an empty file, which is this case again.
+                let transaction =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+                transaction.execute_batch(TABLES).map_err(failed)?;
+                transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
+                transaction.pragma_update(None, "user_version", SCHEMA).map_err(failed)?;
+                transaction.commit().map_err(failed)?;
+            }
+            SCHEMA if pragma(&connection, "application_id")? == APPLICATION => {}
+            SCHEMA => return Err(refuse("it is a database of another program".into())),
+            newer => {
+                return Err(refuse(format!(
+                    "its tables are of version {newer}, newer than this lambkin, which knows up to {SCHEMA}"
+                )));
+            }
+        }
+        let last_revision = connection
+            .query_row("SELECT last_revision FROM counter", [], |row| row.get::<_, i64>(0))
+            .map_err(failed)?;
+        let last_revision =
+            u64::try_from(last_revision).map_err(|_| refuse("its revision counter is negative".into()))?;
+        let heads = read_heads(&connection, path)?;
+        Ok((Self { connection, last_revision }, heads))
+    }
+
+    /// Makes all the changes in one transaction, on disk when this answers: for each its new
+    /// revision, or `None` where the record was not at the expected one. On an error, nothing changed
+    /// (but see `is_passing`).
+    pub(crate) fn apply<'a>(
+        &mut self,
+        changes: impl Iterator<Item = &'a Change>,
+    ) -> Result<Vec<Option<Revision>>, rusqlite::Error> {
+        let mut last_revision = self.last_revision;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut answers = Vec::new();
+        for change in changes {
+            let next = last_revision + 1;
+            let expected = change.expected.map(|revision| number(revision.0));
+            let written = match (&change.body, expected) {
+                (Some(body), Some(expected)) => transaction
+                    .prepare_cached("UPDATE records SET revision = ?1, body = ?2 WHERE key = ?3 AND revision = ?4")?
+                    .execute(params![number(next), body, change.key, expected])?,
+                (Some(body), None) => transaction
+                    .prepare_cached(
+                        "INSERT INTO records (key, revision, body) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                    )?
+                    .execute(params![change.key, number(next), body])?,
+                (None, Some(expected)) => transaction
+                    .prepare_cached("DELETE FROM records WHERE key = ?1 AND revision = ?2")?
+                    .execute(params![change.key, expected])?,
+                (None, None) => 0,
+            };
+            if written == 1 {
+                last_revision = next;
+                answers.push(Some(Revision(next)));
+            } else {
+                answers.push(None);
+            }
+        }
+        if last_revision == self.last_revision {
+            return Ok(answers);
+        }
+        transaction
+            .prepare_cached("UPDATE counter SET last_revision = ?1")?
+            .execute(params![number(last_revision)])?;
+        transaction.commit()?;
+        self.last_revision = last_revision;
+        Ok(answers)
+    }
+}
+
+/// SQLite's integers are signed. At a million writes a second the sign is 292,000 years away.
+fn number(revision: u64) -> i64 {
+    i64::try_from(revision).unwrap_or(i64::MAX)
+}
+
+fn read_heads(connection: &Connection, path: &Path) -> Result<Heads, OpenError> {
+    let failed =
+        |error: rusqlite::Error| OpenError::Catalog { path: path.to_owned(), reason: error.to_string() };
+    let mut heads = Heads::new();
+    let mut statement = connection.prepare("SELECT key, revision, body FROM records").map_err(failed)?;
+    let mut rows = statement.query([]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let key: String = row.get(0).map_err(failed)?;
+        let revision: i64 = row.get(1).map_err(failed)?;
+        let body = row.get_ref(2).map_err(failed)?.as_blob().map_err(|error| failed(error.into()))?;
+        let refuse = |reason: String| OpenError::Record { path: path.to_owned(), key: key.clone(), reason };
+        if !key.starts_with("head/") {
+            return Err(refuse("it is of a kind that this lambkin does not know".into()));
+        }
+        let head = Head::decode(body).map_err(refuse)?;
+        if head_key(&head.key) != key {
+            return Err(refuse(format!("its content belongs to {}", head_key(&head.key))));
+        }
+        let revision = u64::try_from(revision).map_err(|_| refuse("its revision is negative".into()))?;
+        heads.insert(head.key.clone(), Arc::new(Stored { revision: Revision(revision), record: head }));
+    }
+    Ok(heads)
+}

@@ -1,0 +1,170 @@
+//! A store that fails on purpose, around a real one: for tests of what the other rooms do then.
+//!
+//! Deliberately not here: faults of reading. The ports say that reads always answer.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use lambkin_model::Pending;
+use lambkin_model::catalog::{Catalog, CatalogError, CatalogRead, Head, Revision, Stored, Watcher};
+use lambkin_model::code::{Code, CodeError, CodeSha256, CodeStore};
+use lambkin_model::name::FunctionKey;
+
+/// Which writes fail. A write is `put` or `delete` of a catalog, `put`, `check` or `sweep` of a
+/// code store; each count begins when the plan is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Plan {
+    /// None.
+    #[default]
+    Sound,
+    /// Only the nth (1 is the next one), with `Unavailable`.
+    Nth(u64),
+    /// Only the nth, as if another request had been faster: `Conflict` of a catalog, `Unavailable`
+    /// of a code store.
+    RaceAtNth(u64),
+    /// All, with `Unavailable`.
+    Every,
+    /// All that need room, with `Unavailable`, as a full disk does; `delete` and `sweep` go on.
+    NoSpace,
+    /// All after this many, with `Unavailable`: the store is closed in the middle.
+    CloseAfter(u64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Unavailable(&'static str),
+    Race,
+}
+
+/// A catalog or a code store whose writes fail by a plan. What fails never reaches the store
+/// inside: nothing was changed.
+#[derive(Debug)]
+pub struct Faulty<T> {
+    inner: T,
+    state: Mutex<(Plan, u64)>,
+}
+
+impl<T> Faulty<T> {
+    /// Around `inner`, without faults.
+    pub fn new(inner: T) -> Self {
+        Self { inner, state: Mutex::default() }
+    }
+
+    /// Sets the plan and begins its count.
+    pub fn set(&self, plan: Plan) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = (plan, 0);
+    }
+
+    /// The store inside.
+    pub fn inner(&self) -> &T {
+        &self.inner
+    }
+
+    fn fault(&self, needs_room: bool) -> Option<Fault> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1 += 1;
+        let (plan, count) = *state;
+        match plan {
+            Plan::Sound => None,
+            Plan::Nth(nth) => (count == nth).then_some(Fault::Unavailable("it fails on purpose")),
+            Plan::RaceAtNth(nth) => (count == nth).then_some(Fault::Race),
+            Plan::Every => Some(Fault::Unavailable("it fails on purpose")),
+            Plan::NoSpace => {
+                needs_room.then_some(Fault::Unavailable("No space left on device (os error 28)"))
+            }
+            Plan::CloseAfter(writes) => (count > writes).then_some(Fault::Unavailable("the store is closed")),
+        }
+    }
+}
+
+impl<T> Faulty<T> {
+    fn catalog_write(&self, needs_room: bool) -> Result<(), CatalogError> {
+        match self.fault(needs_room) {
+            None => Ok(()),
+            Some(Fault::Race) => Err(CatalogError::Conflict),
+            Some(Fault::Unavailable(reason)) => Err(CatalogError::Unavailable(reason.into())),
+        }
+    }
+
+    fn code_write(&self, needs_room: bool) -> Result<(), CodeError> {
+        match self.fault(needs_room) {
+            None => Ok(()),
+            Some(Fault::Race) => Err(CodeError::Unavailable("it fails on purpose".into())),
+            Some(Fault::Unavailable(reason)) => Err(CodeError::Unavailable(reason.into())),
+        }
+    }
+}
+
+impl<T: CatalogRead> CatalogRead for Faulty<T> {
+    fn head(&self, key: &FunctionKey) -> Option<Arc<Stored<Head>>> {
+        self.inner.head(key)
+    }
+
+    fn heads(
+        &self,
+        account: &str,
+        region: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Vec<Arc<Stored<Head>>> {
+        self.inner.heads(account, region, after, limit)
+    }
+
+    fn all(&self) -> Vec<Arc<Stored<Head>>> {
+        self.inner.all()
+    }
+
+    fn watch(&self, watcher: Watcher) {
+        self.inner.watch(watcher);
+    }
+}
+
+impl<T: Catalog> Catalog for Faulty<T> {
+    fn put(&self, expected: Option<Revision>, head: Head) -> Pending<'_, Result<Revision, CatalogError>> {
+        Box::pin(async move {
+            self.catalog_write(true)?;
+            self.inner.put(expected, head).await
+        })
+    }
+
+    fn delete(&self, expected: Revision, key: FunctionKey) -> Pending<'_, Result<(), CatalogError>> {
+        Box::pin(async move {
+            self.catalog_write(false)?;
+            self.inner.delete(expected, key).await
+        })
+    }
+}
+
+impl<T: CodeStore> CodeStore for Faulty<T> {
+    fn put(&self, zip: Bytes) -> Pending<'_, Result<Code, CodeError>> {
+        Box::pin(async move {
+            self.code_write(true)?;
+            self.inner.put(zip).await
+        })
+    }
+
+    fn check(&self, zip: Bytes) -> Pending<'_, Result<Code, CodeError>> {
+        Box::pin(async move {
+            self.code_write(true)?;
+            self.inner.check(zip).await
+        })
+    }
+
+    fn unpacked(&self, sha256: CodeSha256) -> Option<PathBuf> {
+        self.inner.unpacked(sha256)
+    }
+
+    fn zip(&self, sha256: CodeSha256) -> Option<PathBuf> {
+        self.inner.zip(sha256)
+    }
+
+    fn sweep(&self, keep: HashSet<CodeSha256>, grace: Duration) -> Pending<'_, Result<usize, CodeError>> {
+        Box::pin(async move {
+            self.code_write(false)?;
+            self.inner.sweep(keep, grace).await
+        })
+    }
+}

@@ -1,0 +1,269 @@
+//! The code store port on files: `<sha256>/package.zip`, `<sha256>/task/` (its files) and
+//! `<sha256>/code.json` (what `put` answered). A package is made whole in a staging directory,
+//! synced, and appears by one rename, so that what is there is complete.
+//!
+//! Deliberately not here: unpacking (`package`), removing (`code_sweep`), who refers to a package.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use lambkin_model::Pending;
+use lambkin_model::code::{Code, CodeError, CodeSha256, CodeStore};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::OpenError;
+use crate::directory_lock::DirectoryLock;
+use crate::package::{Limits, unpack};
+
+/// Packages that are unpacked at once. More only compete for the disk and for memory; later ones
+/// wait, at most `TURN`, and are then answered `Unavailable`.
+const UNPACKS: usize = 2;
+const TURN: Duration = Duration::from_secs(60);
+/// Up to here each file is synced by itself. Beyond, one sync of the whole file system is cheaper.
+const SYNCED_ONE_BY_ONE: usize = 32;
+
+const STAGING: &str = ".staging-";
+
+/// Deployment packages as files.
+#[derive(Debug)]
+pub struct FileCodeStore {
+    shelf: Arc<Shelf>,
+}
+
+/// What the blocking tasks share.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    pub(crate) directory: PathBuf,
+    limits: Limits,
+    unpacks: Arc<Semaphore>,
+    closed: AtomicBool,
+    staged: AtomicU64,
+    /// Since when `sweep` sees a package unreferenced. Held while a package appears or goes, so
+    /// that `put` never answers with one that a sweep is taking away.
+    pub(crate) unreferenced: Mutex<HashMap<CodeSha256, Instant>>,
+    _lock: Arc<DirectoryLock>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    format: u32,
+    record: Code,
+}
+
+const FORMAT: u32 = 1;
+
+impl FileCodeStore {
+    pub(crate) fn open(directory: &Path, lock: Arc<DirectoryLock>) -> Result<Self, OpenError> {
+        Self::with_limits(directory, lock, Limits::default())
+    }
+
+    pub(crate) fn with_limits(
+        directory: &Path,
+        lock: Arc<DirectoryLock>,
+        limits: Limits,
+    ) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Io { path: directory.to_owned(), source };
+        fs::create_dir_all(directory).map_err(failed)?;
+        for entry in fs::read_dir(directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_name().to_string_lossy().starts_with(STAGING) {
+                fs::remove_dir_all(entry.path())
+                    .map_err(|source| OpenError::Io { path: entry.path(), source })?;
+            }
+        }
+        Ok(Self {
+            shelf: Arc::new(Shelf {
+                directory: directory.to_owned(),
+                limits,
+                unpacks: Arc::new(Semaphore::new(UNPACKS)),
+                closed: AtomicBool::new(false),
+                staged: AtomicU64::new(0),
+                unreferenced: Mutex::default(),
+                _lock: lock,
+            }),
+        })
+    }
+
+    pub(crate) fn close(&self) {
+        self.shelf.closed.store(true, Ordering::Relaxed);
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, CodeError> {
+        let unpacks = Arc::clone(&self.shelf.unpacks);
+        if let Ok(permit) = Arc::clone(&unpacks).try_acquire_owned() {
+            return Ok(permit);
+        }
+        tokio::time::timeout(TURN, unpacks.acquire_owned())
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .ok_or_else(|| CodeError::Unavailable("the code store is busy with other packages".into()))
+    }
+
+    /// Runs what blocks on a thread for that. It goes on where the caller stops waiting, and
+    /// `permit` with it.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        permit: Option<OwnedSemaphorePermit>,
+        run: impl FnOnce(&Shelf) -> Result<T, CodeError> + Send + 'static,
+    ) -> Result<T, CodeError> {
+        let shelf = Arc::clone(&self.shelf);
+        if shelf.closed.load(Ordering::Relaxed) {
+            return Err(CodeError::Unavailable("the store is closed".into()));
+        }
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            run(&shelf)
+        })
+        .await
+        .map_err(|error| CodeError::Unavailable(format!("the code store failed: {error}")))?
+    }
+}
+
+impl CodeStore for FileCodeStore {
+    fn put(&self, zip: Bytes) -> Pending<'_, Result<Code, CodeError>> {
+        Box::pin(async move {
+            let permit = self.turn().await?;
+            self.blocking(Some(permit), move |shelf| shelf.put(&zip)).await
+        })
+    }
+
+    fn check(&self, zip: Bytes) -> Pending<'_, Result<Code, CodeError>> {
+        Box::pin(async move {
+            let permit = self.turn().await?;
+            self.blocking(Some(permit), move |shelf| {
+                shelf.stage(&zip, CodeSha256::of(&zip)).map(|(_, staged)| staged.code)
+            })
+            .await
+        })
+    }
+
+    fn unpacked(&self, sha256: CodeSha256) -> Option<PathBuf> {
+        Some(self.shelf.place(sha256).join("task")).filter(|path| path.is_dir())
+    }
+
+    fn zip(&self, sha256: CodeSha256) -> Option<PathBuf> {
+        Some(self.shelf.place(sha256).join("package.zip")).filter(|path| path.is_file())
+    }
+
+    fn sweep(&self, keep: HashSet<CodeSha256>, grace: Duration) -> Pending<'_, Result<usize, CodeError>> {
+        Box::pin(self.blocking(None, move |shelf| shelf.sweep(&keep, grace)))
+    }
+}
+
+impl Shelf {
+    pub(crate) fn place(&self, sha256: CodeSha256) -> PathBuf {
+        self.directory.join(sha256.hex())
+    }
+
+    fn put(&self, zip: &Bytes) -> Result<Code, CodeError> {
+        let sha256 = CodeSha256::of(zip);
+        {
+            let mut unreferenced = self.unreferenced.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(code) = self.kept(sha256) {
+                unreferenced.remove(&sha256);
+                return Ok(code);
+            }
+        }
+        let (staging, staged) = self.stage(zip, sha256)?;
+        staging.sync(staged.made).map_err(unavailable)?;
+        let mut unreferenced = self.unreferenced.lock().unwrap_or_else(PoisonError::into_inner);
+        unreferenced.remove(&sha256);
+        // Another `put` of the same package may have been faster.
+        if let Some(code) = self.kept(sha256) {
+            return Ok(code);
+        }
+        let place = self.place(sha256);
+        if place.exists() {
+            // Not by us, or damaged since: it is in the way, and what it holds cannot be told.
+            tracing::warn!("{} is damaged and made again", place.display());
+            fs::rename(&place, self.staging_path()).map_err(unavailable)?;
+        }
+        fs::rename(&staging.path, &place).map_err(unavailable)?;
+        File::open(&self.directory).and_then(|directory| directory.sync_all()).map_err(unavailable)?;
+        Ok(staged.code)
+    }
+
+    /// The answer of the `put` that kept the package.
+    fn kept(&self, sha256: CodeSha256) -> Option<Code> {
+        let bytes = fs::read(self.place(sha256).join("code.json")).ok()?;
+        let written: Written = serde_json::from_slice(&bytes).ok()?;
+        (written.format == FORMAT && written.record.sha256 == sha256).then_some(written.record)
+    }
+
+    pub(crate) fn staging_path(&self) -> PathBuf {
+        self.directory.join(format!("{STAGING}{}", self.staged.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// Makes the package in a directory of its own, which goes when it is not renamed.
+    fn stage(&self, zip: &Bytes, sha256: CodeSha256) -> Result<(Staging, Staged), CodeError> {
+        let staging = Staging { path: self.staging_path() };
+        let task = staging.path.join("task");
+        fs::create_dir_all(&task).map_err(unavailable)?;
+        let root = File::open(&task).map_err(unavailable)?;
+        rustix::fs::fchmod(&root, rustix::fs::Mode::from_raw_mode(0o755))
+            .map_err(|error| unavailable(error.into()))?;
+        let unpacked = unpack(zip, root.into(), self.limits)?;
+        fs::write(staging.path.join("package.zip"), zip).map_err(unavailable)?;
+        let code = Code { sha256, size: zip.len() as u64, sdk_packages: unpacked.sdk_packages };
+        let written = serde_json::to_vec(&Written { format: FORMAT, record: code.clone() })
+            .map_err(|error| unavailable(error.into()))?;
+        fs::write(staging.path.join("code.json"), written).map_err(unavailable)?;
+        Ok((staging, Staged { code, made: unpacked.made }))
+    }
+}
+
+struct Staged {
+    code: Code,
+    made: usize,
+}
+
+struct Staging {
+    path: PathBuf,
+}
+
+impl Staging {
+    fn sync(&self, made: usize) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if made > SYNCED_ONE_BY_ONE {
+            return Ok(rustix::fs::syncfs(File::open(&self.path)?)?);
+        }
+        let _ = made;
+        sync_tree(&self.path)
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // After the rename there is nothing here any more.
+        if let Err(error) = fs::remove_dir_all(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("{} was not removed ({error}); the next start does", self.path.display());
+        }
+    }
+}
+
+fn sync_tree(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            sync_tree(&entry.path())?;
+        } else if kind.is_file() {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    File::open(directory)?.sync_all()
+}
+
+pub(crate) fn unavailable(error: io::Error) -> CodeError {
+    CodeError::Unavailable(format!("the code store cannot be written: {error}"))
+}
