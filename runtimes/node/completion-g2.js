@@ -26,11 +26,15 @@ exports.serialize = function (result) {
   return text;
 };
 
-// fail(error) logs and sends an error; next() asks for the next event. Returns { callback, context, close } where
-// close() says that the runtime has answered by itself.
-exports.create = function (fail, next) {
+// logError and errorBody are the runtime's; next() asks for the next event. Returns { callback, context, unanswered }
+// where unanswered(error) is for the event loop that ran empty without a word from the handler.
+//
+// What comes after the answer is refused by AWS's platform, which knows the request id of each result. Our frames carry
+// none, so it stops here: a promise that settles during a later event must neither answer that one nor ask for another.
+exports.create = function (logError, errorBody, next) {
   let waits = true;
   let answered = false;
+  let open = true; // Nothing was sent yet.
   let finished = false;
 
   function complete(result) {
@@ -41,17 +45,43 @@ exports.create = function (fail, next) {
       return;
     }
     answered = true;
-    channel.response(exports.serialize(result));
-    next();
+    const text = exports.serialize(result);
+    if (open) {
+      open = false;
+      channel.response(text);
+      next();
+    }
   }
 
   function failed(error) {
-    fail(error);
-    next();
+    logError('Invoke Error', error);
+    if (open) {
+      open = false;
+      const body = errorBody(error);
+      channel.error(false, body.errorType, stringify(body));
+      next();
+    }
+  }
+
+  function unanswered(error) {
+    answered = true;
+    if (error !== null) {
+      failed(error);
+    } else {
+      open = false;
+      channel.response('null');
+      next();
+    }
+  }
+
+  function resetBeforeExit() {
+    if (open) {
+      beforeExit.reset();
+    }
   }
 
   function done(error, result) {
-    beforeExit.reset();
+    resetBeforeExit();
     if (error !== undefined && error !== null) {
       failed(error);
     } else {
@@ -60,10 +90,10 @@ exports.create = function (fail, next) {
   }
 
   function callback(error, result) {
-    beforeExit.reset();
+    resetBeforeExit();
     if (error !== undefined && error !== null) {
       failed(error);
-    } else if (!waits) {
+    } else if (!waits || !open) {
       complete(result);
     } else {
       // The result is kept by reference and serialised only then.
@@ -96,8 +126,6 @@ exports.create = function (fail, next) {
   return {
     callback: once(callback),
     context,
-    close() {
-      answered = true;
-    },
+    unanswered,
   };
 };

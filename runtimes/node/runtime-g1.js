@@ -25,6 +25,7 @@ exports.start = function (options) {
   let result; // { text } or { error, handled } once known.
   let faulted = false;
   let fatal = false;
+  let open = false; // An event is in work and not answered.
 
   process.on('uncaughtException', function (error) {
     console.error(error.stack);
@@ -32,7 +33,13 @@ exports.start = function (options) {
   });
   const withoutMessage = errors.installStackTraces(options.loader.bundle);
 
+  // The state is shared by all events, so a late callback of one event answers the next one, as on AWS; but nothing
+  // answers twice, and the process never asks for an event that it cannot take.
   function send() {
+    if (!open) {
+      return;
+    }
+    open = false;
     if (result.error === undefined) {
       channel.response(result.text);
     } else {
@@ -44,16 +51,18 @@ exports.start = function (options) {
     soon(next);
   }
 
+  // Both record a result and return true, or report a fault and return false.
   function succeeded(data) {
     let text;
     try {
       text = stringify(data === undefined ? null : data);
     } catch (error) {
       fault('Unable to stringify response body as json: ' + error.message, error);
-      return;
+      return false;
     }
     // A function or a symbol has no JSON text. What AWS's native layer made of that is unknown (spec section 3.2).
     result = { text: text === undefined ? 'null' : text };
+    return true;
   }
 
   function failed(error) {
@@ -69,20 +78,16 @@ exports.start = function (options) {
       }
     } catch (e) {
       fault('callback called but a problem was encountered while converting data to a string');
-      return;
+      return false;
     }
     result = { error: described, handled: handled };
+    return true;
   }
 
   function finish(error, data, waits) {
-    if (result === undefined) {
-      if (error == null) {
-        succeeded(data);
-      } else {
-        failed(error);
-      }
-    }
-    if (!waits) {
+    // A result that turned into a fault waits for the empty event loop, whatever was asked for.
+    const faultless = result !== undefined || (error == null ? succeeded(data) : failed(error));
+    if (faultless && !waits) {
       tick(send);
     }
   }
@@ -108,6 +113,7 @@ exports.start = function (options) {
     } else {
       delete process.env._X_AMZN_TRACE_ID;
     }
+    open = true;
     result = undefined;
     faulted = false;
     fatal = false;

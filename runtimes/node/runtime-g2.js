@@ -34,7 +34,6 @@ class Runtime {
     this.tenantId = undefined;
     this.handle = streaming ? this.handleStreaming : this.handleBuffered;
     this.scheduleNext = this.scheduleNext.bind(this);
-    this.failAndLog = this.failAndLog.bind(this);
   }
 
   scheduleNext() {
@@ -44,11 +43,6 @@ class Runtime {
         this.crash.uncaughtException(error);
       });
     });
-  }
-
-  failAndLog(error) {
-    this.logError('Invoke Error', error);
-    sendError(error);
   }
 
   // Blocks for the next event. The handler is called from a microtask, as behind AWS's awaited /next: it decides
@@ -75,23 +69,12 @@ class Runtime {
     };
   }
 
-  // The event loop ran empty and nothing was answered.
-  unanswered(close) {
-    close();
-    if (this.isAsync && this.traits.nodeJsExit) {
-      this.failAndLog(new errors.NodeJsExit());
-    } else {
-      channel.response('null');
-    }
-    this.scheduleNext();
-  }
-
   async handleBuffered() {
     const event = await this.next();
-    const done = completion.create(this.failAndLog, this.scheduleNext);
+    const done = completion.create(this.logError, errors.body, this.scheduleNext);
     try {
       this.armCrash();
-      beforeExit.set(() => this.unanswered(done.close));
+      beforeExit.set(() => done.unanswered(this.isAsync && this.traits.nodeJsExit ? new errors.NodeJsExit() : null));
       const input = parse(event.payload);
       const context = contexts.complete(done.context, event.head, this.traits.tenants);
       const result = this.handler(input, context, done.callback);
