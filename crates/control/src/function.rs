@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lambkin_model::Error;
 use lambkin_model::catalog::{Catalog, CatalogError, Head, Revision, Stored};
 use lambkin_model::code::{Code, CodeError, CodeSha256, CodeStore};
 use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, LoggingConfig, State};
@@ -12,7 +13,6 @@ use lambkin_model::name::{FunctionKey, FunctionReference, LATEST};
 use lambkin_model::quota;
 use lambkin_model::runtime::RuntimeProvider;
 use lambkin_model::time::Timestamp;
-use lambkin_model::Error;
 
 use crate::activation::Activations;
 use crate::request::{CreateFunction, LoggingChange, UpdateFunctionCode, UpdateFunctionConfiguration};
@@ -82,7 +82,9 @@ impl Control {
             memory_size: request.memory_size.unwrap_or(128),
             variables: request.variables,
             architecture: request.architecture.unwrap_or_else(|| "x86_64".into()),
-            logging: request.logging.map_or_else(LoggingConfig::default, |change| change.apply(&LoggingConfig::default())),
+            logging: request
+                .logging
+                .map_or_else(LoggingConfig::default, |change| change.apply(&LoggingConfig::default())),
             ephemeral_storage: 512,
         };
         rules::check(&configuration)?;
@@ -120,7 +122,11 @@ impl Control {
     ) -> Result<Arc<Stored<Head>>, Error> {
         // Looked at before the package is unpacked, and again by the compare-and-set after it.
         self.changeable(&key, request.revision_id.as_deref())?;
-        let kept = if request.dry_run { self.code.check(request.zip).await } else { self.code.put(request.zip).await };
+        let kept = if request.dry_run {
+            self.code.check(request.zip).await
+        } else {
+            self.code.put(request.zip).await
+        };
         let code = kept.map_err(code_error)?;
         let change = |version: &mut FunctionVersion| {
             version.code = code;
@@ -143,7 +149,11 @@ impl Control {
         self.update(&key, revision_id.as_deref(), false, change).await
     }
 
-    fn configure(&self, current: &mut Configuration, request: UpdateFunctionConfiguration) -> Result<(), Error> {
+    fn configure(
+        &self,
+        current: &mut Configuration,
+        request: UpdateFunctionConfiguration,
+    ) -> Result<(), Error> {
         if let Some(name) = request.runtime {
             current.runtime = rules::runtime(&name, self.policy, &*self.runtimes)?;
         }
@@ -246,7 +256,8 @@ impl Control {
 
     /// Removes packages that no function has used for `grace`. Returns how many went.
     pub async fn sweep_code(&self, grace: Duration) -> Result<usize, Error> {
-        let keep: HashSet<CodeSha256> = self.catalog.all().iter().flat_map(|head| codes(&head.record)).collect();
+        let keep: HashSet<CodeSha256> =
+            self.catalog.all().iter().flat_map(|head| codes(&head.record)).collect();
         self.code.sweep(keep, grace).await.map_err(code_error)
     }
 
@@ -298,5 +309,8 @@ fn code_error(error: CodeError) -> Error {
 
 /// What a runtime must have for this version.
 pub(crate) fn need(configuration: &Configuration, code: &Code) -> lambkin_model::runtime::RuntimeNeed {
-    lambkin_model::runtime::RuntimeNeed { runtime: configuration.runtime, sdk_packages: code.sdk_packages.clone() }
+    lambkin_model::runtime::RuntimeNeed {
+        runtime: configuration.runtime,
+        sdk_packages: code.sdk_packages.clone(),
+    }
 }

@@ -22,7 +22,9 @@ pub(crate) fn runtime(name: &str, policy: Policy, provider: &dyn RuntimeProvider
             let ours: Vec<&str> = Runtime::all().map(Runtime::name).collect();
             format!("lambkin does not run {name}. It runs {}.", ours.join(", "))
         } else {
-            format!("Value {name} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: {KNOWN_TO_AWS}")
+            format!(
+                "Value {name} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: {KNOWN_TO_AWS}"
+            )
         }));
     };
     if policy.refuse_retired_runtimes && runtime.retired() {
@@ -87,8 +89,13 @@ mod tests {
         let map = |key: &str, length: usize| [(key.to_owned(), "x".repeat(length))].into();
         assert!(check_variables(&map("A_B", 4086)).is_ok(), "{{\"A_B\":\"…\"}} is 4,096 bytes");
         assert!(
-            check_variables(&map("A_B", 4087)).unwrap_err().to_string().contains("4KB limit. String measured: {\"A_B\"")
+            check_variables(&map("A_B", 4087))
+                .unwrap_err()
+                .to_string()
+                .contains("4KB limit. String measured: {\"A_B\"")
         );
-        assert!(check_variables(&map("_HANDLER", 1)).unwrap_err().to_string().ends_with("this request: _HANDLER"));
+        assert!(
+            check_variables(&map("_HANDLER", 1)).unwrap_err().to_string().ends_with("this request: _HANDLER")
+        );
     }
 }

@@ -1,0 +1,17 @@
+//! The data plane: resolve → admit → place → environment. Requests go right, answers return as
+//! values; each environment is one task that owns its sandbox, its process and its log.
+//!
+//! Deliberately not here: the catalog's write side (only `CatalogRead` is handed in) and the kinds
+//! of jail (only the `Launcher` port is).
+
+mod assignment;
+mod capture;
+mod channel;
+mod environment;
+mod fleet;
+mod invoker;
+mod launch;
+mod output;
+mod posted;
+
+pub use invoker::{Invoker, InvokerConfig, Ports};

@@ -67,7 +67,9 @@ impl Head {
             1 => serde_json::from_slice::<Written<Self>>(bytes)
                 .map(|written| written.record)
                 .map_err(|error| error.to_string()),
-            newer => Err(format!("record format {newer} is newer than this lambkin, which reads up to {FORMAT}")),
+            newer => {
+                Err(format!("record format {newer} is newer than this lambkin, which reads up to {FORMAT}"))
+            }
         }
     }
 }
@@ -101,7 +103,8 @@ pub trait CatalogRead: Send + Sync {
     fn head(&self, key: &FunctionKey) -> Option<Arc<Stored<Head>>>;
 
     /// Heads of an account and region in order of names, after `after`, at most `limit`.
-    fn heads(&self, account: &str, region: &str, after: Option<&str>, limit: usize) -> Vec<Arc<Stored<Head>>>;
+    fn heads(&self, account: &str, region: &str, after: Option<&str>, limit: usize)
+    -> Vec<Arc<Stored<Head>>>;
 
     /// Every head, whatever its account and region, in no order.
     fn all(&self) -> Vec<Arc<Stored<Head>>>;

@@ -102,5 +102,9 @@ pub trait CodeStore: Send + Sync {
 
     /// Removes packages that are not in `keep` and were not in it at the calls of the last
     /// `grace` either (running invocations finish on the code they began with). Returns how many went.
-    fn sweep(&self, keep: HashSet<CodeSha256>, grace: std::time::Duration) -> Pending<'_, Result<usize, CodeError>>;
+    fn sweep(
+        &self,
+        keep: HashSet<CodeSha256>,
+        grace: std::time::Duration,
+    ) -> Pending<'_, Result<usize, CodeError>>;
 }

@@ -44,7 +44,9 @@ pub enum Error {
     #[error("{0}")]
     RequestTooLarge(String),
     /// The invocation's payload is larger than 6 MB (413).
-    #[error("{limit} byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)")]
+    #[error(
+        "{limit} byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)"
+    )]
     PayloadTooLarge {
         /// The payload's length, in bytes.
         limit: u64,

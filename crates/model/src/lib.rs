@@ -10,6 +10,7 @@ pub mod channel;
 pub mod code;
 pub mod error;
 pub mod exit;
+pub mod fault;
 pub mod function;
 pub mod invocation;
 pub mod lifecycle;

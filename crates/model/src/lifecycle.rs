@@ -326,7 +326,9 @@ impl Lifecycle {
                 let (took, status) = (now.since(since), Status::LaunchFailed);
                 actions.push(Action::Line(Line::InitReport { phase: Phase::Init, took, status }));
             }
-            State::Invoke(invoke) => conclude(invoke, Verdict::LaunchFailed, Status::LaunchFailed, now, actions),
+            State::Invoke(invoke) => {
+                conclude(invoke, Verdict::LaunchFailed, Status::LaunchFailed, now, actions)
+            }
             State::Cold { .. } | State::Frozen { .. } | State::Dying { .. } | State::Gone => return,
         }
         self.end(actions);

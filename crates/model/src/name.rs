@@ -63,7 +63,9 @@ impl FunctionReference {
     pub fn parse(text: &str, qualifier: Option<&str>, account: &str, region: &str) -> Result<Self, Error> {
         let malformed = || Error::InvalidParameterValue(format!("Invalid function name or ARN: {text}"));
         let parts: Vec<&str> = text.split(':').collect();
-        let (given_region, given_account, rest): (Option<&str>, Option<&str>, &[&str]) = match parts.as_slice() {
+        let (given_region, given_account, rest): (Option<&str>, Option<&str>, &[&str]) = match parts
+            .as_slice()
+        {
             ["arn", partition, "lambda", region, account, "function", rest @ ..]
                 if partition.starts_with("aws") =>
             {
@@ -71,7 +73,9 @@ impl FunctionReference {
             }
             ["arn", ..] => return Err(malformed()),
             // Every leading part of AWS's pattern is optional by itself: region, account, `function`.
-            [region, account, "function", rest @ ..] if is_account(account) => (Some(region), Some(account), rest),
+            [region, account, "function", rest @ ..] if is_account(account) => {
+                (Some(region), Some(account), rest)
+            }
             [account, "function", rest @ ..] if is_account(account) => (None, Some(account), rest),
             ["function", rest @ ..] if !rest.is_empty() => (None, None, rest),
             [account, rest @ ..] if is_account(account) && !rest.is_empty() => (None, Some(account), rest),
@@ -145,7 +149,9 @@ mod tests {
 
     fn parse(text: &str, qualifier: Option<&str>) -> Result<String, String> {
         FunctionReference::parse(text, qualifier, DEFAULT_ACCOUNT, "us-east-1")
-            .map(|reference| format!("{} {}", reference.key.name, reference.qualifier.as_deref().unwrap_or("-")))
+            .map(|reference| {
+                format!("{} {}", reference.key.name, reference.qualifier.as_deref().unwrap_or("-"))
+            })
             .map_err(|error| error.to_string())
     }
 

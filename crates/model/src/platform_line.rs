@@ -90,7 +90,8 @@ impl Speaker {
             Line::InitStart(Phase::Invoke) => return None,
             Line::InitReport { status: Status::Success, .. } => return None,
             Line::InitReport { phase, took, status } => {
-                let mut text = format!("INIT_REPORT Init Duration: {} ms\tPhase: {}", Ms(took), phase_name(phase));
+                let mut text =
+                    format!("INIT_REPORT Init Duration: {} ms\tPhase: {}", Ms(took), phase_name(phase));
                 self.text_status(&mut text, status, facts);
                 text
             }
@@ -119,8 +120,12 @@ impl Speaker {
                 format!("{} {id} Task timed out after {} seconds\n", facts.at.iso(), seconds(timeout))
             }
             Line::Fault(status) => match self.runtime.generation() {
-                Generation::G1 | Generation::G1b => format!("RequestId: {id} Process exited before completing request\n"),
-                Generation::G2 | Generation::G3 => format!("RequestId: {id} Error: {status}\nRuntime.ExitError"),
+                Generation::G1 | Generation::G1b => {
+                    format!("RequestId: {id} Process exited before completing request\n")
+                }
+                Generation::G2 | Generation::G3 => {
+                    format!("RequestId: {id} Error: {status}\nRuntime.ExitError")
+                }
             },
         })
     }
@@ -376,7 +381,8 @@ mod tests {
     fn json_events_follow_the_system_level() {
         let mut speaker = speaker("nodejs22.x", LogFormat::Json);
         let took = Duration::from_micros(2_360);
-        let start: serde_json::Value = serde_json::from_str(&speaker.say(Line::Start, &facts()).unwrap()).unwrap();
+        let start: serde_json::Value =
+            serde_json::from_str(&speaker.say(Line::Start, &facts()).unwrap()).unwrap();
         assert_eq!(start["type"], "platform.start");
         assert_eq!(start["record"]["requestId"], ID);
         let done = Line::End { took, status: Status::Success };
@@ -386,7 +392,8 @@ mod tests {
         speaker.level = SystemLevel::Warn;
         assert_eq!(speaker.say(Line::Start, &facts()), None);
         let failed = Line::Report { took, init: None, status: Status::Exited(ExitStatus::Code(1)) };
-        let report: serde_json::Value = serde_json::from_str(&speaker.say(failed, &facts()).unwrap()).unwrap();
+        let report: serde_json::Value =
+            serde_json::from_str(&speaker.say(failed, &facts()).unwrap()).unwrap();
         assert_eq!(report["record"]["status"], "failure");
         assert_eq!(report["record"]["errorType"], "Runtime.ExitError");
         assert_eq!(report["record"]["metrics"]["durationMs"], 2.36);

@@ -32,7 +32,10 @@ impl Timestamp {
     }
 
     fn jiff(self) -> jiff::Timestamp {
-        i64::try_from(self.0).ok().and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok()).unwrap_or_default()
+        i64::try_from(self.0)
+            .ok()
+            .and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok())
+            .unwrap_or_default()
     }
 
     /// `2026-01-02T03:04:05.678Z`, as log lines print it.

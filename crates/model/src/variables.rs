@@ -60,7 +60,10 @@ pub fn variables(subject: &Subject<'_>) -> BTreeMap<String, String> {
     let mut preset = |name: &str, value: String| all.insert(name.to_owned(), value);
     preset("LANG", "en_US.UTF-8".into());
     preset("TZ", ":UTC".into());
-    preset("PATH", format!("{}:/usr/local/bin:/usr/bin/:/bin:{}", text(&layout.bin), text(&layout.opt.join("bin"))));
+    preset(
+        "PATH",
+        format!("{}:/usr/local/bin:/usr/bin/:/bin:{}", text(&layout.bin), text(&layout.opt.join("bin"))),
+    );
     preset("LD_LIBRARY_PATH", library_path(layout));
     preset("NODE_PATH", node_path(layout, runtime.major()));
     preset("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR".into());
@@ -110,12 +113,16 @@ pub fn variables(subject: &Subject<'_>) -> BTreeMap<String, String> {
 fn library_path(layout: &Layout) -> String {
     let lib = layout.bin.parent().map_or_else(|| text(&layout.bin), |lang| text(&lang.join("lib")));
     let (runtime, task) = (text(&layout.runtime_dir), text(&layout.task_root));
-    format!("{lib}:/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:{}", text(&layout.opt.join("lib")))
+    format!(
+        "{lib}:/lib64:/usr/lib64:{runtime}:{runtime}/lib:{task}:{task}/lib:{}",
+        text(&layout.opt.join("lib"))
+    )
 }
 
 fn node_path(layout: &Layout, major: u32) -> String {
     let (opt, runtime, task) = (text(&layout.opt), text(&layout.runtime_dir), text(&layout.task_root));
-    let layers = format!("{opt}/nodejs/node{major}/node_modules:{opt}/nodejs/node_modules:{runtime}/node_modules");
+    let layers =
+        format!("{opt}/nodejs/node{major}/node_modules:{opt}/nodejs/node_modules:{runtime}/node_modules");
     match major {
         4..=8 => format!("{layers}:{runtime}:{task}:{runtime}/node_modules"),
         10 | 12 => layers,
@@ -151,7 +158,8 @@ mod tests {
             logging: LoggingConfig::default(),
             ephemeral_storage: 512,
         };
-        let key = FunctionKey { account: "000000000000".into(), region: "us-east-1".into(), name: "f".into() };
+        let key =
+            FunctionKey { account: "000000000000".into(), region: "us-east-1".into(), name: "f".into() };
         let layout = Layout {
             task_root: "/var/task".into(),
             runtime_dir: "/var/runtime".into(),

@@ -132,7 +132,9 @@ fn random_walks_keep_the_promises() {
             let event = match dice.roll(if seed % 4 == 0 { 21 } else { 20 }) {
                 0..=4 => Event::Ready(run),
                 5..=8 => Event::Invoke { timeout: 1_000_000 + dice.roll(9_000_000) },
-                9..=11 => Event::ResponseEnded(run, if dice.roll(2) == 0 { Ending::Success } else { Ending::Error }),
+                9..=11 => {
+                    Event::ResponseEnded(run, if dice.roll(2) == 0 { Ending::Success } else { Ending::Error })
+                }
                 12 => Event::ResponseStarted(run),
                 13 => Event::InitFailed(run),
                 14 => Event::Broken(run),
@@ -214,7 +216,10 @@ fn lines(actions: &[Action]) -> Vec<&'static str> {
 }
 
 fn answers(actions: &[Action]) -> Vec<Verdict> {
-    actions.iter().filter_map(|action| if let Action::Answer(verdict) = action { Some(*verdict) } else { None }).collect()
+    actions
+        .iter()
+        .filter_map(|action| if let Action::Answer(verdict) = action { Some(*verdict) } else { None })
+        .collect()
 }
 
 #[test]
@@ -285,7 +290,11 @@ fn a_result_before_a_crash_wins_and_the_crash_is_reported() {
     walk.send(Event::Ready(Run(1)));
     walk.send(Event::Invoke { timeout: 3 * SECOND });
     walk.send(Event::ResponseEnded(Run(1), Ending::Success));
-    assert_eq!(answers(&walk.send(Event::ResponseEnded(Run(1), Ending::Error))), [], "the second result is refused");
+    assert_eq!(
+        answers(&walk.send(Event::ResponseEnded(Run(1), Ending::Error))),
+        [],
+        "the second result is refused"
+    );
     let crashed = walk.send(Event::Exited(Run(1), ExitStatus::Code(128)));
     assert_eq!(lines(&crashed), ["END", "REPORT with init", "FAULT"]);
     assert_eq!(answers(&crashed), []);

@@ -1,0 +1,202 @@
+//! All environments of one function version: the idle ones, most recently used last, and the
+//! invocations that wait for one.
+//!
+//! An environment is in `idle` or runs, never both; every change is made under one short lock, so
+//! an idle environment is given either an invocation or its retirement.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use lambkin_model::placement::{self, Placement};
+use tokio::sync::mpsc;
+use tokio::time::{Duration, Instant};
+
+use crate::assignment::Assignment;
+use crate::launch::Launch;
+
+/// What an environment is told.
+pub(crate) enum Message {
+    /// Run this.
+    Assign(Box<Assignment>),
+    /// Go.
+    Retire,
+}
+
+/// Where an environment is reached. Its mailbox holds two: it is given one invocation at a time,
+/// and at most one retirement follows; more would be a bug and panics.
+#[derive(Clone)]
+pub(crate) struct Mailbox(pub(crate) mpsc::Sender<Message>);
+
+impl Mailbox {
+    pub(crate) const CAPACITY: usize = 2;
+
+    fn send(&self, message: Message) {
+        match self.0.try_send(message) {
+            Ok(()) => {}
+            // The environment's task is gone, as at a shutdown: dropping the message answers it.
+            Err(mpsc::error::TrySendError::Closed(_)) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                unreachable!("an environment has one invocation at a time")
+            }
+        }
+    }
+}
+
+pub(crate) struct Fleet {
+    pub(crate) launch: Launch,
+    /// Revision of the head that it was last seen to fit.
+    pub(crate) revision: AtomicU64,
+    /// Environments of all fleets, for the cap on processes.
+    total: Arc<AtomicUsize>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Most recently used last.
+    idle: Vec<(Mailbox, Instant)>,
+    /// Bounded by the permits: each waiting invocation holds one.
+    waiting: VecDeque<Box<Assignment>>,
+    starting: usize,
+    retired: bool,
+}
+
+/// What the invoker has to do after placing an invocation.
+pub(crate) enum Placed {
+    /// Nothing: it is on its way.
+    Done,
+    /// Start an environment.
+    Start,
+    /// The fleet was retired meanwhile: here it is back.
+    Retired(Box<Assignment>),
+}
+
+/// What an environment that became free is to do.
+pub(crate) enum Next {
+    /// Wait for its mailbox.
+    Wait,
+    /// Go: nobody wants it any more.
+    Retire,
+}
+
+impl Fleet {
+    pub(crate) fn new(launch: Launch, revision: u64, total: Arc<AtomicUsize>) -> Self {
+        Self { launch, revision: AtomicU64::new(revision), total, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no code panics under this lock")
+    }
+
+    /// Gives an invocation to the most recently used idle environment, or lets it wait.
+    pub(crate) fn place(&self, assignment: Box<Assignment>) -> Placed {
+        let mut state = self.lock();
+        if state.retired {
+            return Placed::Retired(assignment);
+        }
+        let fleet = placement::Fleet {
+            idle: state.idle.len(),
+            starting: state.starting,
+            waiting: state.waiting.len(),
+        };
+        match placement::place(fleet) {
+            Placement::UseIdle => {
+                if let Some((mailbox, _)) = state.idle.pop() {
+                    mailbox.send(Message::Assign(assignment));
+                }
+                Placed::Done
+            }
+            Placement::Wait => {
+                state.waiting.push_back(assignment);
+                Placed::Done
+            }
+            Placement::StartAndWait => {
+                state.waiting.push_back(assignment);
+                state.starting += 1;
+                self.total.fetch_add(1, Ordering::AcqRel);
+                Placed::Start
+            }
+        }
+    }
+
+    /// Whether an environment about to be started is still wanted. Where not, it does not count as
+    /// starting any more.
+    pub(crate) fn still_wanted(&self) -> bool {
+        let mut state = self.lock();
+        state.waiting.retain(|assignment| !assignment.is_abandoned());
+        let wanted = state.waiting.len() >= state.starting;
+        if !wanted {
+            state.starting -= 1;
+            self.total.fetch_sub(1, Ordering::AcqRel);
+        }
+        wanted
+    }
+
+    /// An environment became free: it takes the first that waits, or is idle. `first` after its
+    /// start.
+    pub(crate) fn release(&self, mailbox: &Mailbox, first: bool) -> Next {
+        let mut state = self.lock();
+        if first {
+            state.starting -= 1;
+        }
+        while let Some(assignment) = state.waiting.pop_front() {
+            if !assignment.is_abandoned() {
+                mailbox.send(Message::Assign(assignment));
+                return Next::Wait;
+            }
+        }
+        if state.retired {
+            return Next::Retire;
+        }
+        state.idle.push((mailbox.clone(), Instant::now()));
+        Next::Wait
+    }
+
+    /// An environment could not be made: one waiting invocation is to be told.
+    pub(crate) fn start_failed(&self) -> Option<Box<Assignment>> {
+        let mut state = self.lock();
+        state.starting -= 1;
+        self.total.fetch_sub(1, Ordering::AcqRel);
+        state.waiting.pop_front()
+    }
+
+    /// An environment is gone.
+    pub(crate) fn gone(&self) {
+        self.total.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// No new invocations: idle environments go now, running ones after their invocation. What
+    /// waits was accepted before and still runs here.
+    pub(crate) fn retire(&self) {
+        let mut state = self.lock();
+        state.retired = true;
+        for (mailbox, _) in state.idle.drain(..) {
+            mailbox.send(Message::Retire);
+        }
+    }
+
+    /// Retires environments that have been idle for `limit`.
+    pub(crate) fn retire_idle(&self, limit: Duration) {
+        let mut state = self.lock();
+        // The least recently used come first.
+        let count = state.idle.iter().take_while(|(_, since)| since.elapsed() >= limit).count();
+        for (mailbox, _) in state.idle.drain(..count) {
+            mailbox.send(Message::Retire);
+        }
+    }
+
+    /// Since when its least recently used idle environment is idle.
+    pub(crate) fn oldest_idle(&self) -> Option<Instant> {
+        self.lock().idle.first().map(|(_, since)| *since)
+    }
+
+    /// Retires the least recently used idle environment.
+    pub(crate) fn retire_oldest(&self) {
+        let mut state = self.lock();
+        if !state.idle.is_empty() {
+            let (mailbox, _) = state.idle.remove(0);
+            mailbox.send(Message::Retire);
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! The door: resolve the function, admit the invocation, place it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock, Weak};
+
+use lambkin_model::catalog::{CatalogRead, Head, Stored};
+use lambkin_model::code::CodeStore;
+use lambkin_model::error::ThrottleReason;
+use lambkin_model::function::State;
+use lambkin_model::invocation::{Invocation, Invoke, Reply};
+use lambkin_model::log::LogSink;
+use lambkin_model::name::{FunctionKey, LATEST};
+use lambkin_model::runtime::RuntimeProvider;
+use lambkin_model::sandbox::Launcher;
+use lambkin_model::{Error, Pending, quota};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Duration;
+
+use crate::assignment::{Assignment, Permit};
+use crate::capture::{self, Capture};
+use crate::environment::Environment;
+use crate::fleet::{Fleet, Mailbox, Placed};
+use crate::launch::{self, Launch};
+
+/// What the operator decided.
+#[derive(Debug, Clone, Copy)]
+pub struct InvokerConfig {
+    /// Concurrent executions of the account; beyond it 429.
+    pub concurrency: usize,
+    /// Idle environments retire after this time.
+    pub idle_timeout: Duration,
+    /// Inits that run at once.
+    pub inits: usize,
+}
+
+impl Default for InvokerConfig {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            concurrency: quota::CONCURRENT_EXECUTIONS,
+            idle_timeout: Duration::from_secs(600),
+            inits: 2 * cores,
+        }
+    }
+}
+
+/// What the data plane stands on.
+#[derive(Clone)]
+pub struct Ports {
+    /// Functions.
+    pub catalog: Arc<dyn CatalogRead>,
+    /// Their deployment packages.
+    pub code: Arc<dyn CodeStore>,
+    /// Node.js.
+    pub runtimes: Arc<dyn RuntimeProvider>,
+    /// Sandboxes.
+    pub launcher: Arc<dyn Launcher>,
+    /// Where log events go.
+    pub logs: Arc<dyn LogSink>,
+}
+
+/// The data plane. Cheap to clone.
+#[derive(Clone)]
+pub struct Invoker(Arc<Core>);
+
+struct Core {
+    ports: Ports,
+    config: InvokerConfig,
+    running: Arc<AtomicUsize>,
+    /// Environments, starting ones among them.
+    environments: Arc<AtomicUsize>,
+    gate: Arc<Semaphore>,
+    fleets: RwLock<HashMap<FunctionKey, Arc<Fleet>>>,
+    /// One task for each environment, and the one that retires idle ones.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl Invoker {
+    /// Over these ports; it watches the catalog from now on. Needs a tokio runtime.
+    #[must_use]
+    pub fn new(ports: Ports, config: InvokerConfig) -> Self {
+        let core = Arc::new(Core {
+            ports,
+            config,
+            running: Arc::default(),
+            environments: Arc::default(),
+            gate: Arc::new(Semaphore::new(config.inits)),
+            fleets: RwLock::default(),
+            tasks: Mutex::default(),
+        });
+        let watching = Arc::downgrade(&core);
+        core.ports.catalog.watch(Box::new(move |key| {
+            if let Some(core) = watching.upgrade() {
+                core.changed(key);
+            }
+        }));
+        let reaper = retire_idle(Arc::downgrade(&core), config.idle_timeout);
+        core.tasks.lock().expect("not poisoned").spawn(reaper);
+        Self(core)
+    }
+
+    /// Retires every environment and waits for them; after `grace` those that still run are killed.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.0.shutdown(grace).await;
+    }
+}
+
+impl Invoke for Invoker {
+    fn invoke(&self, invocation: Invocation) -> Pending<'_, Result<Reply, Error>> {
+        Box::pin(self.0.run(invocation))
+    }
+}
+
+impl Core {
+    async fn shutdown(&self, grace: Duration) {
+        for (_, fleet) in self.fleets.write().expect("not poisoned").drain() {
+            fleet.retire();
+        }
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().expect("not poisoned"));
+        let over = tokio::time::sleep(grace);
+        tokio::pin!(over);
+        // The idle reaper ends with the invoker, not by itself: it is the last one.
+        while tasks.len() > 1 {
+            tokio::select! {
+                _ = tasks.join_next() => {}
+                () = &mut over => break,
+            }
+        }
+        tasks.shutdown().await;
+    }
+
+    async fn run(self: &Arc<Self>, mut invocation: Invocation) -> Result<Reply, Error> {
+        let (head, fleet) = self.resolve(&invocation).await?;
+        let permit = Permit::acquire(&self.running, self.config.concurrency)
+            .ok_or(Error::TooManyRequests { reason: ThrottleReason::ConcurrentInvocationLimitExceeded })?;
+        invocation.trace_id.get_or_insert_with(new_trace_id);
+        let timeout = u64::from(head.record.invocable().configuration.timeout) * 1_000_000;
+        let (assignment, answer) = Assignment::new(invocation, timeout, permit);
+        self.place(fleet, assignment).await?;
+        // An environment always answers; only its abort at the end of a shutdown drops the sender.
+        answer.await.unwrap_or_else(|_| Err(Error::Service("lambkin is shutting down".into())))
+    }
+
+    async fn resolve(
+        self: &Arc<Self>,
+        invocation: &Invocation,
+    ) -> Result<(Arc<Stored<Head>>, Arc<Fleet>), Error> {
+        let reference = &invocation.function;
+        let qualifier = reference.qualifier.as_deref().unwrap_or(LATEST);
+        // Invoke's 404 names the qualifier in any case (aws-behaviour 8).
+        let not_found = || Error::FunctionNotFound { arn: reference.key.qualified_arn(qualifier) };
+        let head = self.ports.catalog.head(&reference.key).ok_or_else(not_found)?;
+        if qualifier != LATEST {
+            return Err(not_found());
+        }
+        match &head.record.latest.state {
+            State::Active => {}
+            State::Pending => {
+                return Err(Error::ResourceConflict(
+                    "The operation cannot be performed at this time. The function is currently in the following state: Pending"
+                        .into(),
+                ));
+            }
+            State::Failed { reason, .. } => return Err(Error::InvalidRuntime(reason.clone())),
+        }
+        let fleet = self.fleet(&head).await?;
+        Ok((head, fleet))
+    }
+
+    /// The environments that fit this head: the ones there are, unless what their processes see has
+    /// changed.
+    async fn fleet(self: &Arc<Self>, head: &Arc<Stored<Head>>) -> Result<Arc<Fleet>, Error> {
+        let key = &head.record.key;
+        let current = self.fleets.read().expect("not poisoned").get(key).cloned();
+        if let Some(fleet) = current
+            && fleet.revision.load(Ordering::Acquire) == head.revision.0
+        {
+            return Ok(fleet);
+        }
+        let need = launch::need(head.record.invocable());
+        let runtime = match self.ports.runtimes.installed(&need) {
+            Some(runtime) => runtime,
+            None => {
+                let ensured = self.ports.runtimes.ensure(need).await;
+                ensured.map_err(|error| Error::InvalidRuntime(error.to_string()))?
+            }
+        };
+        let launch = Launch::new(&head.record, runtime, &*self.ports.code)?;
+        let mut fleets = self.fleets.write().expect("not poisoned");
+        if let Some(fleet) = fleets.get(key) {
+            // Another request was faster, perhaps with a newer head.
+            if fleet.launch.digest == launch.digest
+                || fleet.revision.load(Ordering::Acquire) > head.revision.0
+            {
+                fleet.revision.fetch_max(head.revision.0, Ordering::AcqRel);
+                return Ok(Arc::clone(fleet));
+            }
+            fleet.retire();
+        }
+        let fleet = Arc::new(Fleet::new(launch, head.revision.0, Arc::clone(&self.environments)));
+        fleets.insert(key.clone(), Arc::clone(&fleet));
+        Ok(fleet)
+    }
+
+    async fn place(
+        self: &Arc<Self>,
+        mut fleet: Arc<Fleet>,
+        mut assignment: Box<Assignment>,
+    ) -> Result<(), Error> {
+        loop {
+            match fleet.place(assignment) {
+                Placed::Done => return Ok(()),
+                Placed::Start => {
+                    self.start(fleet);
+                    return Ok(());
+                }
+                // The function changed between resolving and placing: once more with what it is now.
+                Placed::Retired(back) => {
+                    fleet = self.resolve(&back.invocation).await?.1;
+                    assignment = back;
+                }
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>, fleet: Arc<Fleet>) {
+        if self.environments.load(Ordering::Acquire) > self.config.concurrency {
+            self.make_room();
+        }
+        let mut tasks = self.tasks.lock().expect("not poisoned");
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(Arc::clone(self).environment(fleet));
+    }
+
+    async fn environment(self: Arc<Self>, fleet: Arc<Fleet>) {
+        let Ok(gate) = Arc::clone(&self.gate).acquire_owned().await else { return };
+        // While this waited for its turn, another environment may have become free.
+        if !fleet.still_wanted() {
+            return;
+        }
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let launcher = &self.ports.launcher;
+        let (spec, stream) = fleet.launch.environment(&**launcher, &id, capture::now());
+        let sandbox = match launcher.open(spec).await {
+            Ok(sandbox) => sandbox,
+            Err(error) => {
+                tracing::error!(function = %fleet.launch.key, %error, "an environment could not be made");
+                if let Some(assignment) = fleet.start_failed() {
+                    assignment.answer(Err(Error::Service(error.to_string())));
+                }
+                return;
+            }
+        };
+        let capture = Capture::new(Arc::clone(&self.ports.logs), stream);
+        drop(self);
+        let (sender, messages) = mpsc::channel(Mailbox::CAPACITY);
+        Environment::new(fleet, Mailbox(sender), messages, sandbox, capture, gate).live().await;
+    }
+
+    /// As many environments as executions at the most: the one that was idle longest makes room.
+    fn make_room(&self) {
+        let fleets = self.fleets.read().expect("not poisoned");
+        let oldest = fleets
+            .values()
+            .filter_map(|fleet| Some((fleet.oldest_idle()?, fleet)))
+            .min_by_key(|(since, _)| *since);
+        if let Some((_, fleet)) = oldest {
+            fleet.retire_oldest();
+        }
+    }
+
+    /// A head changed or went. What changes nothing for a process retires nothing: that is seen
+    /// when the next invocation comes.
+    fn changed(&self, key: &FunctionKey) {
+        let head = self.ports.catalog.head(key);
+        let mut fleets = self.fleets.write().expect("not poisoned");
+        let Some(fleet) = fleets.get(key) else { return };
+        let fits = head.is_some_and(|head| {
+            head.record.identity == fleet.launch.identity
+                && launch::same_process(head.record.invocable(), &fleet.launch.version)
+        });
+        if !fits && let Some(fleet) = fleets.remove(key) {
+            fleet.retire();
+        }
+    }
+}
+
+async fn retire_idle(core: Weak<Core>, limit: Duration) {
+    let mut beat =
+        tokio::time::interval((limit / 4).clamp(Duration::from_millis(50), Duration::from_secs(5)));
+    loop {
+        beat.tick().await;
+        let Some(core) = core.upgrade() else { return };
+        for fleet in core.fleets.read().expect("not poisoned").values() {
+            fleet.retire_idle(limit);
+        }
+    }
+}
+
+/// `Root=1-<8 hex: time>-<24 hex>;Parent=<16 hex>;Sampled=0` (node-runtime §8.1).
+fn new_trace_id() -> String {
+    let (root, parent) =
+        (uuid::Uuid::new_v4().simple().to_string(), uuid::Uuid::new_v4().simple().to_string());
+    let seconds = capture::now().0 / 1_000_000;
+    format!("Root=1-{seconds:08x}-{};Parent={};Sampled=0", &root[..24], &parent[..16])
+}

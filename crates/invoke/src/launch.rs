@@ -1,0 +1,172 @@
+//! What an environment of one function version is made of, worked out once: directories, flags,
+//! variables, and the digest of everything its process sees.
+
+use std::sync::Arc;
+
+use lambkin_model::Error;
+use lambkin_model::catalog::Head;
+use lambkin_model::code::CodeStore;
+use lambkin_model::function::{Configuration, FunctionVersion};
+use lambkin_model::log::LogStreamName;
+use lambkin_model::name::FunctionKey;
+use lambkin_model::platform_line::{Speaker, SystemLevel};
+use lambkin_model::runtime::{InstalledRuntime, RuntimeNeed};
+use lambkin_model::sandbox::{Launcher, Layout, SandboxSpec, Sources};
+use lambkin_model::time::Timestamp;
+use lambkin_model::variables::{self, Subject};
+
+/// Runs an `AWS_LAMBDA_EXEC_WRAPPER` with the runtime's command line, with the words and exit codes
+/// of AWS's own bootstrap (node-runtime §8.4).
+const WRAPPER_SCRIPT: &str = r#"if [ ! -f "$0" ]; then echo "$0: does not exist"; exit 127; fi
+if [ ! -x "$0" ]; then echo "$0: is not an executable"; exit 126; fi
+exec -- "$0" "$@""#;
+
+/// A recipe for environments.
+#[derive(Debug, Clone)]
+pub(crate) struct Launch {
+    pub(crate) key: FunctionKey,
+    /// Of the function, new at each creation.
+    pub(crate) identity: String,
+    pub(crate) version: FunctionVersion,
+    runtime: InstalledRuntime,
+    sources: Sources,
+    /// `$LATEST` or a number, as answers carry it.
+    pub(crate) executed_version: Arc<str>,
+    /// Of everything the process sees that is the same in all environments.
+    pub(crate) digest: [u8; 32],
+}
+
+/// What a runtime must have for this version.
+pub(crate) fn need(version: &FunctionVersion) -> RuntimeNeed {
+    RuntimeNeed { runtime: version.configuration.runtime, sdk_packages: version.code.sdk_packages.clone() }
+}
+
+impl Launch {
+    /// For the version of a head that runs now.
+    pub(crate) fn new(head: &Head, runtime: InstalledRuntime, code: &dyn CodeStore) -> Result<Self, Error> {
+        let version = head.invocable().clone();
+        let unpacked = code.unpacked(version.code.sha256).ok_or_else(|| {
+            Error::Service(format!("the deployment package of {} is not in the code store", head.key))
+        })?;
+        let sources =
+            Sources { code: unpacked, runtime_dir: runtime.runtime_dir.clone(), node: runtime.node.clone() };
+        let digest = digest(&head.identity, &version, &runtime, &sources);
+        let executed_version = version.version.as_str().into();
+        let identity = head.identity.clone();
+        Ok(Self { key: head.key.clone(), identity, version, runtime, sources, executed_version, digest })
+    }
+
+    /// Megabytes, seconds, handler …
+    pub(crate) fn configuration(&self) -> &Configuration {
+        &self.version.configuration
+    }
+
+    /// One environment: `id` is 32 hex digits.
+    pub(crate) fn environment(
+        &self,
+        launcher: &dyn Launcher,
+        id: &str,
+        now: Timestamp,
+    ) -> (SandboxSpec, LogStreamName) {
+        let configuration = self.configuration();
+        let layout = launcher.layout(&self.sources, id);
+        let shared = configuration.logging.group.is_some();
+        let stream = LogStreamName::stream_for(now, shared, &self.key.name, &self.version.version, id);
+        let variables = variables::variables(&Subject {
+            key: &self.key,
+            version: &self.version.version,
+            configuration,
+            layout: &layout,
+            log_stream: &stream,
+        });
+        let spec = SandboxSpec {
+            id: id.to_owned(),
+            sources: self.sources.clone(),
+            command: command(configuration, &layout),
+            variables,
+            memory_mb: configuration.memory_size,
+            ephemeral_mb: configuration.ephemeral_storage,
+        };
+        let name = LogStreamName {
+            account: self.key.account.clone(),
+            region: self.key.region.clone(),
+            group: configuration.logging.group_or_default(&self.key.name).into(),
+            stream: stream.into(),
+        };
+        (spec, name)
+    }
+
+    pub(crate) fn speaker(&self) -> Speaker {
+        let configuration = self.configuration();
+        Speaker {
+            runtime: configuration.runtime,
+            node_version: self.runtime.version.clone(),
+            region: self.key.region.to_string(),
+            function: self.key.name.to_string(),
+            version: self.version.version.clone(),
+            memory_mb: configuration.memory_size,
+            format: configuration.logging.format,
+            level: SystemLevel::from_setting(configuration.logging.system_level.as_deref()),
+        }
+    }
+}
+
+fn command(configuration: &Configuration, layout: &Layout) -> Vec<String> {
+    let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+    let mut command = vec![text(layout.bin.join("node"))];
+    command.extend(configuration.runtime.node_flags(configuration.memory_size));
+    command.push(text(layout.runtime_dir.join("index.js")));
+    let wrapper = configuration.variables.iter().flatten().find(|(key, _)| *key == "AWS_LAMBDA_EXEC_WRAPPER");
+    match wrapper {
+        // AWS reads it from nodejs10.x on.
+        Some((_, wrapper)) if !wrapper.is_empty() && configuration.runtime.major() >= 10 => {
+            let wrapper = inside(wrapper, layout);
+            let mut wrapped = vec!["/bin/sh".into(), "-c".into(), WRAPPER_SCRIPT.into(), wrapper];
+            wrapped.append(&mut command);
+            wrapped
+        }
+        Some(_) | None => command,
+    }
+}
+
+/// A path as functions write it (`/var/task/…`, `/opt/…`), as this process finds it.
+fn inside(path: &str, layout: &Layout) -> String {
+    for (prefix, directory) in [("/var/task/", &layout.task_root), ("/opt/", &layout.opt)] {
+        if let Some(rest) = path.strip_prefix(prefix) {
+            return directory.join(rest).to_string_lossy().into_owned();
+        }
+    }
+    path.to_owned()
+}
+
+/// The part of a configuration that the process sees: changing the rest retires nothing.
+fn seen(configuration: &Configuration) -> Configuration {
+    Configuration { description: String::new(), timeout: 0, ..configuration.clone() }
+}
+
+/// Whether processes of these two versions of a function would be the same.
+pub(crate) fn same_process(a: &FunctionVersion, b: &FunctionVersion) -> bool {
+    a.version == b.version && a.code == b.code && seen(&a.configuration) == seen(&b.configuration)
+}
+
+fn digest(
+    identity: &str,
+    version: &FunctionVersion,
+    runtime: &InstalledRuntime,
+    sources: &Sources,
+) -> [u8; 32] {
+    use sha2::Digest;
+    let mut hash = sha2::Sha256::new();
+    for part in [
+        identity.as_bytes(),
+        version.version.as_bytes(),
+        &version.code.sha256.0,
+        runtime.sha256.as_bytes(),
+        sources.runtime_dir.as_os_str().as_encoded_bytes(),
+        &serde_json::to_vec(&seen(&version.configuration)).expect("a configuration has only string keys"),
+    ] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
