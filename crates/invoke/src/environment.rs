@@ -273,7 +273,7 @@ impl Environment {
         if self.reported
             && let Some((assignment, outcome)) = self.held.take()
         {
-            self.reply(assignment, outcome);
+            self.reply(*assignment, outcome);
         }
     }
 
@@ -382,11 +382,11 @@ impl Environment {
         if assignment.invocation.log_tail {
             self.held = Some((assignment, outcome));
         } else {
-            self.reply(assignment, outcome);
+            self.reply(*assignment, outcome);
         }
     }
 
-    fn reply(&mut self, assignment: Box<Assignment>, outcome: Result<Outcome, Error>) {
+    fn reply(&mut self, assignment: Assignment, outcome: Result<Outcome, Error>) {
         let log_tail = self.capture.take_tail();
         let executed_version = self.fleet.launch.executed_version.clone();
         assignment.answer(outcome.map(|outcome| Reply { outcome, executed_version, log_tail }));
