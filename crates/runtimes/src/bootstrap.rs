@@ -1,0 +1,71 @@
+//! The bootstrap that runs inside the function's process: embedded in the binary, one bundle per
+//! generation, and laid out in the cache as the directory that is `LAMBDA_RUNTIME_DIR`.
+//!
+//! Deliberately not here: what the bootstrap does (`runtimes/node/`), and how the bundles are made
+//! (`build/`).
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use lambkin_model::runtime::{Generation, Runtime};
+
+use crate::cache::{Cache, hex_sha256};
+use crate::sdk;
+
+/// A `package.json` far above the cache, in someone's home, must not turn `index.js` into an ES
+/// module; the nearest one decides, so there is one beside it.
+const PACKAGE_JSON: &str = "{\"private\":true,\"type\":\"commonjs\"}\n";
+
+/// The bundle of a generation.
+fn bundle(generation: Generation) -> &'static str {
+    match generation {
+        Generation::G1 => include_str!(concat!(env!("OUT_DIR"), "/g1.js")),
+        Generation::G1b => include_str!(concat!(env!("OUT_DIR"), "/g1b.js")),
+        Generation::G2 => include_str!(concat!(env!("OUT_DIR"), "/g2.js")),
+        Generation::G3 => include_str!(concat!(env!("OUT_DIR"), "/g3.js")),
+    }
+}
+
+/// The runtime's directory in the cache, written where it is missing or not as it should be.
+///
+/// Cheap when everything is there: it only reads. File by file through a rename, so that processes
+/// sharing the cache see each file whole, and a running function never loses one.
+pub(crate) fn place(cache: &Cache, runtime: Runtime) -> io::Result<PathBuf> {
+    let bundle = bundle(runtime.generation());
+    let hash = hex_sha256(bundle.as_bytes());
+    let directory = cache.root().join("bootstrap").join(&hash[..16]).join(runtime.name());
+    write(&directory, "index.js", bundle)?;
+    write(&directory, "package.json", PACKAGE_JSON)?;
+    // Relative: the cache may be copied to another machine or another path.
+    let target = Path::new("../../../sdk").join(sdk::line(runtime).directory).join("node_modules");
+    link(&directory.join("node_modules"), &target)?;
+    Ok(directory)
+}
+
+fn write(directory: &Path, name: &str, text: &str) -> io::Result<()> {
+    let path = directory.join(name);
+    if fs::read(&path).is_ok_and(|found| found == text.as_bytes()) {
+        return Ok(());
+    }
+    fs::create_dir_all(directory)?;
+    let file = tempfile::NamedTempFile::new_in(directory)?;
+    fs::write(file.path(), text)?;
+    // Temporary files are private; the function's process may run as another user.
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644))?;
+    file.persist(&path)?;
+    Ok(())
+}
+
+/// Points `path` at `target`, by a rename over whatever link was there.
+pub(crate) fn link(path: &Path, target: &Path) -> io::Result<()> {
+    if fs::read_link(path).is_ok_and(|found| found == target) {
+        return Ok(());
+    }
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let temporary =
+        tempfile::Builder::new().make_in(directory, |name| std::os::unix::fs::symlink(target, name))?;
+    temporary.into_temp_path().persist(path)?;
+    Ok(())
+}
