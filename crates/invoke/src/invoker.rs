@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock, Weak};
 
 use lambkin_model::catalog::{CatalogRead, Head, Stored};
-use lambkin_model::code::CodeStore;
+use lambkin_model::code::CodeRead;
 use lambkin_model::error::ThrottleReason;
 use lambkin_model::function::State;
 use lambkin_model::invocation::{Invocation, Invoke, Reply};
@@ -52,7 +52,7 @@ pub struct Ports {
     /// Functions.
     pub catalog: Arc<dyn CatalogRead>,
     /// Their deployment packages.
-    pub code: Arc<dyn CodeStore>,
+    pub code: Arc<dyn CodeRead>,
     /// Node.js.
     pub runtimes: Arc<dyn RuntimeProvider>,
     /// Sandboxes.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use lambkin_model::Error;
 use lambkin_model::catalog::Head;
-use lambkin_model::code::CodeStore;
+use lambkin_model::code::CodeRead;
 use lambkin_model::function::{Configuration, FunctionVersion};
 use lambkin_model::log::LogStreamName;
 use lambkin_model::name::FunctionKey;
 use lambkin_model::platform_line::{Speaker, SystemLevel};
-use lambkin_model::runtime::{InstalledRuntime, RuntimeNeed};
+use lambkin_model::runtime::{InstalledRuntime, RuntimeNeed, host_architecture};
 use lambkin_model::sandbox::{Launcher, Layout, SandboxSpec, Sources};
 use lambkin_model::time::Timestamp;
 use lambkin_model::variables::{self, Subject};
@@ -43,7 +43,7 @@ pub(crate) fn need(version: &FunctionVersion) -> RuntimeNeed {
 
 impl Launch {
     /// For the version of a head that runs now.
-    pub(crate) fn new(head: &Head, runtime: InstalledRuntime, code: &dyn CodeStore) -> Result<Self, Error> {
+    pub(crate) fn new(head: &Head, runtime: InstalledRuntime, code: &dyn CodeRead) -> Result<Self, Error> {
         let version = head.invocable().clone();
         let unpacked = code.unpacked(version.code.sha256).ok_or_else(|| {
             Error::Service(format!("the deployment package of {} is not in the code store", head.key))
@@ -102,6 +102,9 @@ impl Launch {
             runtime: configuration.runtime,
             node_version: self.runtime.version.clone(),
             region: self.key.region.to_string(),
+            foreign_architecture: Some(&configuration.architecture)
+                .filter(|asked| *asked != host_architecture())
+                .cloned(),
             function: self.key.name.to_string(),
             version: self.version.version.clone(),
             memory_mb: configuration.memory_size,

@@ -86,16 +86,19 @@ pub enum CodeError {
     Unavailable(String),
 }
 
+/// The read side: what the invoke path needs.
+pub trait CodeRead: Send + Sync {
+    /// The package's files, unpacked: the directory that is `LAMBDA_TASK_ROOT`.
+    fn unpacked(&self, sha256: CodeSha256) -> Option<PathBuf>;
+}
+
 /// Port: where deployment packages are kept, by their SHA-256.
-pub trait CodeStore: Send + Sync {
+pub trait CodeStore: CodeRead {
     /// Checks, keeps (on disk when this answers) and unpacks a package. Safe to repeat.
     fn put(&self, zip: Bytes) -> Pending<'_, Result<Code, CodeError>>;
 
     /// Checks a package as `put` does and keeps nothing (`DryRun`).
     fn check(&self, zip: Bytes) -> Pending<'_, Result<Code, CodeError>>;
-
-    /// The package's files, unpacked: the directory that is `LAMBDA_TASK_ROOT`.
-    fn unpacked(&self, sha256: CodeSha256) -> Option<PathBuf>;
 
     /// The zip file itself.
     fn zip(&self, sha256: CodeSha256) -> Option<PathBuf>;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::function::LogFormat;
 use crate::invocation::RequestId;
 use crate::lifecycle::{Line, Phase, Status};
-use crate::runtime::{Generation, Runtime};
+use crate::runtime::{Generation, Runtime, host_architecture};
 use crate::time::Timestamp;
 
 /// What the lines of one environment have in common.
@@ -19,6 +19,8 @@ pub struct Speaker {
     pub node_version: String,
     /// Region, for the runtime version's ARN.
     pub region: String,
+    /// The architecture the function asks for, where this machine's is another.
+    pub foreign_architecture: Option<String>,
     /// Function's name.
     pub function: String,
     /// `$LATEST` or a number.
@@ -81,11 +83,17 @@ impl Speaker {
     fn text(&self, line: Line, facts: &Facts<'_>) -> Option<String> {
         let id = Id(facts.request_id);
         Some(match line {
-            Line::InitStart(Phase::Init) => format!(
-                "INIT_START Runtime Version: {}\tRuntime Version ARN: {}",
-                self.runtime_version(),
-                self.runtime.version_arn(&self.region)
-            ),
+            Line::InitStart(Phase::Init) => {
+                let mut text = format!(
+                    "INIT_START Runtime Version: {}\tRuntime Version ARN: {}",
+                    self.runtime_version(),
+                    self.runtime.version_arn(&self.region)
+                );
+                if let Some(asked) = &self.foreign_architecture {
+                    write!(text, "\tArchitecture: {} instead of {asked}", host_architecture()).expect("a String takes all");
+                }
+                text
+            }
             // A suppressed init does not announce itself.
             Line::InitStart(Phase::Invoke) => return None,
             Line::InitReport { status: Status::Success, .. } => return None,
@@ -147,18 +155,21 @@ impl Speaker {
         use serde_json::json;
         let id = facts.request_id.map(|id| id.to_string());
         let (level, kind, mut record) = match line {
-            Line::InitStart(phase) => (
-                SystemLevel::Info,
-                "platform.initStart",
-                json!({
+            Line::InitStart(phase) => {
+                let mut record = json!({
                     "initializationType": "on-demand",
                     "phase": phase_name(phase),
                     "runtimeVersion": self.runtime_version(),
                     "runtimeVersionArn": self.runtime.version_arn(&self.region),
                     "functionName": self.function,
                     "functionVersion": self.version,
-                }),
-            ),
+                });
+                if let Some(asked) = &self.foreign_architecture {
+                    record["architecture"] = json!(host_architecture());
+                    record["requestedArchitecture"] = json!(asked);
+                }
+                (SystemLevel::Info, "platform.initStart", record)
+            }
             Line::InitReport { phase, took, status } => (
                 if status == Status::Success { SystemLevel::Debug } else { SystemLevel::Warn },
                 "platform.initReport",
@@ -304,6 +315,7 @@ mod tests {
             runtime: Runtime::from_name(runtime).unwrap(),
             node_version: "18.20.8".into(),
             region: "us-east-1".into(),
+            foreign_architecture: None,
             function: "f".into(),
             version: "$LATEST".into(),
             memory_mb: 128,

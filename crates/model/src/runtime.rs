@@ -189,6 +189,12 @@ impl<'de> serde::Deserialize<'de> for Runtime {
     }
 }
 
+/// The machine's own architecture, in AWS's words; whatever a function asks for runs on it.
+#[must_use]
+pub fn host_architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }
+}
+
 /// What a function needs of its runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuntimeNeed {

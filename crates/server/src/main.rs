@@ -1,1 +1,49 @@
-fn main() {}
+//! The binary `lambkin`: configuration, wiring, signals, command line. The only place that names a
+//! concrete store or jail.
+
+mod arguments;
+mod one_shot;
+mod places;
+mod runtimes_command;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::arguments::{Arguments, Command};
+
+fn main() -> ExitCode {
+    // Before anything starts a thread: the spawner is single-threaded, or it could not fork safely.
+    if std::env::args_os().nth(1).is_some_and(|word| word == lambkin_sandbox::SPAWNER_ARGUMENT) {
+        lambkin_sandbox::run_spawner();
+    }
+    let arguments = Arguments::parse();
+    let default_level = match arguments.command {
+        Command::Serve(_) => "info",
+        // Their own words go to a person; the log is for trouble.
+        Command::Invoke(_) | Command::Runtimes(_) => "warn",
+    };
+    let filter = EnvFilter::try_from_env("LAMBKIN_LOG").unwrap_or_else(|_| EnvFilter::new(default_level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("the asynchronous runtime cannot be started: {error}")),
+    };
+    let result = runtime.block_on(async {
+        match arguments.command {
+            Command::Serve(options) => serve::serve(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Invoke(options) => one_shot::invoke(options).await,
+            Command::Runtimes(command) => runtimes_command::run(command).await.map(|()| ExitCode::SUCCESS),
+        }
+    });
+    // Nothing is waited for any more: what matters was closed above.
+    runtime.shutdown_background();
+    result.unwrap_or_else(|error| failed(&error))
+}
+
+fn failed(error: &str) -> ExitCode {
+    eprintln!("lambkin: {error}");
+    ExitCode::from(2)
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use lambkin_model::Pending;
 use lambkin_model::catalog::{Catalog, CatalogError, CatalogRead, Head, Revision, Stored, Watcher};
-use lambkin_model::code::{Code, CodeError, CodeSha256, CodeStore};
+use lambkin_model::code::{Code, CodeError, CodeSha256, CodeRead, CodeStore};
 use lambkin_model::name::FunctionKey;
 
 /// Which writes fail. A write is `put` or `delete` of a catalog, `put`, `check` or `sweep` of a
@@ -138,6 +138,12 @@ impl<T: Catalog> Catalog for Faulty<T> {
     }
 }
 
+impl<T: CodeStore> CodeRead for Faulty<T> {
+    fn unpacked(&self, sha256: CodeSha256) -> Option<PathBuf> {
+        self.inner.unpacked(sha256)
+    }
+}
+
 impl<T: CodeStore> CodeStore for Faulty<T> {
     fn put(&self, zip: Bytes) -> Pending<'_, Result<Code, CodeError>> {
         Box::pin(async move {
@@ -151,10 +157,6 @@ impl<T: CodeStore> CodeStore for Faulty<T> {
             self.code_write(true)?;
             self.inner.check(zip).await
         })
-    }
-
-    fn unpacked(&self, sha256: CodeSha256) -> Option<PathBuf> {
-        self.inner.unpacked(sha256)
     }
 
     fn zip(&self, sha256: CodeSha256) -> Option<PathBuf> {

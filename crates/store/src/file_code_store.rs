@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use lambkin_model::Pending;
-use lambkin_model::code::{Code, CodeError, CodeSha256, CodeStore};
+use lambkin_model::code::{Code, CodeError, CodeSha256, CodeRead, CodeStore};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -127,6 +127,12 @@ impl FileCodeStore {
     }
 }
 
+impl CodeRead for FileCodeStore {
+    fn unpacked(&self, sha256: CodeSha256) -> Option<PathBuf> {
+        Some(self.shelf.place(sha256).join("task")).filter(|path| path.is_dir())
+    }
+}
+
 impl CodeStore for FileCodeStore {
     fn put(&self, zip: Bytes) -> Pending<'_, Result<Code, CodeError>> {
         Box::pin(async move {
@@ -143,10 +149,6 @@ impl CodeStore for FileCodeStore {
             })
             .await
         })
-    }
-
-    fn unpacked(&self, sha256: CodeSha256) -> Option<PathBuf> {
-        Some(self.shelf.place(sha256).join("task")).filter(|path| path.is_dir())
     }
 
     fn zip(&self, sha256: CodeSha256) -> Option<PathBuf> {

@@ -1,0 +1,138 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use lambkin_model::quota;
+use lambkin_model::runtime::Runtime;
+
+/// The AWS Lambda API for your own machines.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the Lambda API
+    Serve(Serve),
+    /// Run a handler once, without a server: result on stdout, log on stderr
+    Invoke(Invoke),
+    /// The Node.js binaries of the runtimes
+    #[command(subcommand)]
+    Runtimes(Runtimes),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Address and port to listen on; port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:4566", value_name = "ADDR:PORT")]
+    pub(crate) listen: SocketAddr,
+    /// Directory of functions, code and logs [default: the platform's data directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Concurrent executions of the account; beyond it invocations are throttled (429)
+    #[arg(long, default_value_t = quota::CONCURRENT_EXECUTIONS, value_name = "N")]
+    pub(crate) max_concurrency: usize,
+    /// Seconds after which an idle execution environment goes
+    #[arg(long, default_value_t = 600.0, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) idle_timeout: f64,
+    /// Seconds that running invocations get to finish at a shutdown
+    #[arg(long, default_value_t = 30.0, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) grace: f64,
+    /// Refuse runtimes that AWS has retired, with AWS's words
+    #[arg(long)]
+    pub(crate) refuse_deprecated_runtimes: bool,
+    /// Listen beyond loopback although callers' signatures are not verified
+    #[arg(long)]
+    pub(crate) allow_unauthenticated: bool,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+}
+
+/// Where Node.js binaries come from.
+#[derive(Debug, Args)]
+pub(crate) struct Sources {
+    /// Cache of Node.js binaries and AWS SDKs [default: the platform's cache directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) runtimes: Option<PathBuf>,
+    /// Mirror of nodejs.org's distribution
+    #[arg(long, value_name = "URL")]
+    pub(crate) node_mirror: Option<String>,
+    /// Directory of node binaries
+    #[arg(long, value_name = "DIR")]
+    pub(crate) node_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Invoke {
+    /// A .js, .mjs or .cjs file, a folder or a zip
+    pub(crate) path: PathBuf,
+    /// Handler [default: FILE.handler, or index.handler for a folder or a zip]
+    #[arg(long)]
+    pub(crate) handler: Option<String>,
+    /// Runtime
+    #[arg(long, default_value = "nodejs22.x", value_parser = runtime)]
+    pub(crate) runtime: Runtime,
+    /// The event: a file, JSON text, or - for standard input
+    #[arg(long, default_value = "{}", value_name = "FILE|JSON|-")]
+    pub(crate) event: String,
+    /// JSON object with any of functionName, awsRequestId, memoryLimitInMB, timeout (seconds) and
+    /// clientContext
+    #[arg(long, value_name = "JSON")]
+    pub(crate) context: Option<String>,
+    /// Environment variable of the function; may be repeated
+    #[arg(long = "env", value_name = "KEY=VALUE", value_parser = variable)]
+    pub(crate) variables: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Runtimes {
+    /// Show the runtimes and which are on this machine
+    List {
+        #[command(flatten)]
+        sources: Sources,
+    },
+    /// Fetch runtimes
+    Install {
+        /// Such as nodejs22.x; without any, all
+        #[arg(value_parser = runtime)]
+        names: Vec<Runtime>,
+        /// The AWS SDK for JavaScript as well: aws-sdk up to nodejs16.x, common @aws-sdk clients from nodejs18.x
+        #[arg(long)]
+        with_sdk: bool,
+        #[command(flatten)]
+        sources: Sources,
+    },
+    /// Remove runtimes from this machine
+    Remove {
+        /// Such as nodejs22.x
+        #[arg(value_parser = runtime, required = true)]
+        names: Vec<Runtime>,
+        #[command(flatten)]
+        sources: Sources,
+    },
+}
+
+fn runtime(name: &str) -> Result<Runtime, String> {
+    Runtime::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Runtime::all().map(Runtime::name).collect();
+        format!("it is one of {}", known.join(", "))
+    })
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=1e9).contains(&seconds) => Ok(seconds),
+        Ok(_) | Err(_) => Err("a number of seconds".into()),
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "KEY=VALUE".into())
+}

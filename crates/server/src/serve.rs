@@ -1,0 +1,128 @@
+//! `lambkin serve`: opens the store, wires the rooms together, serves until a signal, and closes
+//! everything in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use lambkin_api::{Api, ApiConfig};
+use lambkin_control::{Ambient, Control, Policy};
+use lambkin_invoke::{Invoker, InvokerConfig, Ports};
+use lambkin_model::name::DEFAULT_ACCOUNT;
+use lambkin_model::time::Timestamp;
+use lambkin_observe::LogStore;
+use lambkin_sandbox::ProcessLauncher;
+use lambkin_store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::arguments::Serve;
+use crate::places;
+
+/// Packages that no function uses go after this time: longer than an invocation may run on them.
+const CODE_GRACE: Duration = Duration::from_secs(20 * 60);
+
+/// How long each store may take to write its last at a shutdown.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(crate) async fn serve(options: Serve) -> Result<(), String> {
+    if !options.listen.ip().is_loopback() && !options.allow_unauthenticated {
+        return Err(format!(
+            "{} can be reached from other machines, and lambkin does not verify signatures yet: whoever reaches it can \
+             run code here. Listen on 127.0.0.1, or say --allow-unauthenticated",
+            options.listen
+        ));
+    }
+    let data = places::data(options.data)?;
+    let store = Store::open(&data).map_err(|error| error.to_string())?;
+    let logs = Arc::new(LogStore::open(&data, &lambkin_observe::Config::default()).map_err(|error| error.to_string())?);
+    let runtimes = Arc::new(places::runtimes(options.sources)?);
+    let launcher = ProcessLauncher::start(lambkin_sandbox::Config::new(data.join("environments")))
+        .await
+        .map_err(|error| error.to_string())?;
+    let ambient = Ambient { now, uuid: || uuid::Uuid::new_v4().to_string() };
+    let policy = Policy { refuse_retired_runtimes: options.refuse_deprecated_runtimes };
+    let control = Control::new(store.catalog(), store.code(), runtimes.clone(), ambient, policy);
+    let ports = Ports {
+        catalog: store.catalog(),
+        code: store.code(),
+        runtimes,
+        launcher: Arc::new(launcher.clone()),
+        logs: logs.clone(),
+    };
+    let invoker = Invoker::new(
+        ports,
+        InvokerConfig {
+            concurrency: options.max_concurrency,
+            idle_timeout: Duration::from_secs_f64(options.idle_timeout),
+            ..InvokerConfig::default()
+        },
+    );
+    let listener = TcpListener::bind(options.listen).await;
+    let listener = listener.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    control.resume();
+    let sweeper = tokio::spawn(sweep_code(Arc::clone(&control)));
+    let api = Arc::new(Api::new(ApiConfig::new(DEFAULT_ACCOUNT, address), Arc::clone(&control), Arc::new(invoker.clone())));
+    tracing::info!(data = %data.display(), isolation = "process: no isolation between functions", "lambkin is up");
+    greet(address);
+    let stop = async move {
+        let name = tokio::select! {
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+        };
+        tracing::info!(signal = name, "shutting down: running invocations may finish");
+    };
+    let grace = Duration::from_secs_f64(options.grace);
+    lambkin_api::serve(listener, api, stop, grace).await;
+    sweeper.abort();
+    control.shutdown().await;
+    // What the API let finish has finished; what it cut off does not get another grace.
+    invoker.shutdown(Duration::from_millis(500)).await;
+    launcher.shutdown().await;
+    let closed = tokio::task::spawn_blocking(move || logs.close(CLOSE_TIMEOUT) & store.close(CLOSE_TIMEOUT)).await;
+    if !closed.unwrap_or(false) {
+        tracing::warn!("not everything could be written in time");
+    }
+    tracing::info!("lambkin is down");
+    Ok(())
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+async fn sweep_code(control: Arc<Control>) {
+    // Nothing of a former process runs any more.
+    let mut grace = Duration::ZERO;
+    loop {
+        match control.sweep_code(grace).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "removed deployment packages that no function uses"),
+            Err(error) => tracing::warn!(%error, "deployment packages could not be swept"),
+        }
+        grace = CODE_GRACE;
+        tokio::time::sleep(CODE_GRACE / 2).await;
+    }
+}
+
+/// The line that tools wait for comes first.
+fn greet(address: SocketAddr) {
+    println!("listening on http://{address}");
+    println!(
+        r#"
+Try it, with the aws CLI (any credentials will do):
+
+  export AWS_ENDPOINT_URL=http://{address} AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
+  echo 'exports.handler = async (event) => `Hello, ${{event.name}}!`' > index.js && zip hello.zip index.js
+  aws lambda create-function --function-name hello --runtime nodejs22.x --handler index.handler \
+      --role arn:aws:iam::{DEFAULT_ACCOUNT}:role/any --zip-file fileb://hello.zip
+  aws lambda wait function-active-v2 --function-name hello
+  aws lambda invoke --function-name hello --cli-binary-format raw-in-base64-out \
+      --payload '{{"name":"world"}}' --log-type Tail out.json && cat out.json
+"#
+    );
+}
