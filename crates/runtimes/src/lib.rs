@@ -242,7 +242,9 @@ impl RuntimeProvider for Runtimes {
         Box::pin(async move {
             let row = self.inner.row(need.runtime)?;
             let line = sdk::line(need.runtime);
-            tokio::try_join!(self.node(need.runtime), self.sdk(line, need.sdk_packages))?;
+            // Both to their end: the binary counts, and its error says more than the SDK's.
+            let (node, sdk) = tokio::join!(self.node(need.runtime), self.sdk(line, need.sdk_packages));
+            node.and(sdk)?;
             self.inner.hand_out(row).map_err(|error| {
                 let root = self.inner.cache.root().display();
                 RuntimeError::Unavailable(format!(

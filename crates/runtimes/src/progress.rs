@@ -3,9 +3,13 @@
 //! Deliberately not here: what is fetched. Nothing depends on the display.
 
 use std::io::IsTerminal;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// Several fetches share the one terminal.
+static TERMINAL: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// One fetch on display, until it is dropped.
 pub(crate) struct Progress {
@@ -32,10 +36,10 @@ impl Progress {
 
     fn new(label: &str, template: &str, total: Option<u64>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = match total {
+            let bar = TERMINAL.add(match total {
                 Some(total) => ProgressBar::new(total),
                 None => ProgressBar::new_spinner(),
-            };
+            });
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
