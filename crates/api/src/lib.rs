@@ -1,0 +1,30 @@
+//! Every byte between lambkin and its clients: AWS Lambda's REST-JSON API of 2015-03-31, for
+//! unmodified AWS clients, and `/_lambkin/…` beside it.
+//!
+//! Deliberately not here: what operations mean (`control`), running functions (behind the port
+//! `Invoke`), verifying signatures, TLS.
+
+mod api;
+mod body;
+mod code_link;
+mod constraint;
+mod document;
+mod error_table;
+mod functions;
+mod gate;
+mod input;
+mod invoke;
+mod jackson;
+mod node;
+mod pattern;
+mod refused;
+mod reply;
+mod route;
+mod server;
+mod service_model;
+mod stalled;
+#[cfg(test)]
+mod tests;
+
+pub use api::{Api, ApiConfig};
+pub use server::serve;

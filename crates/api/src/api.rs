@@ -1,0 +1,219 @@
+//! One request from its head to its answer: the gate, the route, the operation. Whatever goes
+//! wrong on the way, a panic among it, leaves through the error table.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use lambkin_control::Control;
+use lambkin_model::Error;
+use lambkin_model::invocation::{Invoke, RequestId};
+use lambkin_model::quota;
+
+use crate::body::{Budget, discard};
+use crate::code_link::{self, CodeLinks};
+use crate::gate;
+use crate::input;
+use crate::reply::{REQUEST_ID, Reply, ReplyBody, json, refusal, reply};
+use crate::route::{Matched, Routes};
+use crate::service_model::MODEL;
+
+/// The operations that are built; every other one of the service model is refused by name.
+pub(crate) const BUILT: [&str; 8] = [
+    "Invoke",
+    "CreateFunction",
+    "GetFunction",
+    "GetFunctionConfiguration",
+    "ListFunctions",
+    "UpdateFunctionCode",
+    "UpdateFunctionConfiguration",
+    "DeleteFunction",
+];
+
+const HEALTH: &str = "/_lambkin/health";
+
+/// What the operator decided about the API.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// The account every request belongs to: twelve digits.
+    pub account: String,
+    /// For requests whose credential names no region.
+    pub default_region: String,
+    /// The address that is listened on; its IP address is taken for a `Host`.
+    pub listen: SocketAddr,
+}
+
+/// The API over the control plane and the data plane.
+pub struct Api {
+    pub(crate) config: ApiConfig,
+    pub(crate) control: Arc<Control>,
+    pub(crate) invoke: Arc<dyn Invoke>,
+    pub(crate) links: CodeLinks,
+    pub(crate) budget: Budget,
+    routes: Routes,
+}
+
+/// What every operation may want to know of its request.
+pub(crate) struct Call<'r> {
+    pub(crate) parts: &'r Parts,
+    pub(crate) request_id: RequestId,
+    pub(crate) account: &'r str,
+    pub(crate) region: Cow<'r, str>,
+    /// By which the client reached lambkin, with its port.
+    pub(crate) host: &'r str,
+}
+
+impl Api {
+    /// Reads the service model, which takes a millisecond or two.
+    #[must_use]
+    pub fn new(config: ApiConfig, control: Arc<Control>, invoke: Arc<dyn Invoke>) -> Self {
+        Self {
+            config,
+            control,
+            invoke,
+            links: CodeLinks::new(),
+            budget: Budget::new(),
+            routes: Routes::new(&MODEL),
+        }
+    }
+
+    /// Answers one request, whatever comes. `local` is the address its connection arrived at.
+    pub(crate) async fn handle(&self, request: Request<Incoming>, local: IpAddr) -> Reply {
+        let (parts, mut body) = request.into_parts();
+        let request_id = RequestId(uuid::Uuid::new_v4().into_bytes());
+        let answered =
+            AssertUnwindSafe(self.answer(&parts, &mut body, request_id, local)).catch_unwind().await;
+        let mut response = match answered {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                tracing::debug!(%request_id, method = %parts.method, path = parts.uri.path(), %error, "refused");
+                refusal(&error)
+            }
+            Err(_) => {
+                tracing::error!(%request_id, method = %parts.method, path = parts.uri.path(), "a handler panicked");
+                refusal(&Error::Service("lambkin failed; its log says why.".into()))
+            }
+        };
+        // A client that waits to be told to continue has sent nothing to read.
+        if !parts.headers.contains_key(EXPECT) {
+            discard(&mut body).await;
+        }
+        let id = HeaderValue::try_from(request_id.to_string());
+        response.headers_mut().insert(REQUEST_ID, id.expect("hex digits and dashes"));
+        response
+    }
+
+    async fn answer(
+        &self,
+        parts: &Parts,
+        body: &mut Incoming,
+        request_id: RequestId,
+        local: IpAddr,
+    ) -> Result<Reply, Error> {
+        let host = gate::host(parts, self.config.listen, local)?;
+        let path = parts.uri.path();
+        if path.starts_with("/_lambkin/") {
+            return self.own_path(parts, path).await;
+        }
+        gate::check_signed(parts)?;
+        let query = parts.uri.query().unwrap_or_default();
+        let Some(matched) = self.routes.find(&MODEL, &parts.method, path, query) else {
+            return Err(Error::UnknownOperation(format!("Unknown operation: {} {path}", parts.method)));
+        };
+        let region = gate::region(parts, &self.config.default_region);
+        let call = Call { parts, request_id, account: &self.config.account, region, host };
+        if &*matched.operation.name == "Invoke" {
+            return self.invoke_function(&call, &matched, body).await;
+        }
+        self.operate(&call, &matched, body).await
+    }
+
+    async fn operate(
+        &self,
+        call: &Call<'_>,
+        matched: &Matched<'_, '_>,
+        body: &mut Incoming,
+    ) -> Result<Reply, Error> {
+        let name = &*matched.operation.name;
+        if !BUILT.contains(&name) {
+            return Err(Error::UnknownOperation(format!("lambkin does not do {name} yet.")));
+        }
+        let code = matches!(name, "CreateFunction" | "UpdateFunctionCode");
+        let limit = if code { quota::CODE_REQUEST_BYTES } else { quota::REQUEST_BYTES };
+        let too_large = |_| {
+            Error::RequestTooLarge(format!(
+                "Request must be smaller than {limit} bytes for the {name} operation"
+            ))
+        };
+        if matches!(call.parts.method, Method::POST | Method::PUT) {
+            check_media_type(call.parts)?;
+        }
+        let read = self.budget.read(body, limit, code, too_large).await?;
+        // A body means nothing to the operations that are read from the path.
+        let bytes =
+            if matches!(call.parts.method, Method::POST | Method::PUT) { &read.bytes[..] } else { b"" };
+        let input = input::read(matched, call.parts, bytes)?;
+        match name {
+            "CreateFunction" => self.create_function(call, input).await,
+            "UpdateFunctionCode" => self.update_function_code(call, input).await,
+            "UpdateFunctionConfiguration" => self.update_function_configuration(call, input).await,
+            "DeleteFunction" => self.delete_function(call, input).await,
+            "GetFunction" => self.get_function(call, &input),
+            "GetFunctionConfiguration" => self.get_function_configuration(call, &input),
+            "ListFunctions" => self.list_functions(call, &input),
+            other => Err(Error::UnknownOperation(format!("lambkin does not do {other} yet."))),
+        }
+    }
+
+    /// lambkin's own paths, which only read and need no signature.
+    async fn own_path(&self, parts: &Parts, path: &str) -> Result<Reply, Error> {
+        if !matches!(parts.method, Method::GET | Method::HEAD) {
+            let mut response = reply(StatusCode::METHOD_NOT_ALLOWED, ReplyBody::Bytes(bytes::Bytes::new()));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return Ok(response);
+        }
+        if path == HEALTH {
+            return Ok(json(StatusCode::OK, &serde_json::json!({ "status": "ok" })));
+        }
+        match path.strip_prefix(code_link::PATH) {
+            Some(token) => self.download(token).await,
+            None => Err(Error::UnknownOperation(format!("lambkin has no {path}"))),
+        }
+    }
+
+    async fn download(&self, token: &str) -> Result<Reply, Error> {
+        let Some(sha256) = self.links.read(token, crate::functions::now()) else {
+            return Err(Error::AccessDenied("The link is not valid or has expired.".into()));
+        };
+        let gone = || Error::ResourceNotFound("The deployment package is no longer kept.".into());
+        let path = self.control.code_zip(sha256).ok_or_else(gone)?;
+        let file = tokio::fs::File::open(path).await.map_err(|_| gone())?;
+        let length = file.metadata().await.map_err(|error| Error::Service(error.to_string()))?.len();
+        let mut response = reply(StatusCode::OK, ReplyBody::File { file, left: length });
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        Ok(response)
+    }
+}
+
+/// JSON by any of its names, or no name at all.
+fn check_media_type(parts: &Parts) -> Result<(), Error> {
+    let Some(given) = parts.headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let given = given.to_str().unwrap_or_default();
+    let name = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match name.as_str() {
+        ""
+        | "application/json"
+        | "application/x-amz-json-1.0"
+        | "application/x-amz-json-1.1"
+        | "binary/octet-stream" => Ok(()),
+        _ => Err(Error::UnsupportedMediaType(format!("Unsupported content type: {given}"))),
+    }
+}

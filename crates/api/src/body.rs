@@ -1,0 +1,130 @@
+//! Reading request bodies: never more than the operation takes, never for ever, and of all large
+//! bodies together never more than a budget.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use lambkin_model::Error;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Longest silence within a body.
+const IDLE: Duration = Duration::from_secs(30);
+/// Longest a body may take altogether.
+const WHOLE: Duration = Duration::from_secs(300);
+/// Longest wait for room in the budget.
+const ROOM: Duration = Duration::from_secs(60);
+/// Bodies up to this size are bounded by the number of connections alone.
+const SMALL_BYTES: usize = 64 * 1024;
+/// What all larger bodies may take at once, with what is decoded out of them.
+const BUDGET_BYTES: usize = 512 * 1024 * 1024;
+/// What is read and thrown away of a body that nobody wants, so that the client has sent it and
+/// looks for the answer instead of meeting a closed connection.
+const UNWANTED_BYTES: usize = 128 * 1024 * 1024;
+/// How long that may take.
+const UNWANTED: Duration = Duration::from_secs(10);
+
+/// Room for large bodies, in KiB. Full: requests wait for `ROOM`, then are refused.
+pub(crate) struct Budget(Semaphore);
+
+/// A body that was read, with its room in the budget.
+pub(crate) struct Read<'b> {
+    pub(crate) bytes: Bytes,
+    _room: Option<SemaphorePermit<'b>>,
+}
+
+impl Budget {
+    pub(crate) fn new() -> Self {
+        Self(Semaphore::new(BUDGET_BYTES / 1024))
+    }
+
+    /// Reads a body of at most `limit` bytes. `too_large` words the refusal, given the length as
+    /// far as it is known. `decoded`: the caller will decode the body, so it takes room twice.
+    pub(crate) async fn read(
+        &self,
+        body: &mut Incoming,
+        limit: usize,
+        decoded: bool,
+        too_large: impl Fn(u64) -> Error,
+    ) -> Result<Read<'_>, Error> {
+        let announced = body.size_hint().exact();
+        if let Some(length) = announced.filter(|length| *length > limit as u64) {
+            return Err(too_large(length));
+        }
+        let most = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(limit);
+        let room = self.room(if decoded { most * 2 } else { most }).await?;
+        let until = Instant::now() + WHOLE;
+        let Some(first) = next(body, until).await? else {
+            return Ok(Read { bytes: Bytes::new(), _room: room });
+        };
+        if first.len() > limit {
+            return Err(too_large(first.len() as u64));
+        }
+        // The usual case: the body came in one piece and is passed on as it is.
+        if body.is_end_stream() {
+            return Ok(Read { bytes: first, _room: room });
+        }
+        let mut all = BytesMut::with_capacity(if announced.is_some() { most } else { 2 * first.len() });
+        all.extend_from_slice(&first);
+        while let Some(more) = next(body, until).await? {
+            if all.len() + more.len() > limit {
+                return Err(too_large((all.len() + more.len()) as u64));
+            }
+            all.extend_from_slice(&more);
+        }
+        Ok(Read { bytes: all.freeze(), _room: room })
+    }
+
+    async fn room(&self, bytes: usize) -> Result<Option<SemaphorePermit<'_>>, Error> {
+        if bytes <= SMALL_BYTES {
+            return Ok(None);
+        }
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        match timeout(ROOM, self.0.acquire_many(kib)).await {
+            Ok(Ok(permit)) => Ok(Some(permit)),
+            Ok(Err(_)) | Err(_) => {
+                Err(Error::Service("Too many large requests at once; try again later.".into()))
+            }
+        }
+    }
+}
+
+/// The next piece of a body; trailers are dropped.
+async fn next(body: &mut Incoming, until: Instant) -> Result<Option<Bytes>, Error> {
+    let late = || Error::InvalidRequestContent("The request body did not arrive in time.".into());
+    loop {
+        if Instant::now() > until {
+            return Err(late());
+        }
+        match timeout(IDLE, body.frame()).await.map_err(|_| late())? {
+            None => return Ok(None),
+            Some(Err(error)) => {
+                return Err(Error::InvalidRequestContent(format!(
+                    "The request body could not be read: {error}"
+                )));
+            }
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+/// Reads and drops what is left of a body, within bounds.
+pub(crate) async fn discard(body: &mut Incoming) {
+    if body.is_end_stream() || body.size_hint().lower() > UNWANTED_BYTES as u64 {
+        return;
+    }
+    let until = Instant::now() + UNWANTED;
+    let mut dropped = 0;
+    while let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await {
+        dropped += frame.data_ref().map_or(0, Bytes::len);
+        if dropped > UNWANTED_BYTES {
+            return;
+        }
+    }
+}

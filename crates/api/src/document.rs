@@ -1,0 +1,215 @@
+//! What the function operations answer: AWS's documents as serde types (aws-behaviour 31 to 33).
+//! A member that is `None` is absent on the wire.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use lambkin_model::catalog::Head;
+use lambkin_model::function::{FunctionVersion, LastUpdate, LogFormat, LoggingConfig, State};
+use serde::Serialize;
+
+/// The words AWS has for both, an update's too (sic).
+const CREATING_REASON: &str = "The function is being created.";
+const CREATING: &str = "Creating";
+
+/// GetFunction's answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct FunctionDocument<'a> {
+    pub(crate) configuration: ConfigurationDocument<'a>,
+    pub(crate) code: CodeDocument,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tags: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct CodeDocument {
+    pub(crate) repository_type: &'static str,
+    pub(crate) location: String,
+}
+
+/// ListFunctions' answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ListDocument<'a> {
+    pub(crate) functions: Vec<ConfigurationDocument<'a>>,
+    pub(crate) next_marker: Option<String>,
+}
+
+/// AWS's `FunctionConfiguration`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ConfigurationDocument<'a> {
+    function_name: &'a str,
+    function_arn: String,
+    runtime: &'static str,
+    role: &'a str,
+    handler: &'a str,
+    code_size: u64,
+    description: &'a str,
+    timeout: u32,
+    last_modified: String,
+    code_sha256: String,
+    version: &'a str,
+    memory_size: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<Environment<'a>>,
+    tracing_config: TracingConfig,
+    revision_id: &'a str,
+    #[serde(flatten)]
+    state: Option<StateMembers<'a>>,
+    package_type: &'static str,
+    architectures: [&'a str; 1],
+    ephemeral_storage: EphemeralStorage,
+    snap_start: SnapStart,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime_version_config: Option<RuntimeVersionConfig>,
+    logging_config: LoggingDocument<'a>,
+}
+
+/// What the lists leave out.
+#[derive(Serialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct StateMembers<'a> {
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_reason_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_update_status: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_update_status_reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_update_status_reason_code: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Environment<'a> {
+    variables: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TracingConfig {
+    mode: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct EphemeralStorage {
+    size: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SnapStart {
+    apply_on: &'static str,
+    optimization_status: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct RuntimeVersionConfig {
+    runtime_version_arn: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct LoggingDocument<'a> {
+    log_format: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application_log_level: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system_log_level: Option<&'a str>,
+    log_group: String,
+}
+
+impl<'a> ConfigurationDocument<'a> {
+    /// Of `$LATEST`; the ARN carries the qualifier that was asked for, where one was.
+    pub(crate) fn new(head: &'a Head, qualifier: Option<&str>) -> Self {
+        let mut document = Self::listed(head, qualifier);
+        document.state = Some(StateMembers::new(&head.latest));
+        document.runtime_version_config = Some(RuntimeVersionConfig {
+            runtime_version_arn: head.latest.configuration.runtime.version_arn(&head.key.region),
+        });
+        document
+    }
+
+    /// As lists have it: AWS leaves out the states and the runtime's version there.
+    pub(crate) fn listed(head: &'a Head, qualifier: Option<&str>) -> Self {
+        let version = &head.latest;
+        let configuration = &version.configuration;
+        Self {
+            function_name: &head.key.name,
+            function_arn: match qualifier {
+                Some(qualifier) => head.key.qualified_arn(qualifier),
+                None => head.key.arn(),
+            },
+            runtime: configuration.runtime.name(),
+            role: &configuration.role,
+            handler: &configuration.handler,
+            code_size: version.code.size,
+            description: &configuration.description,
+            timeout: configuration.timeout,
+            last_modified: version.last_modified.last_modified(),
+            code_sha256: STANDARD.encode(version.code.sha256.0),
+            version: &version.version,
+            memory_size: configuration.memory_size,
+            environment: configuration.variables.as_ref().map(|variables| Environment { variables }),
+            tracing_config: TracingConfig { mode: "PassThrough" },
+            revision_id: &version.revision_id,
+            state: None,
+            package_type: "Zip",
+            architectures: [&configuration.architecture],
+            ephemeral_storage: EphemeralStorage { size: configuration.ephemeral_storage },
+            snap_start: SnapStart { apply_on: "None", optimization_status: "Off" },
+            runtime_version_config: None,
+            logging_config: LoggingDocument::new(&configuration.logging, &head.key.name),
+        }
+    }
+}
+
+impl<'a> StateMembers<'a> {
+    fn new(version: &'a FunctionVersion) -> Self {
+        let (state_reason, state_reason_code) = match &version.state {
+            State::Pending => (Some(CREATING_REASON), Some(CREATING)),
+            State::Active => (None, None),
+            State::Failed { code, reason } => (Some(reason.as_str()), Some(code.as_str())),
+        };
+        let (last_update_status, last_update_status_reason, last_update_status_reason_code) =
+            match &version.last_update {
+                None => (None, None, None),
+                Some(LastUpdate::Successful) => (Some("Successful"), None, None),
+                Some(LastUpdate::InProgress) => (Some("InProgress"), Some(CREATING_REASON), Some(CREATING)),
+                Some(LastUpdate::Failed { code, reason }) => {
+                    (Some("Failed"), Some(reason.as_str()), Some(code.as_str()))
+                }
+            };
+        Self {
+            state: version.state.as_str(),
+            state_reason,
+            state_reason_code,
+            last_update_status,
+            last_update_status_reason,
+            last_update_status_reason_code,
+        }
+    }
+}
+
+impl<'a> LoggingDocument<'a> {
+    fn new(logging: &'a LoggingConfig, function_name: &str) -> Self {
+        Self {
+            log_format: match logging.format {
+                LogFormat::Text => "Text",
+                LogFormat::Json => "JSON",
+            },
+            application_log_level: logging.application_level.as_deref(),
+            system_log_level: logging.system_level.as_deref(),
+            log_group: logging.group_or_default(function_name),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Settings that lambkin does not act on yet: a request that asks for one is refused, so that no
+//! setting is ever stored and not done (DESIGN §3). Values that ask for nothing are accepted.
+//!
+//! When a later piece of lambkin acts on a setting, its line goes from here. A test holds that
+//! every member of the service model is either acted on or stands here.
+
+use lambkin_model::Error;
+
+use crate::node::Node;
+
+/// Which values ask for nothing, besides `null`, `false`, `""`, `[]`, `{}` and structures of these.
+enum Neutral {
+    Empty,
+    Text(&'static str),
+    Integer(i64),
+}
+
+struct Refused {
+    /// Path of the member.
+    member: &'static [&'static str],
+    neutral: Neutral,
+    /// Completes `lambkin does not …`.
+    not: &'static str,
+}
+
+const fn refused(member: &'static [&'static str], neutral: Neutral, not: &'static str) -> Refused {
+    Refused { member, neutral, not }
+}
+
+/// For CreateFunction, UpdateFunctionCode and UpdateFunctionConfiguration alike: a member has one
+/// meaning in all of them.
+const REFUSED: [Refused; 30] = [
+    refused(&["VpcConfig"], Neutral::Empty, "attach functions to a VPC yet"),
+    refused(&["Layers"], Neutral::Empty, "have layers yet"),
+    refused(&["DeadLetterConfig"], Neutral::Empty, "have dead-letter queues yet"),
+    refused(&["FileSystemConfigs"], Neutral::Empty, "mount file systems"),
+    refused(&["KMSKeyArn"], Neutral::Empty, "encrypt environment variables with KMS keys"),
+    refused(&["SnapStart", "ApplyOn"], Neutral::Text("None"), "have SnapStart"),
+    refused(&["ImageConfig"], Neutral::Empty, "run container images"),
+    refused(&["PackageType"], Neutral::Text("Zip"), "run container images"),
+    refused(&["Code", "ImageUri"], Neutral::Empty, "run container images"),
+    refused(&["Code", "S3Bucket"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
+    refused(&["Code", "S3Key"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
+    refused(&["Code", "S3ObjectVersion"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
+    refused(&["Code", "S3ObjectStorageMode"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
+    refused(&["Code", "SourceKMSKeyArn"], Neutral::Empty, "encrypt code with KMS keys"),
+    refused(&["ImageUri"], Neutral::Empty, "run container images"),
+    refused(&["S3Bucket"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
+    refused(&["S3Key"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
+    refused(&["S3ObjectVersion"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
+    refused(&["S3ObjectStorageMode"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
+    refused(&["SourceKMSKeyArn"], Neutral::Empty, "encrypt code with KMS keys"),
+    refused(&["CodeSigningConfigArn"], Neutral::Empty, "check code signatures"),
+    refused(&["TracingConfig", "Mode"], Neutral::Text("PassThrough"), "send traces"),
+    refused(&["EphemeralStorage", "Size"], Neutral::Integer(512), "size /tmp yet; it has 512 MB"),
+    refused(&["Publish"], Neutral::Empty, "publish versions yet"),
+    refused(&["PublishTo"], Neutral::Empty, "publish versions yet"),
+    refused(&["CapacityProviderConfig"], Neutral::Empty, "have capacity providers"),
+    refused(&["DurableConfig"], Neutral::Empty, "have durable functions"),
+    refused(&["TenancyConfig"], Neutral::Empty, "isolate tenants"),
+    refused(&["RuntimeConfig"], Neutral::Empty, "have custom runtimes"),
+    refused(&["AcceleratorConfig"], Neutral::Empty, "have accelerators"),
+];
+
+/// Refuses an input that asks for what lambkin does not do. The first member decides.
+pub(crate) fn check(input: &Node<'_>) -> Result<(), Error> {
+    for Refused { member, neutral, not } in &REFUSED {
+        let value = member.iter().try_fold(input, |node, name| node.get(name));
+        let asks = value.is_some_and(|value| match (neutral, value) {
+            (Neutral::Text(neutral), Node::Text(text)) => text != neutral,
+            (Neutral::Integer(neutral), Node::Integer(number)) => number != neutral,
+            (Neutral::Empty | Neutral::Text(_) | Neutral::Integer(_), value) => !value.is_neutral(),
+        });
+        if asks {
+            return Err(refusal(not, &member.join(".")));
+        }
+    }
+    Ok(())
+}
+
+/// The refusal's words, for members that are refused elsewhere too.
+pub(crate) fn refusal(not: &str, member: &str) -> Error {
+    Error::InvalidParameterValue(format!("lambkin does not {not} ({member})."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service_model::{Kind, MODEL};
+
+    #[test]
+    fn neutral_values_pass_and_others_do_not() {
+        for (json, expected) in [
+            ("{}", ""),
+            (
+                r#"{"VpcConfig":{"SubnetIds":[],"SecurityGroupIds":[]},"Layers":[],"DeadLetterConfig":{"TargetArn":""}}"#,
+                "",
+            ),
+            (
+                r#"{"TracingConfig":{"Mode":"PassThrough"},"SnapStart":{"ApplyOn":"None"},"PackageType":"Zip"}"#,
+                "",
+            ),
+            (
+                r#"{"EphemeralStorage":{"Size":512},"Publish":false,"KMSKeyArn":"","FileSystemConfigs":[]}"#,
+                "",
+            ),
+            (
+                r#"{"VpcConfig":{"SubnetIds":["subnet-1"]}}"#,
+                "lambkin does not attach functions to a VPC yet (VpcConfig).",
+            ),
+            (r#"{"Layers":["arn"]}"#, "lambkin does not have layers yet (Layers)."),
+            (r#"{"TracingConfig":{"Mode":"Active"}}"#, "lambkin does not send traces (TracingConfig.Mode)."),
+            (
+                r#"{"EphemeralStorage":{"Size":1024}}"#,
+                "lambkin does not size /tmp yet; it has 512 MB (EphemeralStorage.Size).",
+            ),
+            (
+                r#"{"SnapStart":{"ApplyOn":"PublishedVersions"}}"#,
+                "lambkin does not have SnapStart (SnapStart.ApplyOn).",
+            ),
+            (r#"{"Publish":true}"#, "lambkin does not publish versions yet (Publish)."),
+            (
+                r#"{"Code":{"S3Bucket":"b","S3Key":"k"}}"#,
+                "lambkin does not take code from S3 yet; give ZipFile (Code.S3Bucket).",
+            ),
+            (r#"{"PackageType":"Image"}"#, "lambkin does not run container images (PackageType)."),
+        ] {
+            let said = check(&Node::read(json.as_bytes()).unwrap()).err().map(|error| error.to_string());
+            assert_eq!(said.unwrap_or_default(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn every_member_is_acted_on_or_refused() {
+        const ACTED_ON: [&str; 16] = [
+            "FunctionName",
+            "Runtime",
+            "Role",
+            "Handler",
+            "Code.ZipFile",
+            "ZipFile",
+            "Description",
+            "Timeout",
+            "MemorySize",
+            "Environment",
+            "Tags",
+            "Architectures",
+            "LoggingConfig",
+            "DryRun",
+            "RevisionId",
+            "Qualifier",
+        ];
+        let known = |path: &str| {
+            ACTED_ON.contains(&path) || REFUSED.iter().any(|refused| refused.member.join(".") == path)
+        };
+        for name in ["CreateFunction", "UpdateFunctionCode", "UpdateFunctionConfiguration"] {
+            for member in MODEL.members(MODEL.operation(name).unwrap()) {
+                let inner = match &MODEL.shape(member.shape).kind {
+                    Kind::Structure(inner) => inner.as_slice(),
+                    _ => &[],
+                };
+                let below =
+                    |inner: &crate::service_model::Member| known(&format!("{}.{}", member.name, inner.name));
+                assert!(
+                    known(&member.name) || (!inner.is_empty() && inner.iter().all(below)),
+                    "{name} {}",
+                    member.name
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The listener: bounded connections, bounded waits, and an end that lets running requests finish.
+//!
+//! Deliberately not here: anything of a request but its transport.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::Api;
+use crate::stalled::StallGuard;
+
+/// Connections at once. Beyond: the listener's backlog waits, then the clients do.
+const CONNECTIONS: usize = 4096;
+/// Bytes of a request's head, and of the buffer that bodies are read through.
+const HEAD_BYTES: usize = 64 * 1024;
+/// Longest wait for a complete head, on a new connection and between requests.
+const HEAD: Duration = Duration::from_secs(30);
+/// Pause after the system refused a connection, for want of descriptors for example.
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `shutdown` is done; then stops accepting, lets running requests finish within
+/// `grace` and closes what is left. Every task it started has ended when this returns.
+pub async fn serve(
+    listener: TcpListener,
+    api: Arc<Api>,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let (stop, stopped) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = async {
+            let permit = Arc::clone(&room).acquire_owned().await.expect("never closed");
+            (listener.accept().await, permit)
+        };
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => {}
+            (accepted, permit) = accepted => match accepted {
+                Ok((stream, _)) => {
+                    let connection = connection(stream, Arc::clone(&api), stopped.clone());
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    sleep(REFUSED_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    drop(stopped);
+    stop.send_replace(());
+    let all = async { while connections.join_next().await.is_some() {} };
+    if timeout(grace, all).await.is_err() {
+        tracing::warn!(connections = connections.len(), "requests did not finish within the grace time");
+        connections.shutdown().await;
+    }
+}
+
+async fn connection(stream: TcpStream, api: Arc<Api>, mut stopped: watch::Receiver<()>) {
+    let local = match prepare(&stream) {
+        Ok(local) => local,
+        Err(error) => return tracing::debug!(%error, "the connection ended at once"),
+    };
+    let service = service_fn(move |request| {
+        let api = Arc::clone(&api);
+        async move { Ok::<_, Infallible>(api.handle(request, local).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
+        // An invocation goes on when its caller hangs up, as on AWS; and no running request pays
+        // for looking whether the caller is still there.
+        .half_close(true)
+        .serve_connection(TokioIo::new(StallGuard::new(stream)), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "the connection broke");
+    }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<IpAddr> {
+    stream.set_nodelay(true)?;
+    Ok(stream.local_addr()?.ip())
+}
