@@ -1,1 +1,55 @@
-fn main() {}
+//! The project's own commands, `cargo xtask VERB`. Each does its own set-up under `target/`.
+
+mod bench;
+mod check;
+mod http;
+mod server;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Every test ring: rules and engine, jail, bootstrap, clients
+    Test {
+        /// Only this ring
+        #[arg(long, value_enum)]
+        ring: Option<test::Ring>,
+        /// Arguments for pytest, after --
+        #[arg(last = true)]
+        pytest: Vec<String>,
+    },
+    /// Format, lints, dependencies
+    Check,
+    /// Speed and memory, as ratios against a bare Node.js server in the same run
+    Bench {
+        /// Short rounds, to see that it works
+        #[arg(long)]
+        quick: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().verb {
+        Verb::Test { ring, pytest } => test::run(ring, &pytest),
+        Verb::Check => check::run(),
+        Verb::Bench { quick } => bench::run(quick),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! A server under measurement: started on a free port, killed when dropped.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use crate::http::{Connection, request};
+use crate::tools::Result;
+
+pub(crate) struct Server {
+    process: Child,
+    pub(crate) address: SocketAddr,
+    /// From the start of the process to its `listening` line.
+    pub(crate) ready: Duration,
+}
+
+impl Server {
+    /// Starts a command that prints `listening on http://ADDR:PORT`.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let began = Instant::now();
+        let mut process =
+            command.stdout(Stdio::piped()).spawn().map_err(|error| format!("{command:?}: {error}"))?;
+        let mut lines = BufReader::new(process.stdout.take().expect("piped above")).lines();
+        let found = lines.by_ref().map_while(std::result::Result::ok).find_map(|line| {
+            line.strip_prefix("listening on http://").and_then(|address| address.trim().parse().ok())
+        });
+        let Some(address) = found else {
+            let _ = process.kill();
+            let _ = process.wait();
+            return Err(format!("{command:?} did not start"));
+        };
+        let ready = began.elapsed();
+        // What it prints later must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self { process, address, ready })
+    }
+
+    /// `lambkin serve` on this data directory, otherwise in its default configuration.
+    pub(crate) fn lambkin(binary: &Path, data: &Path, runtimes: &Path) -> Result<Self> {
+        let mut command = Command::new(binary);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .arg("--runtimes")
+            .arg(runtimes);
+        Self::start(command.env("LAMBKIN_LOG", "warn"))
+    }
+
+    /// Resident memory of the process itself, in KiB.
+    pub(crate) fn resident_kib(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        line.trim().trim_end_matches(" kB").parse().map_err(|_| format!("VmRSS:{line}"))
+    }
+
+    /// Ends it as an operator would, and waits.
+    pub(crate) fn stop(mut self) -> Result {
+        let terminated = Command::new("kill").arg(self.process.id().to_string()).status();
+        terminated.map_err(|error| error.to_string())?;
+        self.process.wait().map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    /// Creates a function of one file `index.js` and waits until it is active.
+    pub(crate) fn create(&self, name: &str, runtime: &str, code: &str) -> Result {
+        let body = json!({
+            "FunctionName": name,
+            "Runtime": runtime,
+            "Role": "arn:aws:iam::000000000000:role/bench",
+            "Handler": "index.handler",
+            "Code": { "ZipFile": base64::engine::general_purpose::STANDARD.encode(package(code)?) },
+        });
+        let mut connection = Connection::open(self.address)?;
+        connection.call(&request("POST", "/2015-03-31/functions", body.to_string().as_bytes()))?;
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let get = request("GET", &format!("/2015-03-31/functions/{name}/configuration"), b"");
+        loop {
+            let answer: Value =
+                serde_json::from_slice(&connection.call(&get)?).map_err(|error| error.to_string())?;
+            match answer["State"].as_str() {
+                Some("Active") => return Ok(()),
+                Some("Pending") if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+                _ => return Err(format!("{name} does not become active: {answer}")),
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn package(code: &str) -> Result<Vec<u8>> {
+    use std::io::Write as _;
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    zip.start_file("index.js", options).map_err(|error| error.to_string())?;
+    zip.write_all(code.as_bytes()).map_err(|error| error.to_string())?;
+    Ok(zip.finish().map_err(|error| error.to_string())?.into_inner())
+}

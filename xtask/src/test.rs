@@ -1,0 +1,77 @@
+//! `cargo xtask test`: every ring, with its set-up. On a fresh machine it needs Rust, Python 3 and
+//! npm; everything else is fetched, pinned, under `target/`.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use crate::tools::{self, Result};
+
+/// The rings of tests.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ring {
+    /// Rules, ports, engine, processes: everything in Rust
+    Rust,
+    /// The bootstrap against a fake supervisor, on every Node.js
+    Bootstrap,
+    /// The binary with boto3, the aws CLI and the AWS SDK for JavaScript; the semantics table
+    Clients,
+}
+
+pub(crate) fn run(only: Option<Ring>, pytest: &[String]) -> Result {
+    let wanted = |ring| only.is_none_or(|only| only == ring);
+    if wanted(Ring::Rust) {
+        tools::run(tools::cargo_tool("nextest")?.args(["run", "--workspace"]))?;
+        tools::run_cargo(&["test", "--workspace", "--doc", "--quiet"])?;
+    }
+    if !wanted(Ring::Bootstrap) && !wanted(Ring::Clients) {
+        return Ok(());
+    }
+    let lambkin = tools::lambkin()?;
+    let runtimes = tools::scratch("runtimes");
+    tools::run(tools::command(&lambkin).args(["runtimes", "install", "--runtimes"]).arg(&runtimes))?;
+    if wanted(Ring::Bootstrap) {
+        tools::run(tools::command("bash").arg("runtimes/node/test/run.sh").arg(runtimes.join("node")))?;
+    }
+    if wanted(Ring::Clients) {
+        clients(&lambkin, &runtimes, pytest)?;
+    }
+    Ok(())
+}
+
+fn clients(lambkin: &Path, runtimes: &Path, pytest: &[String]) -> Result {
+    let python = venv()?;
+    let sdk = tools::root().join("tests/clients/sdk-js");
+    tools::run(tools::command("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(sdk))?;
+    // The aws CLI of the venv comes first.
+    let bin = python.parent().expect("an executable is in a directory").to_owned();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let paths = std::iter::once(bin).chain(std::env::split_paths(&path));
+    let path = std::env::join_paths(paths).map_err(|error| error.to_string())?;
+    tools::run(
+        tools::command(python)
+            .args(["-m", "pytest", "tests"])
+            .args(pytest)
+            .env("PATH", path)
+            .env("LAMBKIN_BIN", lambkin)
+            .env("LAMBKIN_RUNTIMES", runtimes),
+    )
+}
+
+/// Python of a virtual environment with exactly the pinned packages.
+fn venv() -> Result<PathBuf> {
+    let place = tools::scratch("venv");
+    let python = place.join("bin/python");
+    let requirements = tools::root().join("tests/requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements)
+        .map_err(|error| format!("{}: {error}", requirements.display()))?;
+    let stamp = place.join("requirements.txt");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    tools::run(tools::command("python3").args(["-m", "venv", "--clear"]).arg(&place))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    tools::run(tools::command(&python).args(pip).arg(&requirements))?;
+    std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
+    Ok(python)
+}
