@@ -28,10 +28,13 @@ const TERM_GRACE_MS = 500; // What AWS gives a runtime to act on SIGTERM (spec s
 const readSync = fs.readSync;
 const writeSync = fs.writeSync;
 const parse = JSON.parse;
+const stringify = JSON.stringify;
 const byteLength = Buffer.byteLength;
 const reallyExit = process.reallyExit;
 const listeners = process.listeners;
 const later = setTimeout;
+// Not buffer.copy(), which a plain Uint8Array has not, and not buffer.set(), which Node 4 has under another meaning.
+const copyBytes = Uint8Array.prototype.set;
 // Node 4.3 has neither Buffer.allocUnsafe nor a Buffer.from that takes strings.
 const modernBuffer = typeof Buffer.allocUnsafe === 'function';
 const bytes = modernBuffer
@@ -41,7 +44,7 @@ const bytes = modernBuffer
     };
 
 function allocate(size) {
-  return modernBuffer ? Buffer.allocUnsafeSlow(size) : new Buffer(size);
+  return modernBuffer ? Buffer.allocUnsafe(size) : new Buffer(size);
 }
 
 let input = allocate(KEEP);
@@ -190,8 +193,7 @@ function send(kind, used, tail) {
   } else {
     size += tail.length;
     buffer = size <= KEEP ? output : allocate(size);
-    // A Uint8Array that is no Buffer has no copy(); set() is the same.
-    buffer.set(tail, at);
+    copyBytes.call(buffer, tail, at);
   }
   if (buffer !== output && used > 0) {
     output.copy(buffer, 5, 5, at);
@@ -212,6 +214,12 @@ function putType(at, type) {
 
 function fits(text) {
   return text.length * 3 < MAX_FRAME - 32768 || byteLength(text, 'utf8') < MAX_FRAME - 32768;
+}
+
+// An error body that no frame takes, made small: without the trace, and with the first part of the message.
+function shortened(type, body) {
+  const message = String(parse(body).errorMessage).slice(0, MAX_CHUNK);
+  return stringify({ errorType: type, errorMessage: message, trace: [] });
 }
 
 exports.ready = function () {
@@ -235,7 +243,7 @@ exports.error = function (handled, type, body) {
 };
 
 exports.initError = function (type, body) {
-  send(INIT_ERROR, putType(5, type), fits(body) ? body : body.slice(0, MAX_CHUNK));
+  send(INIT_ERROR, putType(5, type), fits(body) ? body : shortened(type, body));
 };
 
 // One log event. `level` 0 none, 1 TRACE .. 6 FATAL; `json` says that the message is a JSON record; `ms` is Unix time.
@@ -279,5 +287,5 @@ exports.streamChunk = function (data) {
 };
 
 exports.streamEnd = function (type, body) {
-  send(STREAM_END, putType(5, type), body);
+  send(STREAM_END, putType(5, type), fits(body) ? body : shortened(type, body));
 };

@@ -33,8 +33,10 @@ exports.disguise = function (files, esm) {
   loader._compile(body, loader.filename);
 
   delete Module._cache[main.filename];
-  process.mainModule = esm ? undefined : entry;
-  if (!esm) {
+  if (esm) {
+    delete process.mainModule;
+  } else {
+    process.mainModule = entry;
     entry.id = '.';
     Module._cache[entry.filename] = entry;
   }

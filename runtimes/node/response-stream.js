@@ -192,7 +192,6 @@ class ResponseStream extends EventEmitter {
     channel.streamEnd(errorType, errorBody);
     tick(() => {
       this.writableFinished = true;
-      this.writable = false;
       this.emit('finish');
     });
     soon(() => {

@@ -54,7 +54,7 @@ class Runtime {
       return new Promise(() => {});
     }
     global[REQUEST_ID] = event.head.requestId;
-    this.tenantId = event.head.tenantId;
+    this.tenantId = this.traits.tenants ? event.head.tenantId : undefined;
     return event;
   }
 

@@ -86,7 +86,12 @@ class StreamingInvokeProcessor {
 exports.run = async function (handler, streaming, logError) {
   const processor = new (streaming ? StreamingInvokeProcessor : BufferedInvokeProcessor)(handler, logError);
   const keys = invokeStore.KEYS;
-  for (;;) {
+  for (let first = true; ; first = false) {
+    // Rejections left by the module's code, and a stream's last events, belong before the blocking read. A buffered
+    // result is sent from a turn of its own and needs no other.
+    if (first || streaming) {
+      await turn();
+    }
     channel.ready();
     const received = channel.next();
     if (received === null) {
