@@ -1,0 +1,150 @@
+"""A lambkin under test: started on port 0 with a data directory of its own, watched, and ended.
+
+Not here: what it answers.
+"""
+
+import os
+import pathlib
+import re
+import select
+import signal
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+START = 20
+STOP = 40
+
+
+def binary():
+    """The program under test: $LAMBKIN_BIN, else what cargo built last, release first."""
+    given = os.environ.get("LAMBKIN_BIN")
+    candidates = [pathlib.Path(given)] if given else [ROOT / "target" / kind / "lambkin" for kind in ("release", "debug")]
+    for candidate in candidates:
+        if candidate.is_file():
+            return str(candidate.resolve())
+    raise RuntimeError(f"no lambkin binary at {', '.join(map(str, candidates))}: build it, or set LAMBKIN_BIN")
+
+
+def runtimes_options():
+    """One cache of Node.js binaries for all servers of a run."""
+    cache = os.environ.get("LAMBKIN_TEST_RUNTIMES")
+    return ["--runtimes", cache] if cache else []
+
+
+def eventually(condition, seconds, what):
+    """Polls until `condition` returns something true, which is the answer. Fails when time is up."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        select.select([], [], [], 0.01)
+
+
+def processes_naming(text):
+    """Live processes with `text` in their command line or environment."""
+    found = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            said = (entry / "cmdline").read_bytes() + b"\0" + (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if state not in "ZX" and text.encode() in said:
+            found[int(entry.name)] = said.split(b"\0environ")[0].replace(b"\0", b" ")[:200].decode(errors="replace")
+    return found
+
+
+class Server:
+    """`lambkin serve`. Its log goes to `<directory>/lambkin.log`, which outlives it."""
+
+    def __init__(self, directory, *options, variables=None, wrapper=()):
+        self.directory = pathlib.Path(directory)
+        self.data = self.directory / "data"
+        self.log = self.directory / "lambkin.log"
+        self.options = options
+        # Children inherit nothing of this; it marks lambkin's own processes among all of the machine.
+        self.variables = {**os.environ, "LAMBKIN_TEST_MARK": str(self.directory), **(variables or {})}
+        self.wrapper = list(wrapper)
+        self.process = None
+        self.endpoint = None
+
+    def command(self):
+        listen = ["--listen", "127.0.0.1:0", "--data", str(self.data)]
+        options = list(self.options)
+        shared = [] if "--runtimes" in options else runtimes_options()
+        return [*self.wrapper, binary(), "serve", *listen, *shared, *options]
+
+    def start(self):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=self.variables
+            )
+        said = b""
+        deadline = time.monotonic() + START
+        while not (match := re.search(rb"^listening on (http://\S+)$", said, re.M)):
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+                raise AssertionError(f"lambkin said nothing in {START} s; {self.tail()}")
+            piece = os.read(self.process.stdout.fileno(), 65536)
+            if not piece:
+                raise AssertionError(f"lambkin ended with {self.process.wait(START)} at its start; {self.tail()}")
+            said += piece
+        self.endpoint = match[1].decode()
+        return self
+
+    def terminate(self):
+        """SIGTERM, without waiting."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds=STOP):
+        """The exit code."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"lambkin did not end in {seconds} s; {self.tail()}") from None
+        self.process.stdout.close()
+        return code
+
+    def kill(self):
+        """kill -9."""
+        self.process.kill()
+        self.process.wait(STOP)
+        self.process.stdout.close()
+
+    def stop(self):
+        """A clean end, and nothing left behind."""
+        if self.process is None or self.process.returncode is not None:
+            return
+        self.terminate()
+        code = self.wait()
+        assert code == 0, f"lambkin ended with {code}; {self.tail()}"
+        self.assert_nothing_is_left()
+
+    def left(self):
+        """Its processes that live, the functions' among them: their paths are below the data directory."""
+        return processes_naming(str(self.directory))
+
+    def assert_nothing_is_left(self):
+        eventually(lambda: not self.left(), 10, f"processes left behind: {self.left()}")
+
+    def tail(self):
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return f"its log is {self.log}, and ends:\n{text[-3000:]}"
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        if self.process.returncode is None:
+            try:
+                self.stop()
+            finally:
+                if self.process.returncode is None:
+                    self.kill()

@@ -1,0 +1,89 @@
+"""Checks an answer against the output shape of botocore's model, more strictly than botocore's parser does: a member
+the model does not have, a wrong type, a value outside an enum or a pattern, a required member that is missing.
+"""
+
+import datetime
+import io
+import re
+
+KINDS = {
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "long": int,
+    "double": (int, float),
+    "float": (int, float),
+    "timestamp": datetime.datetime,
+    "blob": (bytes, io.IOBase),
+}
+
+
+def problems(shape, value, where):
+    """What does not fit, as texts."""
+    if shape.type_name == "structure":
+        if not isinstance(value, dict):
+            return [f"{where} is no structure: {value!r:.100}"]
+        found = [f"{where}.{name} is not in {shape.name}" for name in value.keys() - shape.members.keys()]
+        found += [f"{where}.{name} is required" for name in shape.required_members if name not in value]
+        for name, member in shape.members.items():
+            if name in value:
+                found += problems(member, value[name], f"{where}.{name}")
+        return found
+    if shape.type_name == "list":
+        if not isinstance(value, list):
+            return [f"{where} is no list: {value!r:.100}"]
+        return [p for i, item in enumerate(value) for p in problems(shape.member, item, f"{where}[{i}]")]
+    if shape.type_name == "map":
+        if not isinstance(value, dict):
+            return [f"{where} is no map: {value!r:.100}"]
+        return [p for key, item in value.items() for p in problems(shape.value, item, f"{where}[{key}]")]
+    if hasattr(value, "read") and shape.type_name == "blob":
+        return []
+    kind = KINDS[shape.type_name]
+    if not isinstance(value, kind) or (isinstance(value, bool) and shape.type_name != "boolean"):
+        return [f"{where} is no {shape.type_name}: {value!r:.100}"]
+    if shape.type_name == "string":
+        if shape.enum and value not in shape.enum:
+            return [f"{where} is none of {shape.name}: {value!r}"]
+        pattern = shape.metadata.get("pattern")
+        if pattern and not re.fullmatch(pattern, value):
+            return [f"{where} does not match {shape.name}: {value!r}"]
+    return []
+
+
+def install(client):
+    """Makes every answer that `client` gets subject to the check. Raw bodies are looked at too: botocore drops what
+    its model does not know before anyone sees it."""
+    model = client.meta.service_model
+
+    def parsed(http_response, parsed, model, **_):
+        if "Error" in parsed:
+            return
+        answer = {key: value for key, value in parsed.items() if key != "ResponseMetadata"}
+        shape = model.output_shape
+        if shape is None:
+            assert not answer, f"{model.name} answers nothing: {answer}"
+            return
+        found = problems(shape, answer, model.name)
+        payload = shape.serialization.get("payload")
+        text = http_response.content if not payload else b""
+        if text:
+            import json
+
+            found += unknown(shape, json.loads(text), model.name)
+        assert not found, "\n".join(found)
+
+    client.meta.events.register("after-call.lambda", parsed)
+    return model
+
+
+def unknown(shape, body, where):
+    """Members of the raw body that the model does not know."""
+    if shape.type_name == "structure" and isinstance(body, dict):
+        names = {member.serialization.get("name", name): member for name, member in shape.members.items()}
+        found = [f"{where}.{name} is on the wire and not in {shape.name}" for name in body.keys() - names.keys()]
+        found += [f"{where}.{name} is null on the wire" for name in body if body[name] is None]
+        return found + [p for n, m in names.items() if n in body for p in unknown(m, body[n], f"{where}.{n}")]
+    if shape.type_name == "list" and isinstance(body, list):
+        return [p for item in body for p in unknown(shape.member, item, f"{where}[]")]
+    return []

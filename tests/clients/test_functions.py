@@ -1,0 +1,412 @@
+"""Functions are created, read, listed, changed and deleted as on AWS (aws-behaviour A, E)."""
+
+import base64
+import hashlib
+import threading
+import urllib.request
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lambda_client import ACCOUNT, ECHO, REGION, ROLE, active, arn, client, create, invoke, zipped
+
+ALWAYS = {
+    "FunctionName", "FunctionArn", "Runtime", "Role", "Handler", "CodeSize", "Description", "Timeout", "MemorySize",
+    "LastModified", "CodeSha256", "Version", "TracingConfig", "RevisionId", "State", "PackageType", "Architectures",
+    "EphemeralStorage", "SnapStart", "RuntimeVersionConfig", "LoggingConfig",
+}
+PENDING = {"StateReason", "StateReasonCode"}
+
+
+def sha256(package):
+    return base64.b64encode(hashlib.sha256(package).digest()).decode()
+
+
+def without_metadata(answer):
+    return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+
+
+def refused(code, status, call, **arguments):
+    """The message of the error that a call has to end with."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    response = caught.value.response
+    assert (response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]) == (code, status), response
+    return response["Error"]["Message"]
+
+
+def test_a_new_function_has_awss_members_and_becomes_active(lambda_, name):
+    package = zipped({"index.js": ECHO})
+    created = lambda_.create_function(
+        FunctionName=name, Runtime="nodejs22.x", Role=ROLE, Handler="index.handler", Code={"ZipFile": package}
+    )
+    assert created["ResponseMetadata"]["HTTPStatusCode"] == 201
+    assert without_metadata(created).keys() == ALWAYS | PENDING
+    assert created["State"] == "Pending" and "LastUpdateStatus" not in created
+    assert (created["StateReason"], created["StateReasonCode"]) == ("The function is being created.", "Creating")
+    assert created["FunctionArn"] == arn(name) and created["Version"] == "$LATEST"
+    assert created["CodeSha256"] == sha256(package) and created["CodeSize"] == len(package)
+    assert created["Timeout"] == 3 and created["MemorySize"] == 128 and created["Description"] == ""
+    assert created["EphemeralStorage"] == {"Size": 512} and created["PackageType"] == "Zip"
+    assert created["TracingConfig"] == {"Mode": "PassThrough"}
+    assert created["SnapStart"] == {"ApplyOn": "None", "OptimizationStatus": "Off"}
+    assert created["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"}
+    assert created["RuntimeVersionConfig"]["RuntimeVersionArn"].startswith(f"arn:aws:lambda:{REGION}::runtime:")
+    settled = active(lambda_, name)
+    assert without_metadata(settled).keys() == ALWAYS | {"LastUpdateStatus"}
+    assert settled["RevisionId"] != created["RevisionId"]
+
+
+def test_an_update_is_in_progress_and_then_successful(lambda_, name):
+    create(lambda_, name)
+    revisions = {active(lambda_, name)["RevisionId"]}
+    package = zipped({"index.js": "exports.handler=async()=>'new'"})
+    for update in (
+        lambda: lambda_.update_function_code(FunctionName=name, ZipFile=package),
+        lambda: lambda_.update_function_configuration(FunctionName=name, Timeout=9, Description="nine"),
+    ):
+        answer = update()
+        assert answer["State"] == "Active" and answer["LastUpdateStatus"] == "InProgress"
+        reason = answer["LastUpdateStatusReason"], answer["LastUpdateStatusReasonCode"]
+        assert reason == ("The function is being created.", "Creating")
+        assert answer["RevisionId"] not in revisions
+        revisions.add(answer["RevisionId"])
+        lambda_.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+        settled = active(lambda_, name)
+        assert "LastUpdateStatusReason" not in settled and settled["RevisionId"] not in revisions
+        revisions.add(settled["RevisionId"])
+    assert settled["CodeSha256"] == sha256(package)
+    assert (settled["Timeout"], settled["Description"], settled["Handler"]) == (9, "nine", "index.handler")
+    assert invoke(lambda_, name).payload == "new"
+
+
+def test_a_dry_run_changes_nothing(lambda_, name):
+    create(lambda_, name)
+    before = without_metadata(active(lambda_, name))
+    package = zipped({"index.js": "exports.handler=async()=>'other'"})
+    answer = lambda_.update_function_code(FunctionName=name, ZipFile=package, DryRun=True)
+    assert answer["CodeSha256"] == sha256(package)
+    assert without_metadata(lambda_.get_function_configuration(FunctionName=name)) == before
+
+
+def test_a_wrong_revision_is_a_failed_precondition(lambda_, name):
+    create(lambda_, name)
+    current = active(lambda_, name)["RevisionId"]
+    text = (
+        "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve "
+        "the latest Revision Id"
+    )
+    package = zipped({"index.js": "exports.handler=async()=>2"})
+    wrong = {"FunctionName": name, "RevisionId": "b6a1f5c8-0000-4000-8000-000000000000"}
+    stale = refused("PreconditionFailedException", 412, lambda_.update_function_code, ZipFile=package, **wrong)
+    assert stale == text
+    assert refused("PreconditionFailedException", 412, lambda_.update_function_configuration, Timeout=4, **wrong) == text
+    lambda_.update_function_code(FunctionName=name, ZipFile=package, RevisionId=current)
+
+
+def test_the_package_comes_back_by_a_plain_get(lambda_, name):
+    package = zipped({"index.js": ECHO, "other.txt": "x" * 1000})
+    lambda_.create_function(
+        FunctionName=name, Runtime="nodejs20.x", Role=ROLE, Handler="index.handler", Code={"ZipFile": package}
+    )
+    active(lambda_, name)
+    got = lambda_.get_function(FunctionName=name)
+    assert got.keys() - {"ResponseMetadata"} == {"Configuration", "Code"}
+    assert got["Code"]["RepositoryType"] == "S3"
+    with urllib.request.urlopen(got["Code"]["Location"], timeout=30) as response:
+        assert response.read() == package
+    assert got["Configuration"] == without_metadata(lambda_.get_function_configuration(FunctionName=name))
+
+
+def test_settings_are_echoed_and_kept(lambda_, name):
+    settings = {
+        "Description": "d" * 256,
+        "Timeout": 900,
+        "MemorySize": 10240,
+        "Environment": {"Variables": {"A": "1"}},
+        "LoggingConfig": {"LogFormat": "JSON"},
+    }
+    created = create(lambda_, name, **settings)
+    levels = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO", "LogGroup": f"/aws/lambda/{name}"}
+    assert created["LoggingConfig"] == levels
+    for key in ("Description", "Timeout", "MemorySize", "Environment"):
+        assert created[key] == settings[key]
+    back = lambda_.update_function_configuration(FunctionName=name, LoggingConfig={"LogFormat": "Text"})
+    assert back["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"}
+    assert back["Environment"] == settings["Environment"]
+    active(lambda_, name)
+    emptied = lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": {}})
+    assert emptied["Environment"] == {"Variables": {}}
+
+
+def test_functions_are_listed_page_by_page(server):
+    lambda_ = client(server().endpoint)
+    names = [f"page-{number:02}" for number in range(7)]
+    for name in names:
+        create(lambda_, name, wait=False)
+    for name in names:
+        active(lambda_, name)
+    pages = list(lambda_.get_paginator("list_functions").paginate(PaginationConfig={"PageSize": 3}))
+    assert [len(page["Functions"]) for page in pages] == [3, 3, 1]
+    assert sorted(function["FunctionName"] for page in pages for function in page["Functions"]) == names
+    assert "NextMarker" not in pages[-1]
+    listed = pages[0]["Functions"][0]
+    # AWS's list does not tell states.
+    assert not listed.keys() & {"State", "LastUpdateStatus"}
+    elsewhere = client(lambda_.meta.endpoint_url, region="eu-west-1")
+    assert elsewhere.list_functions()["Functions"] == []
+
+
+def test_a_deleted_function_is_gone_and_its_name_is_free(lambda_, name):
+    create(lambda_, name, "let n=0;exports.handler=async()=>++n")
+    assert invoke(lambda_, name).payload == 1
+    deleted = lambda_.delete_function(FunctionName=name)
+    assert deleted["ResponseMetadata"]["HTTPStatusCode"] == 204 and deleted.get("StatusCode") == 204
+    missing = f"Function not found: {arn(name)}"
+    for call in (lambda_.get_function, lambda_.get_function_configuration, lambda_.delete_function):
+        assert refused("ResourceNotFoundException", 404, call, FunctionName=name) == missing
+    assert refused("ResourceNotFoundException", 404, lambda_.invoke, FunctionName=name) == missing + ":$LATEST"
+    create(lambda_, name, "let n=10;exports.handler=async()=>++n")
+    # A new function of the old name has none of the old one's environments.
+    assert invoke(lambda_, name).payload == 11
+
+
+@pytest.mark.parametrize("form", ["{name}", "function:{name}", f"{ACCOUNT}:function:{{name}}", "{arn}", "{arn}:$LATEST"])
+def test_a_function_may_be_named_in_every_way(lambda_, name, form):
+    create(lambda_, name)
+    given = form.format(name=name, arn=arn(name))
+    assert lambda_.get_function(FunctionName=given)["Configuration"]["FunctionName"] == name
+    assert invoke(lambda_, given, {"a": 1}).payload == {"a": 1}
+
+
+def test_names_of_other_places_are_refused(lambda_, name):
+    elsewhere = f"arn:aws:lambda:ap-southeast-1:{ACCOUNT}:function:{name}"
+    text = "Functions from 'ap-southeast-1' are not reachable in this region ('us-east-1')"
+    assert refused("ResourceNotFoundException", 404, lambda_.get_function, FunctionName=elsewhere) == text
+    foreign = f"arn:aws:lambda:us-east-1:123456789012:function:{name}"
+    refused("AccessDeniedException", 403, lambda_.get_function, FunctionName=foreign)
+    create(lambda_, name)
+    text = "The derived qualifier from the function name does not match the specified qualifier."
+    mismatch = {"FunctionName": arn(name, "$LATEST"), "Qualifier": "1"}
+    assert refused("InvalidParameterValueException", 400, lambda_.get_function, **mismatch) == text
+
+
+VALID = {"FunctionName": "valid", "Runtime": "nodejs22.x", "Role": ROLE, "Handler": "index.handler"}
+# What is wrong with CreateFunction, the code of the error, and what its message has to hold.
+REFUSED_AT_CREATION = {
+    "role": (
+        {"Role": "r1"},
+        "ValidationException",
+        "1 validation error detected: Value 'r1' at 'role' failed to satisfy constraint: Member must satisfy regular "
+        r"expression pattern: arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+",
+    ),
+    "runtime": (
+        {"Runtime": "nodejs99.x"},
+        "InvalidParameterValueException",
+        "Value nodejs99.x at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [",
+    ),
+    "runtime-in-capitals": (
+        {"Runtime": "NodeJS22.x"},
+        "InvalidParameterValueException",
+        "Value NodeJS22.x at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [",
+    ),
+    "handler-with-a-space": (
+        {"Handler": "index handler"},
+        "ValidationException",
+        "Value 'index handler' at 'handler' failed to satisfy constraint: Member must satisfy regular expression pattern: "
+        r"[^\s]+",
+    ),
+    "handler-too-long": (
+        {"Handler": "h" * 129},
+        "ValidationException",
+        "at 'handler' failed to satisfy constraint: Member must have length less than or equal to 128",
+    ),
+    "name-with-a-dot": (
+        {"FunctionName": "a.b"},
+        "ValidationException",
+        "Value 'a.b' at 'functionName' failed to satisfy constraint: Member must satisfy regular expression pattern: ",
+    ),
+    "name-of-65": (
+        {"FunctionName": "n" * 65},
+        "InvalidParameterValueException",
+        "at 'functionName' failed to satisfy constraint: Member must have length less than or equal to 64",
+    ),
+    "name-of-141": (
+        {"FunctionName": "n" * 141},
+        "ValidationException",
+        "at 'functionName' failed to satisfy constraint: Member must have length less than or equal to 140",
+    ),
+    "timeout-0": (
+        {"Timeout": 0},
+        "ValidationException",
+        "Value '0' at 'timeout' failed to satisfy constraint: Member must have value greater than or equal to 1",
+    ),
+    "memory-127": (
+        {"MemorySize": 127},
+        "ValidationException",
+        "Value '127' at 'memorySize' failed to satisfy constraint: Member must have value greater than or equal to 128",
+    ),
+    "two-at-once": (
+        {"Timeout": 0, "MemorySize": 1},
+        "ValidationException",
+        "2 validation errors detected: ",
+    ),
+    "description-too-long": (
+        {"Description": "d" * 257},
+        "ValidationException",
+        "at 'description' failed to satisfy constraint: Member must have length less than or equal to 256",
+    ),
+    "package-type": (
+        {"PackageType": "Tar"},
+        "ValidationException",
+        "Value 'Tar' at 'packageType' failed to satisfy constraint: Member must satisfy enum value set: [",
+    ),
+    "not-a-zip": ({"Code": {"ZipFile": b"plain text"}}, "InvalidParameterValueException", "Could not unzip uploaded file."),
+    "empty-zip-file": ({"Code": {"ZipFile": b""}}, "InvalidParameterValueException", ""),
+    "reserved-variable": (
+        {"Environment": {"Variables": {"AWS_REGION": "x"}}},
+        "InvalidParameterValueException",
+        "AWS_REGION",
+    ),
+    "reserved-variable-handler": (
+        {"Environment": {"Variables": {"_HANDLER": "x"}}},
+        "",
+        "_HANDLER",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_AT_CREATION)
+def test_bad_parameters_are_refused_at_creation(unchecked, case):
+    change, code, text = REFUSED_AT_CREATION[case]
+    arguments = {"Code": {"ZipFile": zipped({"index.js": ECHO})}, **VALID, **change}
+    with pytest.raises(ClientError) as caught:
+        unchecked.create_function(**arguments)
+    error = caught.value.response["Error"]
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert error["Code"] == (code or error["Code"]) and text in error["Message"], error
+    assert not any(f["FunctionName"] == arguments["FunctionName"] for f in unchecked.list_functions()["Functions"])
+
+
+RESERVED = """_HANDLER _X_AMZN_TRACE_ID AWS_DEFAULT_REGION AWS_REGION AWS_EXECUTION_ENV AWS_LAMBDA_FUNCTION_NAME
+AWS_LAMBDA_FUNCTION_MEMORY_SIZE AWS_LAMBDA_FUNCTION_VERSION AWS_LAMBDA_INITIALIZATION_TYPE AWS_LAMBDA_LOG_GROUP_NAME
+AWS_LAMBDA_LOG_STREAM_NAME AWS_ACCESS_KEY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
+AWS_LAMBDA_RUNTIME_API LAMBDA_TASK_ROOT LAMBDA_RUNTIME_DIR""".split()
+
+
+def test_no_reserved_variable_can_be_set(unchecked):
+    """node-runtime §8.3."""
+    accepted = []
+    for key in RESERVED:
+        arguments = {**VALID, "Code": {"ZipFile": zipped({"index.js": ECHO})}, "Environment": {"Variables": {key: "x"}}}
+        try:
+            unchecked.create_function(**arguments)
+            accepted.append(key)
+            unchecked.delete_function(FunctionName=VALID["FunctionName"])
+        except ClientError as error:
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 400 and key in str(error), error.response
+    assert not accepted
+
+
+def test_variables_end_at_4_kb(lambda_, unchecked, name):
+    """Measured on the JSON text, which the refusal echoes whole."""
+    fits = "x" * (4096 - len('{"LARGE_VAR":""}'))
+    create(lambda_, name, "exports.handler=async()=>process.env.LARGE_VAR.length", Environment={"Variables": {"LARGE_VAR": fits}})
+    assert invoke(lambda_, name).payload == len(fits)
+    message = refused(
+        "InvalidParameterValueException", 400, unchecked.update_function_configuration,
+        FunctionName=name, Environment={"Variables": {"LARGE_VAR": fits + "x"}},
+    )
+    assert message == (
+        "Lambda was unable to configure your environment variables because the environment variables you have provided "
+        f'exceeded the 4KB limit. String measured: {{"LARGE_VAR":"{fits}x"}}'
+    )
+
+
+@pytest.mark.parametrize("change", [{"Timeout": 901}, {"MemorySize": 10241}, {"Timeout": 10**6}, {"MemorySize": 10**6}])
+def test_timeout_and_memory_have_an_end(unchecked, name, change):
+    arguments = {**VALID, "FunctionName": name, "Code": {"ZipFile": zipped({"index.js": ECHO})}, **change}
+    with pytest.raises(ClientError, match="less than or equal to"):
+        unchecked.create_function(**arguments)
+
+
+# Settings that act nowhere yet: accepted silently they would lie.
+UNSUPPORTED = {
+    "Publish": True,
+    "VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]},
+    "DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:q"},
+    "KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1",
+    "TracingConfig": {"Mode": "Active"},
+    "Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:l:1"],
+    "FileSystemConfigs": [
+        {"Arn": "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-00000000000000000", "LocalMountPath": "/mnt/a"}
+    ],
+    "CodeSigningConfigArn": "arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-00000000000000000",
+    "SnapStart": {"ApplyOn": "PublishedVersions"},
+    "DurableConfig": {"ExecutionTimeout": 60},
+    "PackageType": "Image",
+}
+
+
+@pytest.mark.parametrize("setting", UNSUPPORTED)
+def test_a_setting_that_does_not_act_yet_is_refused(unchecked, name, setting):
+    arguments = {**VALID, "FunctionName": name, "Code": {"ZipFile": zipped({"index.js": ECHO})}, setting: UNSUPPORTED[setting]}
+    with pytest.raises(ClientError) as caught:
+        unchecked.create_function(**arguments)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] in range(400, 500), caught.value.response
+    refused("ResourceNotFoundException", 404, unchecked.get_function, FunctionName=name)
+
+
+def test_a_function_of_that_name_exists(lambda_, name):
+    create(lambda_, name)
+    with pytest.raises(ClientError) as caught:
+        create(lambda_, name)
+    assert caught.value.response["Error"]["Code"] == "ResourceConflictException"
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 409
+
+
+def test_of_many_updates_at_once_the_others_conflict(lambda_, name):
+    create(lambda_, name)
+    conflict = f"The operation cannot be performed at this time. An update is in progress for resource: {arn(name)}"
+    refusals, accepted = [], []
+    barrier = threading.Barrier(6)
+
+    def update(number):
+        package = zipped({"index.js": f"exports.handler=async()=>{number}", "bulk": b"x" * 3_000_000})
+        barrier.wait(30)
+        try:
+            lambda_.update_function_code(FunctionName=name, ZipFile=package)
+            accepted.append(number)
+        except ClientError as error:
+            refusals.append(error.response["Error"])
+
+    threads = [threading.Thread(target=update, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert accepted and len(accepted) + len(refusals) == 6
+    assert all(r == {**r, "Code": "ResourceConflictException", "Message": conflict} for r in refusals), refusals
+    active(lambda_, name)
+    assert invoke(lambda_, name).payload in accepted
+
+
+def test_retired_runtimes_are_refused_when_asked_to(server):
+    lambda_ = client(server("--refuse-deprecated-runtimes").endpoint)
+    for runtime in ("nodejs4.3", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x"):
+        message = refused(
+            "InvalidParameterValueException", 400, lambda_.create_function,
+            **{**VALID, "Runtime": runtime}, Code={"ZipFile": zipped({"index.js": ECHO})},
+        )
+        assert message == (
+            f"The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. We "
+            "recommend you use a supported runtime while creating or updating functions."
+        )
+    create(lambda_, "current")
+    message = refused("InvalidParameterValueException", 400, lambda_.update_function_configuration, FunctionName="current", Runtime="nodejs12.x")
+    assert message.startswith("The runtime parameter of nodejs12.x is no longer supported")
+
+
+def test_a_foreign_architecture_runs_on_this_machine(lambda_, name):
+    assert create(lambda_, name, Architectures=["arm64"])["Architectures"] == ["arm64"]
+    assert invoke(lambda_, name, 1).payload == 1
