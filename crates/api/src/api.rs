@@ -49,6 +49,14 @@ pub struct ApiConfig {
     pub listen: SocketAddr,
 }
 
+impl ApiConfig {
+    /// With AWS's first region for requests that name none.
+    #[must_use]
+    pub fn new(account: impl Into<String>, listen: SocketAddr) -> Self {
+        Self { account: account.into(), default_region: "us-east-1".into(), listen }
+    }
+}
+
 /// The API over the control plane and the data plane.
 pub struct Api {
     pub(crate) config: ApiConfig,

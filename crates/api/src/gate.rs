@@ -16,7 +16,7 @@ use crate::route::query_value;
 ///
 /// `local` is the address the connection arrived at. IP addresses are safe against DNS rebinding,
 /// and of names only those that resolve to this machine whatever a name server says are taken.
-pub(crate) fn host<'r>(parts: &'r Parts, listen: SocketAddr, local: IpAddr) -> Result<&'r str, Error> {
+pub(crate) fn host(parts: &Parts, listen: SocketAddr, local: IpAddr) -> Result<&str, Error> {
     let given = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     // HTTP lets an absolute URI overrule the header, so both must be ours.
     let authority = parts.uri.authority().map(http::uri::Authority::as_str);

@@ -167,12 +167,10 @@ fn checked(payload: Bytes) -> Result<Bytes, Error> {
 
 /// Invoke names the version it looked for, GetFunction does not (aws-behaviour 8).
 fn unknown(error: Error, function: &FunctionReference) -> Error {
-    match (&error, &function.qualifier) {
-        (Error::FunctionNotFound { .. }, None) => {
-            Error::FunctionNotFound { arn: function.key.qualified_arn(LATEST) }
-        }
-        _ => error,
+    if function.qualifier.is_none() && matches!(error, Error::FunctionNotFound { .. }) {
+        return Error::FunctionNotFound { arn: function.key.qualified_arn(LATEST) };
     }
+    error
 }
 
 /// The caller's trace id, or a new one.

@@ -8,6 +8,9 @@ use percent_encoding::percent_decode_str;
 
 use crate::service_model::{Operation, ServiceModel};
 
+/// Labels of the longest path.
+const MOST_LABELS: usize = 3;
+
 /// Every route of the model. The hot one stands first: routes are tried in order.
 pub(crate) struct Routes(Vec<Route>);
 
@@ -27,7 +30,7 @@ enum Segment {
 /// The operation a request is for, with the labels of its path, not yet decoded.
 pub(crate) struct Matched<'m, 'p> {
     pub(crate) operation: &'m Operation,
-    labels: [Option<(&'m str, &'p str)>; 2],
+    labels: [Option<(&'m str, &'p str)>; MOST_LABELS],
 }
 
 impl<'p> Matched<'_, 'p> {
@@ -87,8 +90,8 @@ impl Route {
         }
     }
 
-    fn labels<'p>(&self, path: &'p str) -> Option<[Option<(&str, &'p str)>; 2]> {
-        let mut labels = [None; 2];
+    fn labels<'p>(&self, path: &'p str) -> Option<[Option<(&str, &'p str)>; MOST_LABELS]> {
+        let mut labels = [None; MOST_LABELS];
         let mut next = 0;
         let mut given = path.split('/');
         for segment in &self.segments {

@@ -22,8 +22,9 @@ use crate::stalled::StallGuard;
 
 /// Connections at once. Beyond: the listener's backlog waits, then the clients do.
 const CONNECTIONS: usize = 4096;
-/// Bytes of a request's head, and of the buffer that bodies are read through.
-const HEAD_BYTES: usize = 64 * 1024;
+/// Buffer that heads and bodies are read through. hyper refuses a head (431) once it is full and
+/// the head is not complete, so that at most twice as much is ever held.
+const BUFFER_BYTES: usize = 64 * 1024;
 /// Longest wait for a complete head, on a new connection and between requests.
 const HEAD: Duration = Duration::from_secs(30);
 /// Pause after the system refused a connection, for want of descriptors for example.
@@ -87,7 +88,7 @@ async fn connection(stream: TcpStream, api: Arc<Api>, mut stopped: watch::Receiv
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
-        .max_buf_size(HEAD_BYTES)
+        .max_buf_size(BUFFER_BYTES)
         // An invocation goes on when its caller hangs up, as on AWS; and no running request pays
         // for looking whether the caller is still there.
         .half_close(true)
