@@ -69,42 +69,19 @@ pub(crate) struct CatalogFile {
 pub(crate) type Heads = BTreeMap<FunctionKey, Arc<Stored<Head>>>;
 
 impl CatalogFile {
-    /// Opens or makes the file and reads every record.
+    /// Opens or makes the file and reads every record. A file that is refused is left as it is.
     pub(crate) fn open(path: &Path) -> Result<(Self, Heads), OpenError> {
         let refuse = |reason: String| OpenError::Catalog { path: path.to_owned(), reason };
         let failed = |error: rusqlite::Error| refuse(error.to_string());
         let mut connection = Connection::open(path).map_err(failed)?;
         // Someone may be looking into the file with SQLite's shell.
         connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
+        let new = is_new(&connection).map_err(failed)?.map_err(refuse)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-        // In WAL mode only FULL syncs at each commit, which is what "a write answers once it is on disk" means.
+        // In WAL mode only FULL syncs at each commit: "a write answers once it is on disk".
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-        let pragma = |connection: &Connection, name: &str| {
-            connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(failed)
-        };
-        match pragma(&connection, "user_version")? {
-            0 => {
-                let tables: i64 = connection
-                    .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-                    .map_err(failed)?;
-                if tables != 0 {
-                    return Err(refuse("it is a database of another program".into()));
-                }
-                // One transaction: a process killed in here leaves an empty file, which is this case again.
-                let transaction =
-                    connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-                transaction.execute_batch(TABLES).map_err(failed)?;
-                transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
-                transaction.pragma_update(None, "user_version", SCHEMA).map_err(failed)?;
-                transaction.commit().map_err(failed)?;
-            }
-            SCHEMA if pragma(&connection, "application_id")? == APPLICATION => {}
-            SCHEMA => return Err(refuse("it is a database of another program".into())),
-            newer => {
-                return Err(refuse(format!(
-                    "its tables are of version {newer}, newer than this lambkin, which knows up to {SCHEMA}"
-                )));
-            }
+        if new {
+            make_tables(&mut connection).map_err(failed)?;
         }
         let last_revision = connection
             .query_row("SELECT last_revision FROM counter", [], |row| row.get::<_, i64>(0))
@@ -159,6 +136,35 @@ impl CatalogFile {
         self.last_revision = last_revision;
         Ok(answers)
     }
+}
+
+/// Whether the file is empty, or why it is no catalog of ours.
+fn is_new(connection: &Connection) -> Result<Result<bool, String>, rusqlite::Error> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let version = pragma("user_version")?;
+    if version == 0 && tables == 0 {
+        return Ok(Ok(true));
+    }
+    if version == 0 || pragma("application_id")? != APPLICATION {
+        return Ok(Err("it is a database of another program".into()));
+    }
+    // Migrations of older tables begin here, when there are some.
+    if version != SCHEMA {
+        return Ok(Err(format!(
+            "its tables are of version {version}, newer than this lambkin, which knows up to {SCHEMA}"
+        )));
+    }
+    Ok(Ok(false))
+}
+
+/// In one transaction: a process killed in here leaves an empty file, which is new again.
+fn make_tables(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(TABLES)?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", SCHEMA)?;
+    transaction.commit()
 }
 
 /// SQLite's integers are signed. At a million writes a second the sign is 292,000 years away.

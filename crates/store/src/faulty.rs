@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use lambkin_model::Pending;
 use lambkin_model::catalog::{Catalog, CatalogError, CatalogRead, Head, Revision, Stored, Watcher};
-use lambkin_model::code::{Code, CodeError, CodeSha256, CodeRead, CodeStore};
+use lambkin_model::code::{Code, CodeError, CodeRead, CodeSha256, CodeStore};
 use lambkin_model::name::FunctionKey;
 
 /// Which writes fail. A write is `put` or `delete` of a catalog, `put`, `check` or `sweep` of a
@@ -42,14 +42,14 @@ enum Fault {
 /// A catalog or a code store whose writes fail by a plan. What fails never reaches the store
 /// inside: nothing was changed.
 #[derive(Debug)]
-pub struct Faulty<T> {
-    inner: T,
+pub struct Faulty<T: ?Sized> {
+    inner: Arc<T>,
     state: Mutex<(Plan, u64)>,
 }
 
-impl<T> Faulty<T> {
+impl<T: ?Sized> Faulty<T> {
     /// Around `inner`, without faults.
-    pub fn new(inner: T) -> Self {
+    pub fn new(inner: Arc<T>) -> Self {
         Self { inner, state: Mutex::default() }
     }
 
@@ -59,7 +59,7 @@ impl<T> Faulty<T> {
     }
 
     /// The store inside.
-    pub fn inner(&self) -> &T {
+    pub fn inner(&self) -> &Arc<T> {
         &self.inner
     }
 
@@ -80,7 +80,7 @@ impl<T> Faulty<T> {
     }
 }
 
-impl<T> Faulty<T> {
+impl<T: ?Sized> Faulty<T> {
     fn catalog_write(&self, needs_room: bool) -> Result<(), CatalogError> {
         match self.fault(needs_room) {
             None => Ok(()),
@@ -98,7 +98,7 @@ impl<T> Faulty<T> {
     }
 }
 
-impl<T: CatalogRead> CatalogRead for Faulty<T> {
+impl<T: CatalogRead + ?Sized> CatalogRead for Faulty<T> {
     fn head(&self, key: &FunctionKey) -> Option<Arc<Stored<Head>>> {
         self.inner.head(key)
     }
@@ -122,7 +122,7 @@ impl<T: CatalogRead> CatalogRead for Faulty<T> {
     }
 }
 
-impl<T: Catalog> Catalog for Faulty<T> {
+impl<T: Catalog + ?Sized> Catalog for Faulty<T> {
     fn put(&self, expected: Option<Revision>, head: Head) -> Pending<'_, Result<Revision, CatalogError>> {
         Box::pin(async move {
             self.catalog_write(true)?;
@@ -138,13 +138,13 @@ impl<T: Catalog> Catalog for Faulty<T> {
     }
 }
 
-impl<T: CodeStore> CodeRead for Faulty<T> {
+impl<T: CodeRead + ?Sized> CodeRead for Faulty<T> {
     fn unpacked(&self, sha256: CodeSha256) -> Option<PathBuf> {
         self.inner.unpacked(sha256)
     }
 }
 
-impl<T: CodeStore> CodeStore for Faulty<T> {
+impl<T: CodeStore + ?Sized> CodeStore for Faulty<T> {
     fn put(&self, zip: Bytes) -> Pending<'_, Result<Code, CodeError>> {
         Box::pin(async move {
             self.code_write(true)?;

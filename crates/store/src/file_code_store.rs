@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use lambkin_model::Pending;
-use lambkin_model::code::{Code, CodeError, CodeSha256, CodeRead, CodeStore};
+use lambkin_model::code::{Code, CodeError, CodeRead, CodeSha256, CodeStore};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 

@@ -1,0 +1,8 @@
+//! The store from outside.
+
+mod catalog_kill;
+mod catalog_model;
+mod data_directory;
+mod full_disk;
+mod ports;
+mod support;
