@@ -212,3 +212,6 @@ impl Unpacking {
 fn broken(path: &[&str], error: &std::io::Error) -> CodeError {
     CodeError::Unusable(format!("entry `{}` is broken: {error}", path.join("/")))
 }
+
+#[cfg(test)]
+mod tests;
