@@ -5,6 +5,7 @@ It speaks docs/channel.md from lambkin's side and does nothing else: no sandbox,
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -56,9 +57,9 @@ class Frame:
 class Process:
     """One execution environment. `files` maps names below the task root to their text."""
 
-    def __init__(self, node, major, bundles, files=None, handler="index.handler", env=None, task=None, flags=None):
+    def __init__(self, node, major, bundles, files=None, handler="index.handler", env=None):
         self.major = major
-        self.directory = task or tempfile.mkdtemp(prefix="lambkin-node-")
+        self.directory = tempfile.mkdtemp(prefix="lambkin-node-")
         self.task = os.path.realpath(os.path.join(self.directory, "task"))
         self.runtime = os.path.realpath(os.path.join(self.directory, "runtime"))
         os.makedirs(self.task, exist_ok=True)
@@ -83,7 +84,7 @@ class Process:
         self.output, pipe = os.pipe()
         command = [node, "--expose-gc"]
         command += ["--max-http-header-size", "81920"] if major >= 10 else []
-        command += FLAGS.get(major, []) if flags is None else flags
+        command += FLAGS.get(major, [])
         fd = theirs.fileno()
         self.process = subprocess.Popen(
             ["/bin/sh", "-c", f'exec "$@" 3<&{fd} {fd}<&-', "sh"] + command + [os.path.join(self.runtime, "index.js")]
@@ -168,3 +169,4 @@ class Process:
         if self.output is not None:
             os.close(self.output)
             self.output = None
+        shutil.rmtree(self.directory, ignore_errors=True)

@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 
-from supervisor import FLAGS, Process
+from supervisor import Process
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ALL = [4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26]
@@ -240,6 +240,8 @@ def end_of_channel(major):
     p.channel.shutdown(1)
     assert p.end() == 0 and p.frames == [] and p.raw == b""
     p.close()
+    if major == 4:
+        return  # A handled signal crashes it; see signals_in_the_blocking_read.
     p = start(major, "process.on('SIGTERM', function () { console.log('term'); process.exit(0); });"
               + handler(major, "return 1;"))
     p.until()
@@ -401,8 +403,9 @@ def g2_completions(major):
             assert text is None or one(frames, kind).text == text, (code, frames)
             assert text is not None or one(frames, kind).type == "Runtime.NodeJsExit"
         p.close()
-    warned = kinds(start(major, "exports.handler = (e, c, cb) => cb()").until())
-    assert warned == (["LOG", "READY"] if major >= 20 else ["READY"])
+    p = start(major, "exports.handler = (e, c, cb) => cb()")
+    assert kinds(p.until()) == (["LOG", "READY"] if major >= 20 else ["READY"])
+    p.close()
 
 
 @test(G2)
