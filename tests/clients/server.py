@@ -28,7 +28,7 @@ def binary():
 
 def runtimes_options():
     """One cache of Node.js binaries for all servers of a run."""
-    cache = os.environ.get("LAMBKIN_TEST_RUNTIMES")
+    cache = os.environ.get("LAMBKIN_RUNTIMES")
     return ["--runtimes", cache] if cache else []
 
 
@@ -69,7 +69,7 @@ class Server:
         self.log = self.directory / "lambkin.log"
         self.options = options
         # Children inherit nothing of this; it marks lambkin's own processes among all of the machine.
-        self.variables = {**os.environ, "LAMBKIN_TEST_MARK": str(self.directory), **(variables or {})}
+        self.variables = {**(os.environ if variables is None else variables), "LAMBKIN_TEST_MARK": str(self.directory)}
         self.wrapper = list(wrapper)
         self.process = None
         self.endpoint = None
