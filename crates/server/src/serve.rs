@@ -82,10 +82,15 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     // What the API let finish has finished; what it cut off does not get another grace.
     invoker.shutdown(Duration::from_millis(500)).await;
     launcher.shutdown().await;
-    let closed = tokio::task::spawn_blocking(move || logs.close(CLOSE_TIMEOUT) & store.close(CLOSE_TIMEOUT)).await;
-    if !closed.unwrap_or(false) {
-        tracing::warn!("not everything could be written in time");
-    }
+    let closing = tokio::task::spawn_blocking(move || {
+        if let Err(error) = logs.close(CLOSE_TIMEOUT) {
+            tracing::warn!(%error, "not every log line could be written in time");
+        }
+        if !store.close(CLOSE_TIMEOUT) {
+            tracing::warn!("the store could not be closed in time");
+        }
+    });
+    closing.await.map_err(|error| error.to_string())?;
     tracing::info!("lambkin is down");
     Ok(())
 }
@@ -116,13 +121,13 @@ fn greet(address: SocketAddr) {
         r#"
 Try it, with the aws CLI (any credentials will do):
 
-  export AWS_ENDPOINT_URL=http://{address} AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
+  export AWS_ENDPOINT_URL=http://{address} AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
   echo 'exports.handler = async (event) => `Hello, ${{event.name}}!`' > index.js && zip hello.zip index.js
   aws lambda create-function --function-name hello --runtime nodejs22.x --handler index.handler \
       --role arn:aws:iam::{DEFAULT_ACCOUNT}:role/any --zip-file fileb://hello.zip
   aws lambda wait function-active-v2 --function-name hello
-  aws lambda invoke --function-name hello --cli-binary-format raw-in-base64-out \
-      --payload '{{"name":"world"}}' --log-type Tail out.json && cat out.json
+  echo '{{"name":"world"}}' > event.json
+  aws lambda invoke --function-name hello --payload fileb://event.json --log-type Tail out.json && cat out.json
 "#
     );
 }
