@@ -186,7 +186,8 @@ impl Shelf {
         if place.exists() {
             // Not by us, or damaged since: it is in the way, and what it holds cannot be told.
             tracing::warn!("{} is damaged and made again", place.display());
-            fs::rename(&place, self.staging_path()).map_err(unavailable)?;
+            let away = Staging { path: self.staging_path() };
+            fs::rename(&place, &away.path).map_err(unavailable)?;
         }
         fs::rename(&staging.path, &place).map_err(unavailable)?;
         File::open(&self.directory).and_then(|directory| directory.sync_all()).map_err(unavailable)?;

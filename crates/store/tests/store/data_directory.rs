@@ -129,6 +129,7 @@ fn a_damaged_package_is_made_again() {
         fs::remove_dir_all(place.join("task")).unwrap();
         assert_eq!(store.put(zip).await.unwrap(), code);
         assert_eq!(fs::read(store.unpacked(code.sha256).unwrap().join("index.js")).unwrap(), b"1");
+        assert_eq!(fs::read_dir(directory.path().join("code")).unwrap().count(), 1);
     });
 }
 
@@ -259,6 +260,26 @@ fn reads_heads_of_format_1() {
         .unwrap();
     let catalog = Store::open(directory.path()).unwrap().catalog();
     assert_eq!(catalog.head(&key("hello")).unwrap().record, head);
+}
+
+/// Run with `--run-ignored only`, in release.
+#[test]
+#[ignore = "measures, and holds nothing"]
+fn measure_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap().code();
+    let names: Vec<String> =
+        (0..5000).map(|index| format!("node_modules/p{}/f{index}.js", index % 300)).collect();
+    let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &[b'x'; 4000][..])).collect();
+    runtime().block_on(async {
+        for (what, zip) in [("one file", zip_of(&[("index.js", b"1")])), ("5,000 files", zip_of(&many))] {
+            for put in ["put", "put again"] {
+                let begin = Instant::now();
+                store.put(zip.clone()).await.unwrap();
+                println!("{put} of {what}: {:?}", begin.elapsed());
+            }
+        }
+    });
 }
 
 /// Run with `--run-ignored only`, in release.
