@@ -9,6 +9,7 @@ import zipfile
 
 import boto3
 import botocore.config
+from botocore.exceptions import ClientError
 
 import shapes
 from server import eventually
@@ -106,6 +107,18 @@ def invoke(lambda_, name, event=None, **options):
     if "Payload" not in options:
         options["Payload"] = json.dumps({} if event is None else event)
     return Answer(lambda_.invoke(FunctionName=name, **options))
+
+
+def refused(code, status, call, **arguments):
+    """The message of the error that a call has to end with."""
+    try:
+        answer = call(**arguments)
+    except ClientError as error:
+        response = error.response
+    else:
+        raise AssertionError(f"{code} is expected: {answer}")
+    assert (response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]) == (code, status), response
+    return response["Error"]["Message"]
 
 
 def stopwatch():

@@ -1,6 +1,8 @@
 """Requests as no SDK sends them: what a web page or a broken client could try gets AWS's kind of error, and nothing is
 buffered without end (DESIGN §3; aws-behaviour A)."""
 
+import base64
+import errno
 import http.client
 import json
 import re
@@ -100,10 +102,8 @@ def test_a_body_that_is_no_json_object_is_refused(shared, body):
     assert json.loads(reply.body).keys() & {"message", "Message"}, reply
 
 
-@pytest.mark.parametrize("member, value", [("Timeout", "nine"), ("Timeout", 1.5), ("Environment", []), ("Handler", 7)])
+@pytest.mark.parametrize("member, value", [("Timeout", "nine"), ("Environment", []), ("Handler", 7)])
 def test_a_member_of_the_wrong_type_is_refused(shared, name, member, value):
-    import base64
-
     request = {
         "FunctionName": name, "Runtime": "nodejs22.x", "Role": ROLE, "Handler": "index.handler",
         "Code": {"ZipFile": base64.b64encode(zipped({"index.js": ECHO})).decode()}, member: value,
@@ -243,8 +243,13 @@ def test_garbage_closes_its_connection_only(lambda_, shared, function):
     address = urllib.parse.urlsplit(shared.endpoint)
     for garbage in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET / HTTP/9.9\r\n\r\n", b"\0" * 10_000):
         with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
-            connection.sendall(garbage)
-            connection.shutdown(socket.SHUT_WR)
-            while connection.recv(65536):
+            try:
+                connection.sendall(garbage)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):
+                    pass
+            except ConnectionError:
                 pass
+            except OSError as error:
+                assert error.errno == errno.ENOTCONN
     assert invoke(lambda_, function).payload == 1

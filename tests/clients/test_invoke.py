@@ -4,14 +4,14 @@ import base64
 import concurrent.futures
 import json
 import re
+import tempfile
 import threading
 
 import pytest
 from botocore.exceptions import ClientError
 
-from lambda_client import ECHO, Answer, active, arn, client, create, invoke, stopwatch, zipped
+from lambda_client import ECHO, Answer, active, arn, client, create, invoke, refused, stopwatch, zipped
 from server import eventually
-from test_functions import refused
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 LIMIT = 6_291_456
@@ -132,8 +132,6 @@ while(fs.readdirSync(e.dir).length<e.of)await new Promise(r=>setTimeout(r,5));in
             calls = [pool.submit(invoke, lambda_, name, {"dir": folder, "of": count, "number": i}) for i in range(count)]
             return [call.result(90).payload for call in calls]
 
-    import tempfile
-
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two, tempfile.TemporaryDirectory() as three:
         first = round_of(8, one)
         assert len({answer["id"] for answer in first}) == 8
@@ -188,12 +186,12 @@ def test_an_update_lets_running_invocations_end_on_the_old_code(lambda_, name, t
 
 
 def test_only_what_a_process_sees_retires_its_environments(lambda_, name):
-    create(lambda_, name, "let n=0;exports.handler=async()=>[++n,process.env.A||null]")
+    create(lambda_, name, "let n=0;exports.handler=async()=>[++n,process.env.WORD||null]")
     assert invoke(lambda_, name).payload == [1, None]
     lambda_.update_function_configuration(FunctionName=name, Description="not seen by the process")
     active(lambda_, name)
     assert invoke(lambda_, name).payload == [2, None]
-    lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": {"A": "1"}})
+    lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": {"WORD": "1"}})
     active(lambda_, name)
     assert invoke(lambda_, name).payload == [1, "1"]
 

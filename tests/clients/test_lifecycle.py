@@ -117,7 +117,7 @@ def test_a_second_lambkin_on_the_same_data_is_refused(server):
 def test_functions_outlive_a_restart_and_a_kill(tmp_path):
     first = Server(tmp_path / "lambkin").start()
     lambda_ = client(first.endpoint)
-    create(lambda_, "kept", "exports.handler=async()=>process.env.A", Environment={"Variables": {"A": "1"}}, Timeout=7)
+    create(lambda_, "kept", "exports.handler=async()=>process.env.WORD", Environment={"Variables": {"WORD": "1"}}, Timeout=7)
     create(lambda_, "deleted")
     lambda_.delete_function(FunctionName="deleted")
     before = active(lambda_, "kept")
