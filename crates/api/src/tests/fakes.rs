@@ -201,7 +201,9 @@ impl Server {
     }
 
     pub(super) async fn connect(&self) -> Client {
-        Client(TcpStream::connect(self.address).await.unwrap())
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client(stream)
     }
 
     /// One request on a connection of its own, signed, with the usual headers.
@@ -245,8 +247,9 @@ impl Client {
     pub(super) async fn send(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) {
         let length =
             if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-        self.raw(format!("{method} {path} HTTP/1.1\r\n{headers}{length}\r\n").as_bytes()).await;
-        self.raw(body).await;
+        let mut request = format!("{method} {path} HTTP/1.1\r\n{headers}{length}\r\n").into_bytes();
+        request.extend_from_slice(body);
+        self.raw(&request).await;
     }
 
     pub(super) async fn raw(&mut self, bytes: &[u8]) {
