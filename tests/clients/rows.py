@@ -38,8 +38,9 @@ PATTERNS = {
     "TS": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",
     "STREAM": r"\d{4}/\d\d/\d\d/\[\$LATEST\][0-9a-f]{32}",
 }
-# Host paths while functions run as plain processes.
-PATHS = {"TASK_ROOT": r"/[^\s'\"()]*?[^\s'\"()/]", "RUNTIME_DIR": r"/[^\s'\"()]*?[^\s'\"()/]"}
+# /var/task, /var/runtime, /var/lang and /opt: host paths while functions run as plain processes.
+PATHS = ("TASK_ROOT", "RUNTIME_DIR", "LANG_DIR", "OPT")
+PATH = r"/[^\s'\"():]*?[^\s'\"():/]"
 WHOLE = {
     "${any}": lambda value: True,
     "${array}": lambda value: isinstance(value, list),
@@ -157,7 +158,7 @@ def regex(text, facts):
             if name in seen:
                 return f"(?P={name})"
             seen.add(name)
-            return f"(?P<{name}>{PATHS[name]})"
+            return f"(?P<{name}>{PATH})"
         return PATTERNS[name]
 
     pieces, end = [], 0

@@ -2,13 +2,16 @@
 
 import base64
 import hashlib
+import os
 import threading
 import urllib.request
 
 import pytest
 from botocore.exceptions import ClientError
 
+import kept
 from lambda_client import ACCOUNT, ECHO, REGION, ROLE, active, arn, client, create, invoke, refused, zipped
+from server import eventually
 
 ALWAYS = {
     "FunctionName", "FunctionArn", "Runtime", "Role", "Handler", "CodeSize", "Description", "Timeout", "MemorySize",
@@ -180,6 +183,20 @@ def test_names_of_other_places_are_refused(lambda_, name):
     text = "The derived qualifier from the function name does not match the specified qualifier."
     mismatch = {"FunctionName": arn(name, "$LATEST"), "Qualifier": "1"}
     assert refused("InvalidParameterValueException", 400, lambda_.get_function, **mismatch) == text
+
+
+MALFORMED = ["a b", "arn:aws:lambda:us-east-1:0000:function:f", "arn:aws:s3:::bucket", "arn:aws:lambda:us-east-1:000000000000:function:"]
+
+
+@pytest.mark.parametrize("given", MALFORMED)
+def test_malformed_names_are_refused(unchecked, given):
+    for call in (unchecked.get_function, unchecked.invoke, unchecked.delete_function):
+        with pytest.raises(ClientError) as caught:
+            call(FunctionName=given)
+        error = caught.value.response
+        assert error["ResponseMetadata"]["HTTPStatusCode"] == 400 and error["Error"]["Code"] == "ValidationException", error
+        start = f"1 validation error detected: Value '{given}' at 'functionName' failed to satisfy constraint: Member must satisfy"
+        assert error["Error"]["Message"].startswith(start), error
 
 
 VALID = {"FunctionName": "valid", "Runtime": "nodejs22.x", "Role": ROLE, "Handler": "index.handler"}
@@ -399,6 +416,11 @@ def test_retired_runtimes_are_refused_when_asked_to(server):
     assert message.startswith("The runtime parameter of nodejs12.x is no longer supported")
 
 
-def test_a_foreign_architecture_runs_on_this_machine(lambda_, name):
-    assert create(lambda_, name, Architectures=["arm64"])["Architectures"] == ["arm64"]
+def test_a_foreign_architecture_runs_on_this_machine_and_its_start_line_says_so(lambda_, shared, name):
+    asked = "x86_64" if os.uname().machine == "aarch64" else "arm64"
+    assert create(lambda_, name, Architectures=[asked])["Architectures"] == [asked]
     assert invoke(lambda_, name, 1).payload == 1
+    group = f"/aws/lambda/{name}"
+    eventually(lambda: kept.events(shared.data, group), 10, "the log is kept")
+    (stream, events), = kept.events(shared.data, group).items()
+    assert events[0].startswith("INIT_START ") and asked in events[0]

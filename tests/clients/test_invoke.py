@@ -58,10 +58,13 @@ def test_the_client_context_reaches_the_handler(lambda_, unchecked, name):
     context = {"custom": {"key": "grün"}, "env": {"a": "b"}}
     encoded = base64.b64encode(json.dumps(context).encode()).decode()
     assert invoke(lambda_, name, ClientContext=encoded).payload == context
-    for wrong in ("a" * 3584, "%%%"):
-        with pytest.raises(ClientError) as caught:
-            unchecked.invoke(FunctionName=name, ClientContext=wrong)
-        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 413), caught.value.response
+    text = "Client context must be a valid Base64-encoded JSON object."
+    for wrong in ("%%%", base64.b64encode(b"not json").decode()):
+        wrong = {"FunctionName": name, "ClientContext": wrong}
+        assert refused("InvalidRequestContentException", 400, unchecked.invoke, **wrong) == text
+    with pytest.raises(ClientError) as caught:
+        unchecked.invoke(FunctionName=name, ClientContext=base64.b64encode(json.dumps("a" * 2688).encode()).decode())
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400, caught.value.response
 
 
 def test_only_latest_can_be_named_as_qualifier(lambda_, name):

@@ -113,7 +113,7 @@ class Table:
         if not expectation.keys() & {"kept", "nokept"}:
             return []
         group = f"/aws/lambda/{name}"
-        report = re.compile(rf'^REPORT RequestId: {answer.id}|"platform\.report".*{answer.id}', re.M)
+        report = re.compile(rf'^(REPORT RequestId: {answer.id}|(?=.*"platform\.report").*{answer.id})', re.M)
         eventually(lambda: report.search(kept.text(self.server.data, group)), 10, "the invocation's report is kept")
         text = kept.text(self.server.data, group)
         found = [
