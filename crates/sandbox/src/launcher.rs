@@ -1,220 +1,142 @@
-//! The plain-process launcher: each sandbox is a directory with a `tmp`, and processes started in it
-//! by the spawner. No isolation: functions run as lambkin's user and see the host.
+//! The launcher: makes sandboxes, and owns the task that talks to the spawner.
 
-use std::io;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lambkin_model::Pending;
-use lambkin_model::exit::ExitStatus;
-use lambkin_model::sandbox::{LaunchError, Launcher, Layout, Process, Sandbox, SandboxSpec, Sources};
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use lambkin_model::sandbox::{LaunchError, Launcher, Layout, Sandbox, SandboxSpec, Sources};
+use rustix::process::{Resource, Rlimit};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
-use crate::connection::Connection;
-use crate::process::PlainProcess;
-use crate::wire::Spawn;
+use crate::SPAWNER_ARGUMENT;
+use crate::directory::{self, Base};
+use crate::sandbox::ProcessSandbox;
+use crate::spawner_process::SpawnerProcess;
+use crate::supervisor::{Ending, Launch, Supervisor};
+use crate::wire::SpawnMessage;
 
-/// Bytes that the kernel queues in the channel: a payload passes in few pieces. The kernel's own
-/// limit may be lower, and is then kept.
-const CHANNEL_BYTES: usize = 1024 * 1024;
+/// Starts that wait to be taken up. When full, further starts wait.
+const LAUNCHES: usize = 64;
 
-/// How long removing the last directories may take at a shutdown.
-const CLEAN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Two for each sandbox, its end and that of its process, are reserved when they begin. When full,
+/// no further sandbox opens: sixteen times AWS's default concurrency.
+const ENDINGS: usize = 32_768;
 
-/// How processes are launched.
+/// How long a shutdown may take.
+const SHUTDOWN: Duration = Duration::from_secs(15);
+
+/// How a [`ProcessLauncher`] starts.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Directory of the sandboxes' directories; what is in it from a former run is removed.
+    /// Where environments have their directories. No other launcher may use it at the same time:
+    /// what is there at its start is a former one's, and is killed and removed.
     pub directory: PathBuf,
-    /// Program that is the spawner when started with [`SPAWNER_ARGUMENT`](crate::SPAWNER_ARGUMENT);
-    /// by default this very program.
+    /// The executable that calls [`crate::run_spawner`].
     pub spawner: PathBuf,
+    /// Its arguments.
+    pub spawner_arguments: Vec<OsString>,
 }
 
 impl Config {
-    /// With this very program as spawner.
+    /// This very executable is the spawner, with [`SPAWNER_ARGUMENT`] as its argument.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
-        // By the kernel's link: it leads to the running program even where its file was replaced.
-        Self { directory, spawner: "/proc/self/exe".into() }
+        Self { directory, spawner: own_executable(), spawner_arguments: vec![SPAWNER_ARGUMENT.into()] }
     }
 }
 
-/// The plain-process launcher. Cheap to clone.
-#[derive(Clone)]
-pub struct ProcessLauncher(Arc<Inner>);
+/// On Linux by the kernel's link, which stays true when the file is replaced by a newer lambkin.
+fn own_executable() -> PathBuf {
+    let link = PathBuf::from("/proc/self/exe");
+    if cfg!(target_os = "linux") { link } else { std::env::current_exe().unwrap_or(link) }
+}
 
-struct Inner {
-    config: Config,
-    connection: Mutex<Arc<Connection>>,
-    /// Removals of directories under way.
-    cleaning: Mutex<JoinSet<()>>,
+/// Makes sandboxes that are plain processes: own session, own directories, clean environment, and
+/// no isolation. Clones are the same launcher.
+#[derive(Clone)]
+pub struct ProcessLauncher(Arc<Shared>);
+
+struct Shared {
+    base: Base,
+    runs: Arc<AtomicU64>,
+    launches: mpsc::Sender<Launch>,
+    endings: mpsc::Sender<Ending>,
+    stop: watch::Sender<()>,
+    supervisor: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl ProcessLauncher {
-    /// Starts the spawner. Needs a tokio runtime.
+    /// Starts the spawner and begins to remove what a former launcher left. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The base directory cannot be made, or the spawner cannot be started.
     pub async fn start(config: Config) -> Result<Self, LaunchError> {
-        let directory = config.directory.clone();
-        let prepared = tokio::task::spawn_blocking(move || prepare(&directory)).await;
-        let failed = |error: io::Error| LaunchError(format!("{}: {error}", config.directory.display()));
-        prepared.map_err(|error| LaunchError(error.to_string()))?.map_err(failed)?;
-        let connection = Connection::start(&config.spawner)
-            .map_err(|error| LaunchError(format!("the spawner cannot be started: {error}")))?;
-        Ok(Self(Arc::new(Inner { config, connection: Mutex::new(Arc::new(connection)), cleaning: Mutex::default() })))
+        let base = Base::open(&config.directory)?;
+        raise_open_files();
+        let spawner = SpawnerProcess::start(&config)?;
+        let (launches, launched) = mpsc::channel(LAUNCHES);
+        let (endings, ended) = mpsc::channel(ENDINGS);
+        let (stop, stopped) = watch::channel(());
+        let supervisor = Supervisor::new(config, base.clone(), spawner);
+        let supervisor = Mutex::new(Some(tokio::spawn(supervisor.run(launched, ended, stopped))));
+        let runs = Arc::default();
+        Ok(Self(Arc::new(Shared { base, runs, launches, endings, stop, supervisor })))
     }
 
-    /// Kills what still runs, removes the sandboxes' directories and ends the spawner.
+    /// Kills every process, waits until all are gone and their directories removed, and ends the
+    /// spawner; gives up after 15 s. Nothing can be started afterwards.
     pub async fn shutdown(&self) {
-        let connection = Arc::clone(&self.0.connection.lock().expect("no code panics under this lock"));
-        connection.close().await;
-        let mut cleaning = std::mem::take(&mut *self.0.cleaning.lock().expect("no code panics under this lock"));
-        let all = async { while cleaning.join_next().await.is_some() {} };
-        if tokio::time::timeout(CLEAN_TIMEOUT, all).await.is_err() {
-            tracing::warn!("directories of environments are left; the next start removes them");
+        let supervisor = self.0.supervisor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.0.stop.send_replace(());
+        let Some(mut supervisor) = supervisor else { return };
+        if tokio::time::timeout(SHUTDOWN, &mut supervisor).await.is_err() {
+            tracing::error!("environments were not all gone after {SHUTDOWN:?}");
+            supervisor.abort();
         }
     }
 }
 
-impl Inner {
-    /// The spawner that there is, or a new one where that has ended.
-    fn connection(&self) -> Result<Arc<Connection>, LaunchError> {
-        let mut connection = self.connection.lock().expect("no code panics under this lock");
-        if connection.is_closed() {
-            let again = Connection::start(&self.config.spawner)
-                .map_err(|error| LaunchError(format!("the spawner cannot be started again: {error}")))?;
-            *connection = Arc::new(again);
-        }
-        Ok(Arc::clone(&connection))
-    }
-
-    fn place(&self, id: &str) -> PathBuf {
-        self.config.directory.join(id)
-    }
-}
-
-fn prepare(directory: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(directory) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    std::fs::create_dir_all(directory.join("opt"))
+/// lambkin holds three descriptors for each environment, and systems start programs with a limit of
+/// 1,024. The processes get their own limit.
+fn raise_open_files() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    // The system may not allow what it says is the maximum (macOS): then it stays as it is.
+    let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 impl Launcher for ProcessLauncher {
     fn layout(&self, sources: &Sources, id: &str) -> Layout {
-        Layout {
-            task_root: sources.code.clone(),
-            runtime_dir: sources.runtime_dir.clone(),
-            bin: sources.node.parent().unwrap_or(Path::new("/")).to_owned(),
-            opt: self.0.config.directory.join("opt"),
-            tmp: Some(self.0.place(id).join("tmp")),
-        }
+        self.0.base.layout(sources, id)
     }
 
     fn open(&self, spec: SandboxSpec) -> Pending<'_, Result<Box<dyn Sandbox>, LaunchError>> {
         Box::pin(async move {
-            let place = self.0.place(&spec.id);
-            let sources = spec.sources.clone();
-            let made = tokio::task::spawn_blocking(move || {
-                link_sdk(&sources);
-                std::fs::create_dir_all(place.join("tmp"))
-            });
-            let made = made.await.map_err(|error| LaunchError(error.to_string()))?;
-            made.map_err(|error| LaunchError(format!("{}: {error}", self.0.place(&spec.id).display())))?;
-            Ok(Box::new(PlainSandbox { launcher: Arc::clone(&self.0), spec, last: None }) as Box<dyn Sandbox>)
-        })
-    }
-}
-
-/// ES modules do not look into `NODE_PATH`: for them the SDK is where Node.js looks by itself, in a
-/// `node_modules` above the task root. Where it cannot be put there, `require` still finds it.
-fn link_sdk(sources: &Sources) {
-    let Some(above) = sources.code.parent() else { return };
-    let (link, target) = (above.join("node_modules"), sources.runtime_dir.join("node_modules"));
-    if std::fs::read_link(&link).is_ok_and(|current| current == target) {
-        return;
-    }
-    let staged = above.join(format!(".node_modules-{}", std::process::id()));
-    if std::os::unix::fs::symlink(&target, &staged).is_ok() {
-        let _ = std::fs::rename(&staged, &link);
-    }
-}
-
-struct PlainSandbox {
-    launcher: Arc<Inner>,
-    spec: SandboxSpec,
-    /// The process that was started last.
-    last: Option<(Arc<Connection>, u64)>,
-}
-
-impl Sandbox for PlainSandbox {
-    fn start(&mut self) -> Pending<'_, Result<Process, LaunchError>> {
-        Box::pin(async move {
-            let connection = self.launcher.connection()?;
-            let ends = Ends::new().map_err(|error| LaunchError(format!("no descriptors for a process: {error}")))?;
-            let spawn = Spawn {
-                id: 0,
-                marker: self.spec.id.clone(),
-                command: self.spec.command.clone(),
-                variables: self.spec.variables.clone(),
-                directory: self.spec.sources.code.to_string_lossy().into_owned(),
-            };
-            let (id, pid, exit) = connection.spawn(spawn, ends.theirs).await?;
-            self.last = Some((Arc::clone(&connection), id));
-            let [channel, output] = ends.ours;
-            Ok(Process {
-                channel,
-                output,
-                exit: Box::pin(ended(exit)),
-                control: Box::new(PlainProcess::new(connection, id, pid)),
-            })
-        })
-    }
-}
-
-async fn ended(exit: oneshot::Receiver<ExitStatus>) -> ExitStatus {
-    exit.await.unwrap_or(ExitStatus::Signal(9))
-}
-
-impl Drop for PlainSandbox {
-    fn drop(&mut self) {
-        // It has ended already, unless its environment was cut off in the middle.
-        if let Some((connection, id)) = &self.last {
-            connection.kill(*id);
-        }
-        let place = self.launcher.place(&self.spec.id);
-        let mut cleaning = self.launcher.cleaning.lock().expect("no code panics under this lock");
-        while cleaning.try_join_next().is_some() {}
-        cleaning.spawn_blocking(move || {
-            if let Err(error) = std::fs::remove_dir_all(&place) {
-                tracing::debug!(directory = %place.display(), %error, "an environment's directory is left behind");
+            if !directory::is_id(&spec.id) {
+                return Err(LaunchError(format!("{:?} is not 32 hex digits", spec.id)));
             }
-        });
+            let message = SpawnMessage::new(&spec.id, &spec.sources.code, &spec.command, &spec.variables)?;
+            let close = self.0.endings.clone().try_reserve_owned().map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => LaunchError("too many environments are open".into()),
+                mpsc::error::TrySendError::Closed(_) => shut_down(),
+            })?;
+            let (base, id, sources) = (self.0.base.clone(), spec.id.clone(), spec.sources);
+            let directory = tokio::task::spawn_blocking(move || base.prepare(&sources, &id)).await.map_err(
+                |error| LaunchError(format!("the environment's directory was not made: {error}")),
+            )??;
+            let program = spec.command.into_iter().next().unwrap_or_default();
+            let (launches, endings) = (self.0.launches.clone(), self.0.endings.clone());
+            let runs = Arc::clone(&self.0.runs);
+            Ok(Box::new(ProcessSandbox::new(
+                spec.id, program, message, directory, runs, launches, endings, close,
+            )) as Box<dyn Sandbox>)
+        })
     }
 }
 
-/// Both ends of a process's channel and output.
-struct Ends {
-    ours: [OwnedFd; 2],
-    theirs: [OwnedFd; 2],
-}
-
-impl Ends {
-    fn new() -> io::Result<Self> {
-        let (channel, their_channel) =
-            rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        for end in [&channel, &their_channel] {
-            rustix::net::sockopt::set_socket_send_buffer_size(end, CHANNEL_BYTES)?;
-        }
-        let (output, their_output) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        for ours in [&channel, &output] {
-            rustix::io::ioctl_fionbio(ours, true)?;
-        }
-        Ok(Self { ours: [channel, output], theirs: [their_channel, their_output] })
-    }
+pub(crate) fn shut_down() -> LaunchError {
+    LaunchError("the launcher is shut down".into())
 }

@@ -1,15 +1,23 @@
-//! One sandbox: today a plain process with a directory of its own, behind the port that the jail
-//! will stand behind too.
+//! The plain-process launcher behind the model's `Launcher` port: each environment's process has
+//! its own session, directories and a clean environment, and dies with all that it started.
 //!
-//! lambkin itself never forks. It re-executes itself as the *spawner*, a single-threaded process that
-//! starts and reaps functions' processes, and that kills every one of them when its socket to
-//! lambkin closes, however lambkin ended. Deliberately not here: what a function is, when it runs.
+//! lambkin itself never forks. It starts itself once more as the *spawner*, one thread without a
+//! runtime, and talks to it over a socket; only the spawner forks, reaps and kills. The rest of
+//! this crate is the supervisor's side. `unsafe` stays in `child` and `signals`.
+//!
+//! Deliberately not here: isolation. Functions run as lambkin's own user and see the host; the
+//! jail comes as another `Launcher` beside this one.
 
 mod child;
-mod connection;
+mod directory;
 mod launcher;
-mod process;
+mod peak_memory;
+mod proc;
+mod sandbox;
+mod signals;
 mod spawner;
+mod spawner_process;
+mod supervisor;
 mod tree;
 mod wire;
 

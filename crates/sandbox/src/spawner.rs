@@ -1,205 +1,292 @@
-//! The spawner: a single-threaded process that starts, kills and reaps. It holds no secrets and knows
-//! nothing of functions. When its socket to lambkin closes, everything it started dies with it.
+//! The spawner: starts processes for lambkin, reaps them, and kills whole trees of them. One
+//! thread, no runtime, no host variables; it ends when lambkin's end of the socket closes, which
+//! also happens at `kill -9`, and takes every process with it.
+//!
+//! Deliberately not here: anything about functions. It starts what it is told to.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use lambkin_model::exit::ExitStatus;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus};
+use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
-use crate::tree::{self, Tree};
-use crate::wire::{self, Reply, Request, Spawn};
-use crate::child;
+use crate::child::{self, Child, Descriptors};
+use crate::proc;
+use crate::signals;
+use crate::tree::{self, Remains};
+use crate::wire::{self, MAX_MESSAGE, Reply, Request, Step};
 
-/// The number its socket has: see `child`.
-const SOCKET: i32 = 3;
-/// How often it looks for orphans to reap, and whether an ending sandbox's last process is gone.
-const IDLE_BEAT: Duration = Duration::from_secs(1);
-const ENDING_BEAT: Duration = Duration::from_millis(2);
-/// A reply that lambkin does not take within this time means that it is stuck or gone.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long it tries to kill what is left when lambkin is gone.
-const LAST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often dying trees are looked at where no `SIGCHLD` asks for it: for what is below a process
+/// that has not ended yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-struct Leader {
-    pid: i32,
-    pidfd: OwnedFd,
-    marker: String,
-    /// Killed, or ended by itself: the rest of it is being killed.
-    ending: bool,
-    status: Option<WaitStatus>,
+/// Becomes the spawner: the binary calls it, before it has started any thread, where its first
+/// argument is [`crate::SPAWNER_ARGUMENT`]. Standard input is the socket to lambkin.
+pub fn run_spawner() -> ! {
+    let mut spawner = match Spawner::new() {
+        Ok(spawner) => spawner,
+        Err(error) => fail(&error),
+    };
+    let served = spawner.serve();
+    spawner.kill_all();
+    match served {
+        Ok(()) => std::process::exit(0),
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &io::Error) -> ! {
+    eprintln!("lambkin's spawner: {error}");
+    std::process::exit(1)
 }
 
 struct Spawner {
     socket: OwnedFd,
-    leaders: HashMap<u64, Leader>,
+    wake: OwnedFd,
+    trees: HashMap<u64, Tree>,
+    /// Trees whose leader was not reaped, by its process number.
+    leaders: HashMap<i32, u64>,
 }
 
-/// Is the spawner, on the socket that is its standard input, until that closes. Never returns.
-pub fn run_spawner() -> ! {
-    let code = match Spawner::take_over() {
-        Ok(mut spawner) => {
-            let gone = spawner.serve();
-            spawner.kill_all();
-            i32::from(gone.is_err())
-        }
-        Err(error) => {
-            eprintln!("lambkin: the spawner cannot start: {error}");
-            1
-        }
-    };
-    std::process::exit(code)
+struct Tree {
+    leader: Pid,
+    marker: Vec<u8>,
+    state: State,
+}
+
+enum State {
+    /// Forked, not yet known to run its program.
+    Starting {
+        report: OwnedFd,
+    },
+    Running,
+    /// The leader was reaped; the rest is being killed.
+    Ending {
+        status: ExitStatus,
+        since: Instant,
+    },
 }
 
 impl Spawner {
-    fn take_over() -> Result<Self, Errno> {
-        let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), SOCKET)?;
-        if socket.as_raw_fd() != SOCKET {
-            return Err(Errno::BADF);
-        }
-        // Orphans of functions become its own children: it finds, kills and reaps them.
+    fn new() -> io::Result<Self> {
+        let socket = child::keep_from_children(io::stdin())?;
+        rustix::net::sockopt::socket_type(&socket).map_err(|_| {
+            io::Error::other("not to be called by hand: standard input is not lambkin's socket")
+        })?;
+        let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+        rustix::stdio::dup2_stdin(&null)?;
+        rustix::stdio::dup2_stdout(&null)?;
+        // Away from lambkin's terminal. Fails where it leads a process group: it is away already.
+        let _ = rustix::process::setsid();
+        std::env::set_current_dir("/")?;
         #[cfg(target_os = "linux")]
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-        Ok(Self { socket, leaders: HashMap::new() })
+        {
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+            rustix::thread::set_name(c"lambkin-spawner")?;
+        }
+        Ok(Self { socket, wake: signals::install()?, trees: HashMap::new(), leaders: HashMap::new() })
     }
 
-    /// Until lambkin is gone.
-    fn serve(&mut self) -> Result<(), Errno> {
-        let mut buffer = vec![0; wire::PACKET_BYTES];
+    /// Until the socket closes.
+    fn serve(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; MAX_MESSAGE];
         loop {
-            if self.wait()? {
-                match wire::receive(&self.socket, &mut buffer) {
-                    Ok(Some((Request::Spawn(spawn), fds))) => self.spawn(spawn, fds)?,
-                    Ok(Some((Request::Kill { id }, _))) => self.kill(id),
-                    Ok(None) => return Ok(()),
-                    Err(error) => return Err(error),
+            for run in self.wait_for_something()? {
+                self.started(run, false)?;
+            }
+            match wire::receive(self.socket.as_fd(), &mut buffer) {
+                Ok(None) => return Ok(()),
+                Ok(Some((length, descriptors))) => self.serve_request(&buffer[..length], descriptors)?,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                    // Closed with a reply in it that was not read.
+                    io::ErrorKind::ConnectionReset => return Ok(()),
+                    _ => return Err(error),
+                },
+            }
+            self.reap()?;
+            self.finish()?;
+        }
+    }
+
+    /// Gives the starting runs that have reported.
+    fn wait_for_something(&self) -> io::Result<Vec<u64>> {
+        let mut watched =
+            vec![PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.wake, PollFlags::IN)];
+        let mut starting = Vec::new();
+        let mut ending = false;
+        for (run, tree) in &self.trees {
+            match &tree.state {
+                State::Starting { report } => {
+                    watched.push(PollFd::new(report, PollFlags::IN));
+                    starting.push(*run);
+                }
+                State::Running => {}
+                State::Ending { .. } => ending = true,
+            }
+        }
+        let timeout = ending.then(|| Timespec { tv_sec: 0, tv_nsec: LOOK_AGAIN.subsec_nanos().into() });
+        match poll(&mut watched, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let reported = watched[2..].iter().zip(starting).filter(|(fd, _)| !fd.revents().is_empty());
+        let reported = reported.map(|(_, run)| run).collect();
+        // Emptied before anything is reaped: a death after this wakes again.
+        let mut wakes = [0; 64];
+        while rustix::io::read(&self.wake, &mut wakes).is_ok() {}
+        Ok(reported)
+    }
+
+    fn serve_request(&mut self, bytes: &[u8], descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        let request =
+            Request::decode(bytes).ok_or_else(|| io::Error::other("lambkin sent an unknown message"))?;
+        match request {
+            Request::Spawn { run, plan } => {
+                let [channel, output] = <[OwnedFd; 2]>::try_from(descriptors)
+                    .map_err(|_| io::Error::other("a start came without its descriptors"))?;
+                match child::spawn(&plan, &Descriptors { channel, output }) {
+                    Ok(Child { pid, report }) => {
+                        let state = State::Starting { report };
+                        self.trees.insert(
+                            run,
+                            Tree { leader: pid, marker: plan.marker.to_bytes().to_owned(), state },
+                        );
+                        self.leaders.insert(pid.as_raw_pid(), run);
+                        Ok(())
+                    }
+                    Err(error) => {
+                        let errno = error.raw_os_error().unwrap_or(0);
+                        self.reply(Reply::Failed { run, step: Step::Fork, errno }, None)
+                    }
                 }
             }
-            self.reap();
-            self.finish_endings()?;
-        }
-    }
-
-    /// Waits for a request (then `true`), the end of a leader, or its beat.
-    fn wait(&self) -> Result<bool, Errno> {
-        let beat = if self.leaders.values().any(|leader| leader.ending) { ENDING_BEAT } else { IDLE_BEAT };
-        let mut polled = vec![PollFd::new(&self.socket, PollFlags::IN)];
-        let alive = self.leaders.values().filter(|leader| leader.status.is_none());
-        polled.extend(alive.map(|leader| PollFd::new(&leader.pidfd, PollFlags::IN)));
-        let timeout = Timespec { tv_sec: beat.as_secs().cast_signed(), tv_nsec: beat.subsec_nanos().into() };
-        match rustix::event::poll(&mut polled, Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => Ok(!polled[0].revents().is_empty()),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn spawn(&mut self, spawn: Spawn, fds: Vec<OwnedFd>) -> Result<(), Errno> {
-        let id = spawn.id;
-        let Ok([channel, output]) = <[OwnedFd; 2]>::try_from(fds) else {
-            return self.reply(&Reply::Failed { id, error: "the request lacks its descriptors".into() });
-        };
-        let started = child::start(&spawn, channel, output).and_then(|child| {
-            let pid = child.id().cast_signed();
-            let raw = Pid::from_raw(pid).ok_or(Errno::SRCH)?;
-            Ok((pid, rustix::process::pidfd_open(raw, PidfdFlags::empty())?))
-        });
-        match started {
-            Ok((pid, pidfd)) => {
-                let leader = Leader { pid, pidfd, marker: spawn.marker, ending: false, status: None };
-                self.leaders.insert(id, leader);
-                self.reply(&Reply::Spawned { id, pid })
-            }
-            Err(error) => {
-                let program = spawn.command.first().map_or("", String::as_str);
-                self.reply(&Reply::Failed { id, error: format!("{program}: {error}") })
+            Request::Kill { run } => {
+                let leader = self.trees.get(&run).map(|tree| tree.leader);
+                if let Some(leader) = leader.filter(|leader| self.leaders.contains_key(&leader.as_raw_pid()))
+                {
+                    // Downwards while the leader still shows whose they are; then its group, for
+                    // what was forked meanwhile. The rest follows when it is reaped.
+                    tree::kill_down(leader.as_raw_pid());
+                    tree::kill_group(leader);
+                }
+                Ok(())
             }
         }
     }
 
-    fn kill(&mut self, id: u64) {
-        if let Some(leader) = self.leaders.get_mut(&id) {
-            leader.ending = true;
-            if leader.status.is_none() {
-                // Its descendants are known only while their parents live.
-                let below = Tree::read().descendants(leader.pid);
-                tree::kill_group(leader.pid);
-                tree::kill(leader.pid);
-                below.into_iter().for_each(tree::kill);
+    /// A starting run has reported, or (`reaped`) has ended.
+    fn started(&mut self, run: u64, reaped: bool) -> io::Result<()> {
+        let Some(tree) = self.trees.get_mut(&run) else { return Ok(()) };
+        let State::Starting { report } = &tree.state else { return Ok(()) };
+        let pid = tree.leader.as_raw_pid();
+        match child::failure(report.as_fd()) {
+            Some((step, errno)) => {
+                self.trees.remove(&run);
+                self.leaders.remove(&pid);
+                self.reply(Reply::Failed { run, step, errno }, None)
+            }
+            None => {
+                tree.state = State::Running;
+                // Opened while the number is still this process's: before it was reaped.
+                let status = if reaped { None } else { open_status(pid) };
+                self.reply(Reply::Spawned { run, pid }, status)
             }
         }
     }
 
-    fn reap(&mut self) {
-        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-            let pid = pid.as_raw_nonzero().get();
-            if let Some(leader) = self.leaders.values_mut().find(|leader| leader.pid == pid) {
-                leader.status = Some(status);
-                leader.ending = true;
-                // A reset kills everything of it, as on AWS.
+    fn reap(&mut self) -> io::Result<()> {
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            // Others are adopted, or have already reported why they did not start.
+            let Some(run) = self.leaders.remove(&pid.as_raw_pid()) else { continue };
+            self.started(run, true)?;
+            if let Some(tree) = self.trees.get_mut(&run) {
+                // The number of a group stays taken while the group has members, and a free one is
+                // given out again only after all others.
                 tree::kill_group(pid);
+                tree.state = State::Ending { status: exit_status(status), since: Instant::now() };
             }
-        }
-    }
-
-    /// Kills what is left of ended leaders, and reports those of which nothing is left.
-    fn finish_endings(&mut self) -> Result<(), Errno> {
-        if !self.leaders.values().any(|leader| leader.ending && leader.status.is_some()) {
-            return Ok(());
-        }
-        let tree = Tree::read();
-        let me = rustix::process::getpid().as_raw_nonzero().get();
-        let known: Vec<i32> = self.leaders.values().map(|leader| leader.pid).collect();
-        let orphans: Vec<i32> = tree.children(me).filter(|pid| !known.contains(pid)).collect();
-        let mut ended = Vec::new();
-        for (id, leader) in &self.leaders {
-            let Some(status) = leader.status else { continue };
-            let mut left = false;
-            for orphan in orphans.iter().filter(|orphan| tree::is_marked(**orphan, &leader.marker)) {
-                left = true;
-                tree.descendants(*orphan).into_iter().chain([*orphan]).for_each(tree::kill);
-            }
-            if !left {
-                ended.push((*id, status));
-            }
-        }
-        for (id, status) in ended {
-            self.leaders.remove(&id);
-            self.reply(&Reply::Exited { id, code: status.exit_status(), signal: status.terminating_signal() })?;
         }
         Ok(())
     }
 
-    fn reply(&self, reply: &Reply) -> Result<(), Errno> {
-        let deadline = Instant::now() + REPLY_TIMEOUT;
-        loop {
-            match wire::send(&self.socket, reply, &[] as &[BorrowedFd<'_>]) {
-                // Both ends of a socket pair share nothing but the queue: this end blocks by itself
-                // unless it was made non-blocking with the other.
-                Err(Errno::AGAIN) if Instant::now() < deadline => std::thread::sleep(ENDING_BEAT),
-                // Lambkin is gone: the next receive says so too.
-                Err(Errno::PIPE | Errno::CONNRESET) => return Ok(()),
-                sent => return sent,
+    /// Kills what is left of ended trees and reports those of which nothing is.
+    fn finish(&mut self) -> io::Result<()> {
+        let (mut ended, mut remains) = (Vec::new(), Vec::new());
+        for (run, tree) in &self.trees {
+            match &tree.state {
+                State::Starting { .. } | State::Running => {}
+                State::Ending { status, since } => {
+                    ended.push((*run, *status));
+                    remains.push(Remains { leader: tree.leader, marker: &tree.marker, since: *since });
+                }
             }
+        }
+        if ended.is_empty() {
+            return Ok(());
+        }
+        let spare = |pid| self.leaders.contains_key(&pid);
+        let mut left = tree::sweep(&remains, spare);
+        // Twice: a process may fork and end between the list of the children and the look at it.
+        for (left, again) in left.iter_mut().zip(tree::sweep(&remains, spare)) {
+            *left |= again;
+        }
+        for ((run, status), left) in ended.into_iter().zip(left) {
+            if !left {
+                self.trees.remove(&run);
+                self.reply(Reply::Exited { run, status }, None)?;
+            }
+        }
+        if self.trees.is_empty() {
+            // Whoever is left hid from its tree.
+            proc::children(proc::own_pid()).into_iter().for_each(tree::kill_down);
+        }
+        Ok(())
+    }
+
+    /// Kills and reaps until the spawner has no child. All that was ever started is below it, since
+    /// orphans come to it; what forks meanwhile is found in the next round.
+    fn kill_all(&self) {
+        loop {
+            self.trees.values().for_each(|tree| tree::kill_group(tree.leader));
+            proc::children(proc::own_pid()).into_iter().for_each(tree::kill_down);
+            loop {
+                match wait(WaitOptions::NOHANG) {
+                    Ok(Some(_)) | Err(Errno::INTR) => {}
+                    Ok(None) => break,
+                    Err(_) => return,
+                }
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
-    fn kill_all(&mut self) {
-        let me = rustix::process::getpid().as_raw_nonzero().get();
-        let deadline = Instant::now() + LAST_TIMEOUT;
-        for leader in self.leaders.values() {
-            tree::kill_group(leader.pid);
-        }
+    /// Waits while the socket is full: lambkin reads whatever else it is doing.
+    fn reply(&self, reply: Reply, descriptor: Option<OwnedFd>) -> io::Result<()> {
+        let descriptors: Vec<_> = descriptor.iter().map(OwnedFd::as_fd).collect();
         loop {
-            let left = Tree::read().descendants(me);
-            left.iter().copied().for_each(tree::kill);
-            while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
-            if left.is_empty() || Instant::now() > deadline {
-                return;
+            match wire::send(self.socket.as_fd(), &reply.encode(), &descriptors) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // lambkin is gone; the next receive says so too.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                result => return result,
             }
-            std::thread::sleep(ENDING_BEAT);
         }
+    }
+}
+
+fn open_status(pid: i32) -> Option<OwnedFd> {
+    open(format!("/proc/{pid}/status"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+fn exit_status(status: WaitStatus) -> ExitStatus {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => ExitStatus::Code(code),
+        (None, signal) => ExitStatus::Signal(signal.unwrap_or(libc::SIGKILL)),
     }
 }

@@ -1,0 +1,149 @@
+//! A sandbox of process mode: an environment's directory and the processes that run in it, one
+//! after the other.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lambkin_model::Pending;
+use lambkin_model::exit::ExitStatus;
+use lambkin_model::sandbox::{LaunchError, Process, ProcessControl, Sandbox};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
+use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::sync::mpsc::{self, OwnedPermit};
+use tokio::sync::oneshot;
+
+use crate::launcher::shut_down;
+use crate::peak_memory::PeakMemory;
+use crate::supervisor::{Ending, Launch};
+use crate::wire::SpawnMessage;
+
+/// From asking for a process until its program runs: a disk that answers slowly may take long.
+const START: Duration = Duration::from_secs(10);
+
+/// Payloads of 6 MB pass through the channel: a write of that takes six turns instead of thirty.
+const CHANNEL_BUFFER: usize = 1024 * 1024;
+
+pub(crate) struct ProcessSandbox {
+    id: String,
+    program: String,
+    message: SpawnMessage,
+    directory: PathBuf,
+    runs: Arc<AtomicU64>,
+    last: Option<u64>,
+    launches: mpsc::Sender<Launch>,
+    endings: mpsc::Sender<Ending>,
+    close: Option<OwnedPermit<Ending>>,
+}
+
+impl ProcessSandbox {
+    #[expect(clippy::too_many_arguments, reason = "called once, by the launcher that holds all of it")]
+    pub(crate) fn new(
+        id: String,
+        program: String,
+        message: SpawnMessage,
+        directory: PathBuf,
+        runs: Arc<AtomicU64>,
+        launches: mpsc::Sender<Launch>,
+        endings: mpsc::Sender<Ending>,
+        close: OwnedPermit<Ending>,
+    ) -> Self {
+        Self { id, program, message, directory, runs, last: None, launches, endings, close: Some(close) }
+    }
+
+    async fn start_process(&mut self) -> Result<Process, LaunchError> {
+        let kill = self.endings.clone().try_reserve_owned().map_err(|_| shut_down())?;
+        let made = |error: io::Error| LaunchError(format!("a process's channel could not be made: {error}"));
+        let (ours, theirs) = channel().map_err(made)?;
+        let (output, writer) = output().map_err(made)?;
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let (answer, answered) = oneshot::channel();
+        let (exit, exited) = oneshot::channel();
+        let launch = Launch {
+            run,
+            previous: self.last.replace(run),
+            marker: self.id.clone(),
+            program: self.program.clone(),
+            message: self.message.for_run(run),
+            channel: theirs,
+            output: writer,
+            answer,
+            exit,
+        };
+        self.launches.send(launch).await.map_err(|_| shut_down())?;
+        let peak = answered.await.map_err(|_| shut_down())??.map(PeakMemory::new);
+        Ok(Process {
+            channel: ours,
+            output,
+            // Without an answer the supervisor has ended, and the spawner with all processes.
+            exit: Box::pin(async move { exited.await.unwrap_or(ExitStatus::Signal(libc::SIGKILL)) }),
+            control: Box::new(Control { run, kill: Mutex::new(Some(kill)), peak }),
+        })
+    }
+}
+
+impl Sandbox for ProcessSandbox {
+    fn start(&mut self) -> Pending<'_, Result<Process, LaunchError>> {
+        Box::pin(async move {
+            let started = tokio::time::timeout(START, self.start_process()).await;
+            started.unwrap_or_else(|_| Err(LaunchError(format!("no process was started within {START:?}"))))
+        })
+    }
+}
+
+impl Drop for ProcessSandbox {
+    fn drop(&mut self) {
+        if let Some(close) = self.close.take() {
+            close.send(Ending::Close { last: self.last, directory: std::mem::take(&mut self.directory) });
+        }
+    }
+}
+
+struct Control {
+    run: u64,
+    kill: Mutex<Option<OwnedPermit<Ending>>>,
+    peak: Option<PeakMemory>,
+}
+
+impl ProcessControl for Control {
+    fn kill(&self) {
+        // Once is enough.
+        if let Some(kill) = self.kill.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            kill.send(Ending::Kill { run: self.run });
+        }
+    }
+
+    /// Nothing to do: between invocations the bootstrap waits in a read of the channel, so that no
+    /// JavaScript runs. Threads and children of the function do run on; stopping them with signals
+    /// could be undone by them and be seen by `waitpid`. The jail freezes its cgroup.
+    fn freeze(&self) {}
+
+    /// Nothing to do, as `freeze` did nothing.
+    fn thaw(&self) {}
+
+    fn peak_memory(&self) -> Option<u64> {
+        self.peak.as_ref()?.read()
+    }
+}
+
+/// Ours, non-blocking, and the process's, blocking.
+fn channel() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    rustix::io::ioctl_fionbio(&ours, true)?;
+    for end in [&ours, &theirs] {
+        // A system that allows less gives what it allows.
+        let _ = sockopt::set_socket_send_buffer_size(end, CHANNEL_BUFFER);
+    }
+    Ok((ours, theirs))
+}
+
+/// Reading end, non-blocking, and writing end. 64 KiB as the system makes it: a process that writes
+/// faster than it is read waits.
+fn output() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&reader, true)?;
+    Ok((reader, writer))
+}

@@ -1,0 +1,289 @@
+//! lambkin's side of the spawner: one task owns the socket, hands requests over and routes replies
+//! to those who wait, starts another spawner when one dies, and removes what environments leave.
+//!
+//! Deliberately not here: what a sandbox is (`sandbox`); nothing here waits for a process.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lambkin_model::exit::ExitStatus;
+use lambkin_model::sandbox::LaunchError;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::directory::{self, Base};
+use crate::launcher::Config;
+use crate::spawner_process::SpawnerProcess;
+use crate::tree;
+use crate::wire::{self, Reply, Step};
+
+/// How long processes of a dead spawner may take to die.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Messages that wait for the socket before starts are left in their channel.
+const OUTBOX: usize = 64;
+
+/// A start.
+pub(crate) struct Launch {
+    pub(crate) run: u64,
+    /// The sandbox's run before this one: it must have ended.
+    pub(crate) previous: Option<u64>,
+    /// Id of the environment: marks all its processes.
+    pub(crate) marker: String,
+    /// For messages: program and working directory.
+    pub(crate) program: String,
+    pub(crate) message: Vec<u8>,
+    pub(crate) channel: OwnedFd,
+    pub(crate) output: OwnedFd,
+    /// Dropped where nobody waits any more: the process is killed then.
+    pub(crate) answer: oneshot::Sender<Result<Option<OwnedFd>, LaunchError>>,
+    pub(crate) exit: oneshot::Sender<ExitStatus>,
+}
+
+/// The end of something, which must never be refused: room for it is reserved when it begins.
+pub(crate) enum Ending {
+    Kill { run: u64 },
+    Close { last: Option<u64>, directory: PathBuf },
+}
+
+struct Run {
+    marker: String,
+    program: String,
+    /// Until it was started.
+    answer: Option<oneshot::Sender<Result<Option<OwnedFd>, LaunchError>>>,
+    exit: oneshot::Sender<ExitStatus>,
+    /// Removed after its end: its sandbox was dropped.
+    directory: Option<PathBuf>,
+}
+
+struct Outgoing {
+    bytes: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+}
+
+pub(crate) struct Supervisor {
+    config: Config,
+    base: Base,
+    spawner: Option<SpawnerProcess>,
+    runs: HashMap<u64, Run>,
+    outbox: VecDeque<Outgoing>,
+    /// Directories to remove, one blocking job at a time for all that have come up.
+    doomed: Vec<PathBuf>,
+    jobs: JoinSet<()>,
+}
+
+enum Event {
+    Received(io::Result<Option<(Reply, Option<OwnedFd>)>>),
+    Sent(io::Result<()>),
+}
+
+impl Supervisor {
+    /// Begins to remove environments whose lambkin is gone.
+    pub(crate) fn new(config: Config, base: Base, spawner: SpawnerProcess) -> Self {
+        let mut jobs = JoinSet::new();
+        let leftovers = base.environments();
+        if !leftovers.is_empty() {
+            jobs.spawn_blocking(move || {
+                // Where the spawner was killed too, processes may live that were not its children.
+                let markers: Vec<_> = leftovers.iter().filter_map(|path| directory::id_of(path)).collect();
+                tree::kill_marked(&markers, KILL_PATIENCE);
+                leftovers.iter().for_each(|path| directory::remove(path));
+            });
+        }
+        let (runs, outbox, doomed) = Default::default();
+        Self { config, base, spawner: Some(spawner), runs, outbox, doomed, jobs }
+    }
+
+    /// Until `stop` is sent or its sender is gone; then takes everything down.
+    pub(crate) async fn run(
+        mut self,
+        mut launches: mpsc::Receiver<Launch>,
+        mut endings: mpsc::Receiver<Ending>,
+        mut stop: watch::Receiver<()>,
+    ) {
+        loop {
+            self.start_job();
+            tokio::select! {
+                event = exchange(self.spawner.as_ref(), self.outbox.front()) => self.handle(event).await,
+                Some(launch) = launches.recv(), if self.outbox.len() < OUTBOX => self.launch(launch),
+                Some(ending) = endings.recv() => self.end(ending),
+                Some(_) = self.jobs.join_next(), if !self.jobs.is_empty() => {}
+                _ = stop.changed() => break,
+            }
+        }
+        drop(launches);
+        self.close(endings).await;
+    }
+
+    fn launch(&mut self, launch: Launch) {
+        if launch.answer.is_closed() {
+            return;
+        }
+        let refusal = if launch.previous.is_some_and(|previous| self.runs.contains_key(&previous)) {
+            Some(LaunchError("the environment's last process has not ended".into()))
+        } else if self.spawner.is_none() {
+            match SpawnerProcess::start(&self.config) {
+                Ok(spawner) => {
+                    self.spawner = Some(spawner);
+                    None
+                }
+                Err(error) => Some(error),
+            }
+        } else {
+            None
+        };
+        if let Some(error) = refusal {
+            // Nobody may wait any more.
+            let _ = launch.answer.send(Err(error));
+            return;
+        }
+        self.outbox
+            .push_back(Outgoing { bytes: launch.message, descriptors: vec![launch.channel, launch.output] });
+        let (answer, exit) = (Some(launch.answer), launch.exit);
+        self.runs.insert(
+            launch.run,
+            Run { marker: launch.marker, program: launch.program, answer, exit, directory: None },
+        );
+    }
+
+    fn end(&mut self, ending: Ending) {
+        match ending {
+            Ending::Kill { run } => self.kill(run),
+            Ending::Close { last, directory } => {
+                match last.and_then(|run| Some((run, self.runs.get_mut(&run)?))) {
+                    Some((number, run)) => {
+                        run.directory = Some(directory);
+                        self.kill(number);
+                    }
+                    None => self.doomed.push(directory),
+                }
+            }
+        }
+    }
+
+    fn kill(&mut self, run: u64) {
+        if self.runs.contains_key(&run) {
+            self.outbox.push_back(Outgoing { bytes: wire::kill_message(run), descriptors: Vec::new() });
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        match event {
+            Event::Sent(Ok(())) => drop(self.outbox.pop_front()),
+            Event::Received(Ok(Some((reply, descriptor)))) => self.reply(reply, descriptor),
+            Event::Received(Ok(None)) => self.lost("its socket closed").await,
+            Event::Sent(Err(error)) | Event::Received(Err(error)) => self.lost(&error.to_string()).await,
+        }
+    }
+
+    fn reply(&mut self, reply: Reply, status: Option<OwnedFd>) {
+        match reply {
+            Reply::Spawned { run: number, pid } => {
+                let Some(run) = self.runs.get_mut(&number) else { return };
+                tracing::debug!(pid, environment = run.marker, "process started");
+                if run.answer.take().is_some_and(|answer| answer.send(Ok(status)).is_err()) {
+                    // Who asked for it has stopped waiting.
+                    self.kill(number);
+                }
+            }
+            Reply::Failed { run, step, errno } => {
+                let Some(run) = self.runs.remove(&run) else { return };
+                let error = io::Error::from_raw_os_error(errno);
+                let text = match step {
+                    Step::Fork => format!("no process could be made: {error}"),
+                    Step::SetUp => format!("the process could not be set up: {error}"),
+                    Step::Directory => format!("the task root cannot be entered: {error}"),
+                    Step::Program => format!("{} cannot be run: {error}", run.program),
+                };
+                if let Some(answer) = run.answer {
+                    // Nobody may wait any more.
+                    let _ = answer.send(Err(LaunchError(text)));
+                }
+                self.doomed.extend(run.directory);
+            }
+            Reply::Exited { run, status } => {
+                let Some(run) = self.runs.remove(&run) else { return };
+                tracing::debug!(?status, environment = run.marker, "process ended");
+                // Nobody may wait for it.
+                let _ = run.exit.send(status);
+                self.doomed.extend(run.directory);
+            }
+        }
+    }
+
+    /// The spawner has died. Its processes die with it; another one starts with the next launch.
+    async fn lost(&mut self, why: &str) {
+        tracing::error!("the spawner is gone ({why}); all environments' processes end with it");
+        if let Some(spawner) = self.spawner.take() {
+            spawner.finish(KILL_PATIENCE).await;
+        }
+        // Leaders die by themselves, what they started does not.
+        self.kill_what_is_left().await;
+        self.forget_runs();
+    }
+
+    async fn kill_what_is_left(&mut self) {
+        let markers: Vec<_> = self.runs.values().map(|run| run.marker.clone()).collect();
+        if markers.is_empty() {
+            return;
+        }
+        let gone = tokio::task::spawn_blocking(move || tree::kill_marked(&markers, KILL_PATIENCE)).await;
+        if !gone.unwrap_or(false) {
+            tracing::error!("processes of functions are still there after {KILL_PATIENCE:?}");
+        }
+    }
+
+    fn forget_runs(&mut self) {
+        self.outbox.clear();
+        for (_, run) in self.runs.drain() {
+            match run.answer {
+                Some(answer) => {
+                    drop(answer.send(Err(LaunchError("the spawner died during the start".into()))))
+                }
+                None => drop(run.exit.send(ExitStatus::Signal(libc::SIGKILL))),
+            }
+            self.doomed.extend(run.directory);
+        }
+    }
+
+    fn start_job(&mut self) {
+        if self.jobs.is_empty() && !self.doomed.is_empty() {
+            let doomed = std::mem::take(&mut self.doomed);
+            self.jobs.spawn_blocking(move || doomed.iter().for_each(|path| directory::remove(path)));
+        }
+    }
+
+    async fn close(mut self, mut endings: mpsc::Receiver<Ending>) {
+        // The spawner takes everything with it when its socket closes.
+        if let Some(spawner) = self.spawner.take() {
+            spawner.finish(KILL_PATIENCE).await;
+        }
+        self.forget_runs();
+        endings.close();
+        // Also those whose sandbox is still to be dropped.
+        self.doomed = self.base.environments();
+        while let Some(_done) = {
+            self.start_job();
+            self.jobs.join_next().await
+        } {}
+    }
+}
+
+/// Waits for a reply, or for the first outgoing message to be taken. Waiting to send never keeps
+/// replies from being read: a spawner that waits to reply would wait for ever. Loses nothing when
+/// dropped.
+async fn exchange(spawner: Option<&SpawnerProcess>, outgoing: Option<&Outgoing>) -> Event {
+    let Some(spawner) = spawner else { return std::future::pending().await };
+    let send = async {
+        let Some(outgoing) = outgoing else { return std::future::pending().await };
+        let descriptors: Vec<_> = outgoing.descriptors.iter().map(OwnedFd::as_fd).collect();
+        spawner.send(&outgoing.bytes, &descriptors).await
+    };
+    tokio::select! {
+        received = spawner.receive() => Event::Received(received),
+        sent = send => Event::Sent(sent),
+    }
+}
