@@ -16,7 +16,7 @@ use lambkin_model::Error;
 use lambkin_model::invocation::{Invoke, RequestId};
 use lambkin_model::quota;
 
-use crate::body::{Budget, discard};
+use crate::body::{Budget, discard, work};
 use crate::code_link::{self, CodeLinks};
 use crate::gate;
 use crate::input;
@@ -166,7 +166,7 @@ impl Api {
         // A body means nothing to the operations that are read from the path.
         let bytes =
             if matches!(call.parts.method, Method::POST | Method::PUT) { &read.bytes[..] } else { b"" };
-        let input = input::read(matched, call.parts, bytes)?;
+        let input = work(bytes.len(), || input::read(matched, call.parts, bytes))?;
         match name {
             "CreateFunction" => self.create_function(call, input).await,
             "UpdateFunctionCode" => self.update_function_code(call, input).await,

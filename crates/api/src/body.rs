@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use lambkin_model::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 /// Longest silence within a body.
 const IDLE: Duration = Duration::from_secs(30);
@@ -25,6 +25,21 @@ const BUDGET_BYTES: usize = 512 * 1024 * 1024;
 const UNWANTED_BYTES: usize = 128 * 1024 * 1024;
 /// How long that may take.
 const UNWANTED: Duration = Duration::from_secs(10);
+/// A client that is silent for this long is taken to wait for the answer.
+const UNWANTED_IDLE: Duration = Duration::from_millis(200);
+
+/// Bodies from this size on are parsed and decoded where they do not hold up other requests.
+const LONG_WORK_BYTES: usize = 1024 * 1024;
+
+/// Does work that takes as long as `bytes` are many.
+pub(crate) fn work<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    let threads = tokio::runtime::Handle::current().runtime_flavor();
+    if bytes >= LONG_WORK_BYTES && threads == tokio::runtime::RuntimeFlavor::MultiThread {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
+    }
+}
 
 /// Room for large bodies, in KiB. Full: requests wait for `ROOM`, then are refused.
 pub(crate) struct Budget(Semaphore);
@@ -121,10 +136,27 @@ pub(crate) async fn discard(body: &mut Incoming) {
     }
     let until = Instant::now() + UNWANTED;
     let mut dropped = 0;
-    while let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await {
+    while let Ok(Some(Ok(frame))) = timeout(UNWANTED_IDLE, body.frame()).await {
         dropped += frame.data_ref().map_or(0, Bytes::len);
-        if dropped > UNWANTED_BYTES {
+        if dropped > UNWANTED_BYTES || Instant::now() > until {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn large_bodies_share_a_budget() {
+        let budget = Budget::new();
+        assert!(budget.room(SMALL_BYTES).await.unwrap().is_none(), "small ones need no room");
+        let half = budget.room(BUDGET_BYTES / 2).await.unwrap();
+        let rest = budget.room(BUDGET_BYTES / 2).await.unwrap();
+        assert!(matches!(budget.room(SMALL_BYTES + 1).await, Err(Error::Service(_))), "after a minute");
+        let (waited, ()) = tokio::join!(budget.room(SMALL_BYTES + 1), async { drop(half) });
+        assert!(waited.unwrap().is_some());
+        drop(rest);
     }
 }

@@ -21,6 +21,7 @@ use lambkin_model::quota;
 
 use crate::Api;
 use crate::api::Call;
+use crate::body::work;
 use crate::document::{CodeDocument, ConfigurationDocument, FunctionDocument, ListDocument};
 use crate::node::Node;
 use crate::refused;
@@ -221,8 +222,7 @@ fn zip(code: Option<&Node<'_>>) -> Result<Bytes, Error> {
     if (text.len() / 4 * 3).saturating_sub(2) as u64 > quota::ZIPPED_BYTES {
         return Err(too_large());
     }
-    let zip = BASE64
-        .decode(text)
+    let zip = work(text.len(), || BASE64.decode(text))
         .map_err(|error| Error::Serialization(format!("The value of ZipFile is not base64: {error}")))?;
     if zip.len() as u64 > quota::ZIPPED_BYTES { Err(too_large()) } else { Ok(zip.into()) }
 }

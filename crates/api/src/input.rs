@@ -61,12 +61,6 @@ pub(crate) fn read<'a>(
 }
 
 fn unreadable(body: &[u8], error: &serde_json::Error) -> Error {
-    Error::Serialization(match error.classify() {
-        serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
-            format!("Could not parse request body into json: {}", jackson::complaint(body))
-        }
-        serde_json::error::Category::Data | serde_json::error::Category::Io => {
-            format!("Could not parse request body into json: {error}")
-        }
-    })
+    let why = jackson::complaint(body).unwrap_or_else(|| error.to_string());
+    Error::Serialization(format!("Could not parse request body into json: {why}"))
 }

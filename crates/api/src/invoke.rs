@@ -160,7 +160,7 @@ fn checked(payload: Bytes) -> Result<Bytes, Error> {
         Ok(Ok(_)) => Ok(payload),
         Ok(Err(_)) | Err(_) => Err(Error::InvalidRequestContent(format!(
             "Could not parse request body into json: Could not parse payload into json: {}",
-            jackson::complaint(&payload)
+            jackson::complaint(&payload).unwrap_or_else(|| "Unreadable content".into())
         ))),
     }
 }
