@@ -60,22 +60,14 @@ impl Capture {
         }
     }
 
-    /// A raw line: bytes that are not UTF-8 are replaced, never lost.
+    /// A line or a message, copied: as a part of a buffer it would keep all of that in memory. Bytes
+    /// that are not UTF-8 are replaced, never lost.
     pub(crate) fn push_raw(&mut self, at: Timestamp, line: &[u8]) {
         let message = match std::str::from_utf8(line) {
             Ok(_) => Bytes::copy_from_slice(line),
             Err(_) => String::from_utf8_lossy(line).into_owned().into(),
         };
         self.push(at, message);
-    }
-
-    /// A whole message, kept without copying where it is UTF-8.
-    pub(crate) fn push_message(&mut self, at: Timestamp, message: Bytes) {
-        if std::str::from_utf8(&message).is_ok() {
-            self.push(at, message);
-        } else {
-            self.push_raw(at, &message);
-        }
     }
 
     /// Hands the gathered events on.
@@ -102,6 +94,13 @@ impl Capture {
             behind.await;
             self.behind = None;
         }
+    }
+}
+
+/// What was gathered is handed on also where the environment is ended by force.
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 

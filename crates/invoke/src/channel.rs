@@ -60,7 +60,8 @@ impl Channel {
             if self.has_unsent() {
                 let ready = self.socket.ready(Interest::READABLE | Interest::WRITABLE).await;
                 if ready.map_err(|_| Broken::Closed)?.is_writable() {
-                    self.write()?;
+                    // Where it fails, what the process said before it went is still to be read.
+                    self.write();
                 }
                 match self.socket.try_read(&mut self.scratch) {
                     Ok(0) => return Err(Broken::Closed),
@@ -105,16 +106,16 @@ impl Channel {
         first.extend_from_slice(&u32::try_from(head.len()).unwrap_or(u32::MAX).to_le_bytes());
         first.extend_from_slice(head);
         self.unsent = [first.freeze(), payload];
-        // An error shows as a closed channel to the reader.
-        let _ = self.write();
+        self.write();
     }
 
-    fn has_unsent(&self) -> bool {
+    /// Whether the process cannot have read its invocation yet.
+    pub(crate) fn has_unsent(&self) -> bool {
         self.unsent.iter().any(|part| !part.is_empty())
     }
 
-    /// As much as fits now.
-    fn write(&mut self) -> Result<(), Broken> {
+    /// As much as fits now. An error shows as a closed channel to the reader.
+    fn write(&mut self) {
         while self.has_unsent() {
             let parts = [io::IoSlice::new(&self.unsent[0]), io::IoSlice::new(&self.unsent[1])];
             match self.socket.try_write_vectored(&parts) {
@@ -125,15 +126,11 @@ impl Channel {
                         written -= from_this;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
-                    self.unsent = [Bytes::new(), Bytes::new()];
-                    return Err(Broken::Closed);
-                }
+                Err(_) => self.unsent = [Bytes::new(), Bytes::new()],
             }
         }
-        Ok(())
     }
 }
 

@@ -5,29 +5,32 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use lambkin_model::Error;
 use lambkin_model::exit::ExitStatus;
 use lambkin_model::fault;
-use lambkin_model::invocation::{FunctionError, Invocation, Outcome, Reply, RequestId};
-use lambkin_model::lifecycle::{Action, Ending, Event, Lifecycle, Line, Run, Verdict};
+use lambkin_model::invocation::{FunctionError, Outcome, Reply, RequestId};
+use lambkin_model::lifecycle::{Action, Event, Lifecycle, Line, Run, Verdict};
 use lambkin_model::platform_line::{Facts, Speaker};
-use lambkin_model::sandbox::{Process, ProcessControl, Sandbox};
+use lambkin_model::sandbox::{ProcessControl, Sandbox};
 use lambkin_model::time::Moment;
-use lambkin_model::{Error, Pending};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Duration, Instant, Sleep};
 
 use crate::assignment::Assignment;
 use crate::capture::{self, Capture};
-use crate::channel::{Broken, Channel, Frame};
+use crate::channel::{Broken, Frame};
 use crate::fleet::{Fleet, Mailbox, Message, Next};
-use crate::output::Output;
 use crate::posted::{self, Posted};
+use crate::running::{Running, delivery_head};
 
 /// Log events of a long invocation are handed on at least this often.
 const FLUSH_EVERY: Duration = Duration::from_millis(250);
 
-/// How long the launcher may take to start a process before that is a failure.
-const LAUNCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// Frames come before the clock and the mailbox: a result that is there at the deadline counts, and
+/// a process's end is seen before it is given more. A process that never stops talking must not hold
+/// them off: that late, the clock comes first, and after so many frames of a frozen one its mailbox.
+const CLOCK_FIRST: Duration = Duration::from_millis(100);
+const MAILBOX_FIRST: u32 = 1000;
 
 /// How long the driver sleeps where nothing has a deadline; it wakes for every event anyway.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -50,6 +53,9 @@ pub(crate) struct Environment {
     /// Unix time at which its time is over.
     deadline_ms: u64,
     posted: Posted,
+    expects: Expects,
+    /// Frames since it accepts an invocation.
+    chatter: u32,
     /// An answer that waits for the lines of this event, because the caller wants the log's end.
     held: Option<(Box<Assignment>, Result<Outcome, Error>)>,
     reported: bool,
@@ -61,16 +67,15 @@ pub(crate) struct Environment {
     gone: bool,
 }
 
-struct Running {
-    run: Run,
-    channel: Channel,
-    output: Output,
-    exit: Pending<'static, ExitStatus>,
-    control: Box<dyn ProcessControl>,
-    /// The channel broke; only the process's end is awaited.
-    broken: bool,
-    /// Its memory was not measured yet.
-    unmeasured: bool,
+/// What the process may say now; anything else is refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expects {
+    /// How its init went.
+    Init,
+    /// The result of the invocation it was given.
+    Result,
+    /// Only log events and "next".
+    Nothing,
 }
 
 enum Happened {
@@ -105,6 +110,8 @@ impl Environment {
             request_id: None,
             deadline_ms: 0,
             posted: Posted::default(),
+            expects: Expects::Nothing,
+            chatter: 0,
             held: None,
             reported: false,
             launch_error: None,
@@ -118,6 +125,7 @@ impl Environment {
     /// Lives until the machine says Gone.
     pub(crate) async fn live(mut self) {
         self.happened(Event::Start).await;
+        self.schedule_flush();
         let mut alarm = Box::pin(tokio::time::sleep(IDLE));
         while !self.gone {
             // Set forward only where needed: most invocations end long before their deadline, and
@@ -129,16 +137,26 @@ impl Environment {
             let happened = self.wait(alarm.as_mut()).await;
             self.handle(happened).await;
         }
-        self.capture.flush();
-        self.fleet.gone();
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.machine.deadline().map(|moment| self.epoch + Duration::from_micros(moment.0))
     }
 
     fn alarm(&self) -> Instant {
-        let deadline = self.machine.deadline().map(|moment| self.epoch + Duration::from_micros(moment.0));
-        [deadline, self.flush_at].into_iter().flatten().min().unwrap_or_else(|| Instant::now() + IDLE)
+        [self.deadline(), self.flush_at].into_iter().flatten().min().unwrap_or_else(|| Instant::now() + IDLE)
     }
 
     async fn wait(&mut self, alarm: Pin<&mut Sleep>) -> Happened {
+        if self.deadline().is_some_and(|deadline| deadline + CLOCK_FIRST <= Instant::now()) {
+            return Happened::Time;
+        }
+        if self.chatter >= MAILBOX_FIRST
+            && self.machine.accepts()
+            && let Ok(message) = self.messages.try_recv()
+        {
+            return Happened::Message(Some(message));
+        }
         let Some(running) = &mut self.running else {
             return tokio::select! {
                 message = self.messages.recv(), if self.machine.accepts() => Happened::Message(message),
@@ -150,6 +168,8 @@ impl Environment {
             // function waits in its write.
             return tokio::select! {
                 () = self.capture.caught_up() => Happened::Output,
+                // An invocation has its deadline, its wait in the mailbox has none.
+                message = self.messages.recv(), if self.machine.accepts() => Happened::Message(message),
                 status = &mut running.exit => Happened::Exited(status),
                 () = alarm => Happened::Time,
             };
@@ -158,7 +178,7 @@ impl Environment {
         let mut lines = |line: &[u8]| capture.push_raw(capture::now(), line);
         tokio::select! {
             biased;
-            frame = running.channel.next(), if !running.broken => Happened::Frame(frame),
+            frame = running.channel.next(), if running.broken.is_none() => Happened::Frame(frame),
             message = self.messages.recv(), if self.machine.accepts() => Happened::Message(message),
             () = running.output.read(&mut lines) => Happened::Output,
             status = &mut running.exit => Happened::Exited(status),
@@ -168,11 +188,14 @@ impl Environment {
 
     async fn handle(&mut self, happened: Happened) {
         match happened {
-            Happened::Frame(Ok(frame)) => self.frame(frame).await,
+            Happened::Frame(Ok(frame)) => {
+                self.chatter += 1;
+                self.frame(frame).await;
+            }
             Happened::Frame(Err(broken)) => {
                 if let Some(running) = &mut self.running {
-                    running.broken = true;
                     tracing::debug!(function = %self.fleet.launch.key, ?broken, "the channel is over");
+                    running.broken = Some(broken);
                     let run = running.run;
                     self.happened(Event::Broken(run)).await;
                 }
@@ -189,6 +212,11 @@ impl Environment {
                 self.happened(Event::Tick).await;
             }
         }
+        self.chatter = if self.machine.accepts() { self.chatter } else { 0 };
+        self.schedule_flush();
+    }
+
+    fn schedule_flush(&mut self) {
         match (self.capture.has_unflushed(), self.flush_at) {
             (true, None) => self.flush_at = Some(Instant::now() + FLUSH_EVERY),
             (false, Some(_)) => self.flush_at = None,
@@ -201,36 +229,43 @@ impl Environment {
         self.request_id = Some(assignment.invocation.request_id);
         self.deadline_ms = capture::now().millis() + timeout / 1000;
         self.assignment = Some(assignment);
-        self.posted = Posted::default();
         self.reported = false;
         self.happened(Event::Invoke { timeout }).await;
     }
 
     async fn frame(&mut self, frame: Frame) {
-        let Some(run) = self.running.as_ref().map(|running| running.run) else { return };
+        let Some(running) = &self.running else { return };
+        let run = running.run;
         let event = match posted::read(frame) {
+            // "next" by a process that cannot have read what it was given.
+            Some(posted::Said::Ready) if running.channel.has_unsent() => Event::Broken(run),
             Some(posted::Said::Ready) => Event::Ready(run),
             Some(posted::Said::Log(at, message)) => {
-                self.capture.push_message(at, message);
+                self.capture.push_raw(at, &message);
                 return;
             }
             Some(posted::Said::StreamStart) => Event::ResponseStarted(run),
             Some(posted::Said::StreamChunk(chunk)) => {
-                self.posted.chunk(&chunk);
+                if self.expects == Expects::Result {
+                    self.posted.chunk(&chunk);
+                }
                 return;
             }
             Some(posted::Said::InitFailed(error)) => {
+                if self.expects != Expects::Init {
+                    return;
+                }
+                self.expects = Expects::Nothing;
                 self.posted.error = Some(error);
                 Event::InitFailed(run)
             }
             Some(posted::Said::Ended(result)) => {
+                // A second result must not change the first, nor one that was not asked for the next.
+                if self.expects != Expects::Result {
+                    return;
+                }
                 self.drain_output();
-                // A second result must not change the first.
-                let ending = match self.assignment {
-                    Some(_) => self.posted.end(result),
-                    None => Ending::Error,
-                };
-                Event::ResponseEnded(run, ending)
+                Event::ResponseEnded(run, self.posted.end(result))
             }
             None => Event::Broken(run),
         };
@@ -246,11 +281,18 @@ impl Environment {
 
     /// What it left behind in the channel and the pipe comes before its end.
     async fn exited(&mut self, status: ExitStatus) {
-        while let Some(frame) = self.running.as_mut().and_then(|running| running.channel.next_now()) {
+        // After garbage there is no next frame to be found.
+        let left = |running: &mut Running| match running.broken {
+            Some(Broken::Garbage) => None,
+            Some(Broken::Closed) | None => running.channel.next_now(),
+        };
+        while let Some(frame) = self.running.as_mut().and_then(left) {
             self.frame(frame).await;
         }
-        self.drain_output();
-        if let Some(running) = self.running.take() {
+        if let Some(mut running) = self.running.take() {
+            self.expects = Expects::Nothing;
+            let capture = &mut self.capture;
+            running.output.finish(&mut |line| capture.push_raw(capture::now(), line));
             self.happened(Event::Exited(running.run, status)).await;
         }
     }
@@ -282,6 +324,7 @@ impl Environment {
             Action::Launch(run) => return self.launch(run).await,
             Action::Thaw(_) => self.control(|control| control.thaw()),
             Action::Freeze(_) => {
+                self.expects = Expects::Nothing;
                 self.capture.flush();
                 self.control(|control| control.freeze());
             }
@@ -303,20 +346,15 @@ impl Environment {
 
     async fn launch(&mut self, run: Run) -> Option<Event> {
         self.posted = Posted::default();
-        let started = tokio::time::timeout(LAUNCH_TIMEOUT, self.sandbox.start()).await;
-        let opened = match started {
-            Ok(Ok(process)) => Running::new(run, process).map_err(|error| error.to_string()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("starting its process took too long".into()),
-        };
-        match opened {
+        self.expects = Expects::Init;
+        match Running::start(run, &mut *self.sandbox).await {
             Ok(running) => {
                 self.running = Some(running);
                 None
             }
             Err(error) => {
-                tracing::error!(function = %self.fleet.launch.key, error, "an environment's process could not be started");
-                self.launch_error = Some(error);
+                tracing::error!(function = %self.fleet.launch.key, %error, "an environment's process could not be started");
+                self.launch_error = Some(error.to_string());
                 Some(Event::LaunchFailed(run))
             }
         }
@@ -330,6 +368,8 @@ impl Environment {
 
     fn deliver(&mut self) {
         let (Some(running), Some(assignment)) = (&mut self.running, &mut self.assignment) else { return };
+        self.posted = Posted::default();
+        self.expects = Expects::Result;
         // Measured once before the handler runs, so that a crash has a figure too.
         if running.unmeasured {
             running.unmeasured = false;
@@ -370,6 +410,7 @@ impl Environment {
 
     fn answer(&mut self, verdict: Verdict) {
         let (Some(assignment), Some(id)) = (self.assignment.take(), self.request_id) else { return };
+        self.expects = Expects::Nothing;
         let unhandled = |payload| Ok(Outcome { error: Some(FunctionError::Unhandled), payload });
         let generation = self.fleet.launch.configuration().runtime.generation();
         let outcome = match verdict {
@@ -393,39 +434,9 @@ impl Environment {
     }
 }
 
-impl Running {
-    fn new(run: Run, process: Process) -> std::io::Result<Self> {
-        Ok(Self {
-            run,
-            channel: Channel::new(process.channel)?,
-            output: Output::new(process.output)?,
-            exit: process.exit,
-            control: process.control,
-            broken: false,
-            unmeasured: true,
-        })
+/// Also where it is ended by force, at the end of a shutdown, or by a bug.
+impl Drop for Environment {
+    fn drop(&mut self) {
+        self.fleet.gone(self.gate.is_some());
     }
-}
-
-/// The head of an INVOKE frame (`docs/channel.md`).
-fn delivery_head(invocation: &Invocation, deadline_ms: u64) -> Vec<u8> {
-    #[derive(serde::Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Head<'a> {
-        request_id: String,
-        deadline_ms: u64,
-        invoked_function_arn: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        trace_id: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        client_context: Option<&'a str>,
-    }
-    serde_json::to_vec(&Head {
-        request_id: invocation.request_id.to_string(),
-        deadline_ms,
-        invoked_function_arn: invocation.function.arn(),
-        trace_id: invocation.trace_id.as_deref(),
-        client_context: invocation.client_context.as_deref(),
-    })
-    .expect("only strings and numbers")
 }

@@ -16,6 +16,7 @@ use crate::assignment::Assignment;
 use crate::launch::Launch;
 
 /// What an environment is told.
+#[derive(Debug)]
 pub(crate) enum Message {
     /// Run this.
     Assign(Box<Assignment>),
@@ -25,7 +26,7 @@ pub(crate) enum Message {
 
 /// Where an environment is reached. Its mailbox holds two: it is given one invocation at a time,
 /// and at most one retirement follows; more would be a bug and panics.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Mailbox(pub(crate) mpsc::Sender<Message>);
 
 impl Mailbox {
@@ -52,7 +53,7 @@ pub(crate) struct Fleet {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     /// Most recently used last.
     idle: Vec<(Mailbox, Instant)>,
@@ -86,7 +87,10 @@ impl Fleet {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no code panics under this lock")
+        let state = self.state.lock().expect("no code panics under this lock");
+        debug_assert!(state.waiting.len() <= state.starting, "each that waits has a start coming: {state:?}");
+        debug_assert!(state.idle.is_empty() || state.waiting.is_empty(), "none waits beside an idle one");
+        state
     }
 
     /// Gives an invocation to the most recently used idle environment, or lets it wait.
@@ -153,16 +157,26 @@ impl Fleet {
         Next::Wait
     }
 
-    /// An environment could not be made: one waiting invocation is to be told.
+    /// An environment could not be made: one waiting invocation is to be told, unless there are
+    /// starts enough without it.
     pub(crate) fn start_failed(&self) -> Option<Box<Assignment>> {
         let mut state = self.lock();
+        state.waiting.retain(|assignment| !assignment.is_abandoned());
         state.starting -= 1;
         self.total.fetch_sub(1, Ordering::AcqRel);
-        state.waiting.pop_front()
+        if state.waiting.len() > state.starting { state.waiting.pop_front() } else { None }
     }
 
-    /// An environment is gone.
-    pub(crate) fn gone(&self) {
+    /// An environment is gone. Where it never became free (it was ended by force, or by a bug), who
+    /// counted on it is told: dropping an invocation answers it.
+    pub(crate) fn gone(&self, never_free: bool) {
+        if never_free {
+            let mut state = self.lock();
+            state.starting -= 1;
+            if state.waiting.len() > state.starting {
+                state.waiting.pop_front();
+            }
+        }
         self.total.fetch_sub(1, Ordering::AcqRel);
     }
 

@@ -1,7 +1,7 @@
 //! The door: resolve the function, admit the invocation, place it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock, Weak};
 
 use lambkin_model::catalog::{CatalogRead, Head, Stored};
@@ -12,10 +12,10 @@ use lambkin_model::invocation::{Invocation, Invoke, Reply};
 use lambkin_model::log::LogSink;
 use lambkin_model::name::{FunctionKey, LATEST};
 use lambkin_model::runtime::RuntimeProvider;
-use lambkin_model::sandbox::Launcher;
+use lambkin_model::sandbox::{LaunchError, Launcher};
 use lambkin_model::{Error, Pending, quota};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Duration;
 
 use crate::assignment::{Assignment, Permit};
@@ -23,6 +23,7 @@ use crate::capture::{self, Capture};
 use crate::environment::Environment;
 use crate::fleet::{Fleet, Mailbox, Placed};
 use crate::launch::{self, Launch};
+use crate::running::LAUNCH_TIMEOUT;
 
 /// What the operator decided.
 #[derive(Debug, Clone, Copy)]
@@ -73,8 +74,17 @@ struct Core {
     environments: Arc<AtomicUsize>,
     gate: Arc<Semaphore>,
     fleets: RwLock<HashMap<FunctionKey, Arc<Fleet>>>,
-    /// One task for each environment, and the one that retires idle ones.
-    tasks: Mutex<JoinSet<()>>,
+    /// No fleet is made any more.
+    closing: AtomicBool,
+    /// `None` once they are being shut down: nothing starts any more.
+    tasks: Mutex<Option<Tasks>>,
+}
+
+struct Tasks {
+    /// One for each environment.
+    environments: JoinSet<()>,
+    /// Retires idle ones.
+    reaper: JoinHandle<()>,
 }
 
 impl Invoker {
@@ -88,6 +98,7 @@ impl Invoker {
             environments: Arc::default(),
             gate: Arc::new(Semaphore::new(config.inits)),
             fleets: RwLock::default(),
+            closing: AtomicBool::new(false),
             tasks: Mutex::default(),
         });
         let watching = Arc::downgrade(&core);
@@ -96,8 +107,9 @@ impl Invoker {
                 core.changed(key);
             }
         }));
-        let reaper = retire_idle(Arc::downgrade(&core), config.idle_timeout);
-        core.tasks.lock().expect("not poisoned").spawn(reaper);
+        let reaper = tokio::spawn(retire_idle(Arc::downgrade(&core), config.idle_timeout));
+        let tasks = Tasks { environments: JoinSet::new(), reaper };
+        *core.tasks.lock().expect("not poisoned") = Some(tasks);
         Self(core)
     }
 
@@ -115,20 +127,23 @@ impl Invoke for Invoker {
 
 impl Core {
     async fn shutdown(&self, grace: Duration) {
-        for (_, fleet) in self.fleets.write().expect("not poisoned").drain() {
-            fleet.retire();
-        }
-        let mut tasks = std::mem::take(&mut *self.tasks.lock().expect("not poisoned"));
-        let over = tokio::time::sleep(grace);
-        tokio::pin!(over);
-        // The idle reaper ends with the invoker, not by itself: it is the last one.
-        while tasks.len() > 1 {
-            tokio::select! {
-                _ = tasks.join_next() => {}
-                () = &mut over => break,
+        {
+            let mut fleets = self.fleets.write().expect("not poisoned");
+            self.closing.store(true, Ordering::Release);
+            for (_, fleet) in fleets.drain() {
+                fleet.retire();
             }
         }
-        tasks.shutdown().await;
+        let Some(Tasks { mut environments, reaper }) = self.tasks.lock().expect("not poisoned").take() else {
+            return;
+        };
+        reaper.abort();
+        // It has nothing to say but that it was aborted.
+        let _ = reaper.await;
+        let all = async { while environments.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, all).await.is_err() {
+            environments.shutdown().await;
+        }
     }
 
     async fn run(self: &Arc<Self>, mut invocation: Invocation) -> Result<Reply, Error> {
@@ -140,7 +155,7 @@ impl Core {
         let (assignment, answer) = Assignment::new(invocation, timeout, permit);
         self.place(fleet, assignment).await?;
         // An environment always answers; only its abort at the end of a shutdown drops the sender.
-        answer.await.unwrap_or_else(|_| Err(Error::Service("lambkin is shutting down".into())))
+        answer.await.unwrap_or_else(|_| Err(shutting_down()))
     }
 
     async fn resolve(
@@ -189,6 +204,9 @@ impl Core {
         };
         let launch = Launch::new(&head.record, runtime, &*self.ports.code)?;
         let mut fleets = self.fleets.write().expect("not poisoned");
+        if self.closing.load(Ordering::Acquire) {
+            return Err(shutting_down());
+        }
         if let Some(fleet) = fleets.get(key) {
             // Another request was faster, perhaps with a newer head.
             if fleet.launch.digest == launch.digest
@@ -230,8 +248,17 @@ impl Core {
             self.make_room();
         }
         let mut tasks = self.tasks.lock().expect("not poisoned");
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(Arc::clone(self).environment(fleet));
+        match &mut *tasks {
+            Some(Tasks { environments, .. }) => {
+                while environments.try_join_next().is_some() {}
+                environments.spawn(Arc::clone(self).environment(fleet));
+            }
+            None => {
+                if let Some(assignment) = fleet.start_failed() {
+                    assignment.answer(Err(shutting_down()));
+                }
+            }
+        }
     }
 
     async fn environment(self: Arc<Self>, fleet: Arc<Fleet>) {
@@ -243,7 +270,9 @@ impl Core {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let launcher = &self.ports.launcher;
         let (spec, stream) = fleet.launch.environment(&**launcher, &id, capture::now());
-        let sandbox = match launcher.open(spec).await {
+        let opened = tokio::time::timeout(LAUNCH_TIMEOUT, launcher.open(spec)).await;
+        let too_long = || Err(LaunchError("making its sandbox took too long".into()));
+        let sandbox = match opened.unwrap_or_else(|_| too_long()) {
             Ok(sandbox) => sandbox,
             Err(error) => {
                 tracing::error!(function = %fleet.launch.key, %error, "an environment could not be made");
@@ -285,6 +314,10 @@ impl Core {
             fleet.retire();
         }
     }
+}
+
+fn shutting_down() -> Error {
+    Error::Service("lambkin is shutting down".into())
 }
 
 async fn retire_idle(core: Weak<Core>, limit: Duration) {

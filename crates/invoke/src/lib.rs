@@ -13,5 +13,6 @@ mod invoker;
 mod launch;
 mod output;
 mod posted;
+mod running;
 
 pub use invoker::{Invoker, InvokerConfig, Ports};

@@ -11,6 +11,9 @@ use tokio::net::unix::pipe;
 
 const READ_BYTES: usize = 16 * 1024;
 
+/// Linux's `fs.pipe-max-size`, unless the machine's owner changed it.
+const LARGEST_PIPE_BYTES: usize = 1024 * 1024;
+
 pub(crate) struct Output {
     pipe: pipe::Receiver,
     scratch: Box<[u8]>,
@@ -46,7 +49,16 @@ impl Output {
     pub(crate) fn drain(&mut self, line: &mut impl FnMut(&[u8])) {
         // A process that goes on writing must not hold the answer back: one pipe of 64 KiB at most.
         // The kernel is asked, not tokio: what tokio knows may be older than the result.
-        for _ in 0..4 {
+        self.drain_at_most(64 * 1024 / READ_BYTES, line);
+    }
+
+    /// Hands on all that an ended process left: its pipe may be as large as it had made it.
+    pub(crate) fn finish(&mut self, line: &mut impl FnMut(&[u8])) {
+        self.drain_at_most(LARGEST_PIPE_BYTES / READ_BYTES, line);
+    }
+
+    fn drain_at_most(&mut self, reads: usize, line: &mut impl FnMut(&[u8])) {
+        for _ in 0..reads {
             if self.closed {
                 break;
             }
@@ -75,15 +87,19 @@ fn split(partial: &mut Vec<u8>, mut bytes: &[u8], line: &mut impl FnMut(&[u8])) 
         if partial.is_empty() {
             line(first);
         } else {
-            partial.extend_from_slice(first);
+            gather(partial, first, line);
             line(partial);
             partial.clear();
         }
         bytes = &rest[1..];
     }
+    gather(partial, bytes, line);
+}
+
+/// A line longer than an event becomes several.
+fn gather(partial: &mut Vec<u8>, bytes: &[u8], line: &mut impl FnMut(&[u8])) {
     partial.extend_from_slice(bytes);
-    // A line without an end becomes several events.
-    while partial.len() >= quota::LOG_EVENT_BYTES {
+    while partial.len() > quota::LOG_EVENT_BYTES {
         line(&partial[..quota::LOG_EVENT_BYTES]);
         partial.drain(..quota::LOG_EVENT_BYTES);
     }

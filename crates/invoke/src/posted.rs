@@ -54,6 +54,11 @@ pub(crate) fn read(frame: Frame) -> Option<Said> {
             };
             Said::Ended(Result::Error(error(kind, body)?))
         }
+        FrameKind::InitError if cut => Said::InitFailed(PostedError {
+            error_type: "Function.ResponseSizeTooLarge".into(),
+            kind: FunctionError::Unhandled,
+            body: fault::response_too_large(),
+        }),
         FrameKind::InitError => Said::InitFailed(error(FunctionError::Unhandled, body)?),
         FrameKind::Log => {
             if body.len() < 10 {
@@ -65,6 +70,7 @@ pub(crate) fn read(frame: Frame) -> Option<Said> {
             Said::Log(at, body)
         }
         FrameKind::StreamStart => Said::StreamStart,
+        FrameKind::StreamChunk | FrameKind::StreamEnd if cut => Said::Ended(Result::TooLarge),
         FrameKind::StreamChunk => Said::StreamChunk(body),
         FrameKind::StreamEnd if body.iter().all(|byte| *byte == 0) => Said::Ended(Result::StreamEnd),
         FrameKind::StreamEnd => Said::Ended(Result::Error(error(FunctionError::Unhandled, body)?)),

@@ -166,6 +166,9 @@ pub enum Status {
 /// killed one may take to be gone before it is killed again. Microseconds; lambkin's own figure.
 const END_MICROS: u64 = 2_000_000;
 
+/// How a process ends that was killed and whose end did not come in time to be seen.
+const KILLED: ExitStatus = ExitStatus::Signal(9);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// No process. `fresh` until `Start`; afterwards an invocation may come and init runs inside it.
@@ -177,6 +180,8 @@ enum State {
         since: Moment,
         deadline: Moment,
         failed: bool,
+        /// Killed for breaking the rules: nothing it says counts any more, its end is awaited.
+        broken: bool,
     },
     Frozen {
         run: Run,
@@ -200,6 +205,8 @@ struct Invoke {
     /// Init Duration to report.
     init: Option<Duration>,
     step: Step,
+    /// As in an init.
+    broken: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,7 +260,7 @@ impl Lifecycle {
                 if self.state == (State::Cold { fresh: true }) && !self.retiring {
                     let run = self.launch(Phase::Init, actions);
                     let deadline = now.plus(quota::INIT_MICROS);
-                    self.state = State::Init { run, since: now, deadline, failed: false };
+                    self.state = State::Init { run, since: now, deadline, failed: false, broken: false };
                 }
             }
             Event::Invoke { timeout } => self.invoke(timeout, now, actions),
@@ -269,10 +276,9 @@ impl Lifecycle {
                 }
             }
             Event::ResponseEnded(run, ending) => self.response_ended(run, ending, actions),
-            // Its end follows and says the rest.
             Event::Broken(run) => {
                 if self.running() == Some(run) {
-                    actions.push(Action::Kill(run));
+                    self.broken(now, actions);
                 }
             }
             Event::Exited(run, status) => self.exited(run, status, now, actions),
@@ -313,8 +319,8 @@ impl Lifecycle {
             State::Cold { .. } => (self.launch(Phase::Invoke, actions), None, Step::Init { failed: false }),
             State::Init { .. } | State::Invoke(_) | State::Dying { .. } | State::Gone => return,
         };
-        self.state =
-            State::Invoke(Invoke { run, since: now, timeout, deadline: now.plus(timeout), init, step });
+        let deadline = now.plus(timeout);
+        self.state = State::Invoke(Invoke { run, since: now, timeout, deadline, init, step, broken: false });
     }
 
     fn launch_failed(&mut self, run: Run, now: Moment, actions: &mut Vec<Action>) {
@@ -336,11 +342,13 @@ impl Lifecycle {
 
     fn init_failed(&mut self, event_run: Run, now: Moment) {
         match &mut self.state {
-            State::Init { run, failed, deadline, .. } if *run == event_run => {
+            State::Init { run, failed, deadline, broken: false, .. } if *run == event_run => {
                 *failed = true;
                 *deadline = (*deadline).min(now.plus(END_MICROS));
             }
-            State::Invoke(Invoke { run, step: Step::Init { failed }, deadline, .. }) if *run == event_run => {
+            State::Invoke(Invoke { run, step: Step::Init { failed }, deadline, broken: false, .. })
+                if *run == event_run =>
+            {
                 *failed = true;
                 *deadline = (*deadline).min(now.plus(END_MICROS));
             }
@@ -358,7 +366,8 @@ impl Lifecycle {
             return;
         }
         match &mut self.state {
-            State::Init { failed: true, .. } => actions.push(Action::Kill(run)),
+            State::Init { broken: true, .. } | State::Invoke(Invoke { broken: true, .. }) => {}
+            State::Init { failed: true, .. } => self.broken(now, actions),
             State::Init { since, .. } => {
                 let took = now.since(*since);
                 let status = Status::Success;
@@ -366,7 +375,7 @@ impl Lifecycle {
                 self.freeze(run, Some(took), now, actions);
             }
             State::Invoke(invoke) => match invoke.step {
-                Step::Init { failed: true } => actions.push(Action::Kill(run)),
+                Step::Init { failed: true } => self.broken(now, actions),
                 Step::Init { failed: false } => {
                     invoke.step = Step::Handler { started: false };
                     let took = now.since(invoke.since);
@@ -378,7 +387,7 @@ impl Lifecycle {
                     ]);
                 }
                 // "next" without a result, and with nothing to give again: the rules are broken.
-                Step::Handler { .. } => actions.push(Action::Kill(run)),
+                Step::Handler { .. } => self.broken(now, actions),
                 Step::Ended(ending) => {
                     let status = ending_status(ending);
                     finish_lines(*invoke, status, now, actions);
@@ -412,6 +421,7 @@ impl Lifecycle {
         // A second result, or one of a dead process, is refused.
         if let State::Invoke(invoke) = &mut self.state
             && invoke.run == run
+            && !invoke.broken
             && matches!(invoke.step, Step::Handler { .. })
         {
             invoke.step = Step::Ended(ending);
@@ -458,8 +468,12 @@ impl Lifecycle {
 
     fn overdue(&mut self, now: Moment, actions: &mut Vec<Action>) {
         match self.state {
-            State::Init { run, since, failed, .. } => {
-                let status = if failed { Status::InitError } else { Status::Timeout };
+            State::Init { run, since, failed, broken, .. } => {
+                let status = match (failed, broken) {
+                    (true, _) => Status::InitError,
+                    (false, true) => Status::Exited(KILLED),
+                    (false, false) => Status::Timeout,
+                };
                 let took = now.since(since);
                 actions.push(Action::Line(Line::InitReport { phase: Phase::Init, took, status }));
                 self.kill(run, now, actions);
@@ -467,6 +481,9 @@ impl Lifecycle {
             State::Invoke(invoke) => {
                 let (verdict, status) = match invoke.step {
                     Step::Init { failed: true } => (Verdict::InitFailed, Status::InitError),
+                    Step::Init { failed: false } | Step::Handler { .. } | Step::Ended(_) if invoke.broken => {
+                        (Verdict::Exited(KILLED), Status::Exited(KILLED))
+                    }
                     Step::Init { failed: false } | Step::Handler { .. } | Step::Ended(_) => {
                         (Verdict::TimedOut, Status::Timeout)
                     }
@@ -476,6 +493,25 @@ impl Lifecycle {
             }
             State::Dying { run, .. } => self.kill(run, now, actions),
             State::Cold { .. } | State::Frozen { .. } | State::Gone => {}
+        }
+    }
+
+    /// Kills a process that broke the rules. Its end follows and says the rest; where it does not,
+    /// the deadline does.
+    fn broken(&mut self, now: Moment, actions: &mut Vec<Action>) {
+        match &mut self.state {
+            State::Init { run, deadline, broken, .. }
+            | State::Invoke(Invoke { run, deadline, broken, .. }) => {
+                *broken = true;
+                *deadline = (*deadline).min(now.plus(END_MICROS));
+                actions.push(Action::Kill(*run));
+            }
+            // The next invocation must not be given to a process that is about to end.
+            State::Frozen { run, .. } => {
+                let run = *run;
+                self.kill(run, now, actions);
+            }
+            State::Cold { .. } | State::Dying { .. } | State::Gone => {}
         }
     }
 

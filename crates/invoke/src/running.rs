@@ -1,0 +1,68 @@
+//! One running process of an environment: its two pipes, its end, the control over it.
+
+use lambkin_model::Pending;
+use lambkin_model::exit::ExitStatus;
+use lambkin_model::invocation::Invocation;
+use lambkin_model::lifecycle::Run;
+use lambkin_model::sandbox::{LaunchError, Process, ProcessControl, Sandbox};
+use tokio::time::Duration;
+
+use crate::channel::{Broken, Channel};
+use crate::output::Output;
+
+/// How long the launcher may take to make a sandbox or to start a process before that is a failure.
+pub(crate) const LAUNCH_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(crate) struct Running {
+    pub(crate) run: Run,
+    pub(crate) channel: Channel,
+    pub(crate) output: Output,
+    pub(crate) exit: Pending<'static, ExitStatus>,
+    pub(crate) control: Box<dyn ProcessControl>,
+    /// Why the channel is over; only the process's end is awaited.
+    pub(crate) broken: Option<Broken>,
+    /// Its memory was not measured yet.
+    pub(crate) unmeasured: bool,
+}
+
+impl Running {
+    pub(crate) async fn start(run: Run, sandbox: &mut dyn Sandbox) -> Result<Self, LaunchError> {
+        let started = tokio::time::timeout(LAUNCH_TIMEOUT, sandbox.start()).await;
+        let too_long = || LaunchError("starting its process took too long".into());
+        let Process { channel, output, exit, control } = started.map_err(|_| too_long())??;
+        match (Channel::new(channel), Output::new(output)) {
+            (Ok(channel), Ok(output)) => {
+                Ok(Self { run, channel, output, exit, control, broken: None, unmeasured: true })
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                // The next start needs this one's end.
+                control.kill();
+                tokio::time::timeout(LAUNCH_TIMEOUT, exit).await.map_err(|_| too_long())?;
+                Err(LaunchError(error.to_string()))
+            }
+        }
+    }
+}
+
+/// The head of an INVOKE frame (`docs/channel.md`).
+pub(crate) fn delivery_head(invocation: &Invocation, deadline_ms: u64) -> Vec<u8> {
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Head<'a> {
+        request_id: String,
+        deadline_ms: u64,
+        invoked_function_arn: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trace_id: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client_context: Option<&'a str>,
+    }
+    serde_json::to_vec(&Head {
+        request_id: invocation.request_id.to_string(),
+        deadline_ms,
+        invoked_function_arn: invocation.function.arn(),
+        trace_id: invocation.trace_id.as_deref(),
+        client_context: invocation.client_context.as_deref(),
+    })
+    .expect("only strings and numbers")
+}

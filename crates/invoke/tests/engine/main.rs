@@ -1,0 +1,14 @@
+//! The engine ring: the data plane over a fake launcher whose processes are tokio tasks, in paused
+//! time. What a process does is said in words: those of an invocation are its payload, those of an
+//! init the variables `INIT`, `INIT_<run>` and `INIT_S<sandbox>` (see `process.rs`).
+
+mod changes;
+mod endings;
+mod hostile;
+mod inits;
+mod logs;
+mod placement;
+mod process;
+mod shutdown;
+mod storm;
+mod world;

@@ -1,0 +1,460 @@
+//! Everything the data plane stands on, in memory.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use lambkin_invoke::{Invoker, InvokerConfig, Ports};
+use lambkin_model::catalog::{CatalogRead, Head, Revision, Stored, Watcher};
+use lambkin_model::code::{Code, CodeRead, CodeSha256};
+use lambkin_model::exit::ExitStatus;
+use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, LoggingConfig, State};
+use lambkin_model::invocation::{Invocation, Invoke, Reply, RequestId};
+use lambkin_model::log::{LogEvent, LogSink, LogStreamName};
+use lambkin_model::name::{DEFAULT_ACCOUNT, FunctionKey, FunctionReference, LATEST};
+use lambkin_model::runtime::{InstalledRuntime, Runtime, RuntimeError, RuntimeNeed, RuntimeProvider};
+use lambkin_model::sandbox::{
+    LaunchError, Launcher, Layout, Process, ProcessControl, Sandbox, SandboxSpec, Sources,
+};
+use lambkin_model::time::Timestamp;
+use lambkin_model::{Error, Pending};
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::process::{Inits, Puppet};
+
+pub struct World {
+    pub invoker: Invoker,
+    pub catalog: Arc<Catalog>,
+    pub stage: Arc<Stage>,
+    pub logs: Arc<Logs>,
+    pub code: Arc<CodeDirectory>,
+    ids: AtomicU64,
+}
+
+impl World {
+    pub fn new(concurrency: usize, inits: usize) -> Self {
+        Self::with(InvokerConfig { concurrency, inits, idle_timeout: Duration::from_secs(600) })
+    }
+
+    pub fn with(config: InvokerConfig) -> Self {
+        let (catalog, stage) = (Arc::<Catalog>::default(), Arc::<Stage>::default());
+        let (logs, code) = (Arc::<Logs>::default(), Arc::<CodeDirectory>::default());
+        let ports = Ports {
+            catalog: Arc::clone(&catalog) as _,
+            code: Arc::clone(&code) as _,
+            runtimes: Arc::new(Runtimes),
+            launcher: Arc::clone(&stage) as _,
+            logs: Arc::clone(&logs) as _,
+        };
+        Self { invoker: Invoker::new(ports, config), catalog, stage, logs, code, ids: AtomicU64::new(1) }
+    }
+
+    /// Creates the function, or changes it.
+    pub fn function(&self, name: &str, change: impl FnOnce(&mut FunctionVersion)) {
+        let mut head = self.catalog.head(&key(name)).map_or_else(
+            || new_head(name, self.ids.fetch_add(1, Ordering::Relaxed)),
+            |stored| stored.record.clone(),
+        );
+        change(&mut head.latest);
+        self.catalog.put(head);
+    }
+
+    /// One with these words for its init.
+    pub fn function_with_init(&self, timeout: u32, variables: &[(&str, &str)]) {
+        self.function("f", |version| {
+            version.configuration.timeout = timeout;
+            let pairs = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            version.configuration.variables = Some(pairs.collect::<BTreeMap<_, _>>());
+        });
+    }
+
+    fn invocation(&self, name: &str, words: impl Into<Bytes>, log_tail: bool) -> Invocation {
+        let mut id = [0; 16];
+        id[8..].copy_from_slice(&self.ids.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        Invocation {
+            request_id: RequestId(id),
+            function: FunctionReference { key: key(name), qualifier: None },
+            payload: words.into(),
+            client_context: None,
+            trace_id: None,
+            log_tail,
+        }
+    }
+
+    /// Invokes the function `f` with these words.
+    pub async fn run(&self, words: &str) -> Result<Reply, Error> {
+        self.start(words).await.unwrap()
+    }
+
+    /// The same as text: what the function said.
+    pub async fn say(&self, words: &str) -> String {
+        payload(&self.run(words).await)
+    }
+
+    pub async fn tail(&self, words: &str) -> Reply {
+        self.invoker.invoke(self.invocation("f", words.to_owned(), true)).await.unwrap()
+    }
+
+    /// In the background.
+    pub fn start(&self, words: &str) -> JoinHandle<Result<Reply, Error>> {
+        self.start_of("f", words.to_owned())
+    }
+
+    pub fn start_of(&self, name: &str, words: impl Into<Bytes>) -> JoinHandle<Result<Reply, Error>> {
+        let invocation = self.invocation(name, words, false);
+        let invoker = self.invoker.clone();
+        tokio::spawn(async move { invoker.invoke(invocation).await })
+    }
+
+    /// Lets everything that is under way happen; invocations of that time take no time.
+    pub async fn settle(&self) {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+
+    /// Asserts that no permit is lost and then that nothing is left after a shutdown.
+    pub async fn end(&self, concurrency: usize) {
+        self.function("permits", |version| version.configuration.timeout = 900);
+        let all: Vec<_> = (0..concurrency).map(|_| self.start_of("permits", "sleep 50;who")).collect();
+        for one in all {
+            one.await.unwrap().expect("every permit came back");
+        }
+        self.invoker.shutdown(Duration::from_secs(5)).await;
+        self.settle().await;
+        assert_eq!(self.stage.sandboxes.load(Ordering::SeqCst), 0, "no sandbox is left");
+        assert_eq!(self.stage.processes.load(Ordering::SeqCst), 0, "no process is left");
+    }
+}
+
+pub fn payload(result: &Result<Reply, Error>) -> String {
+    match result {
+        Ok(reply) => String::from_utf8_lossy(&reply.outcome.payload).into_owned(),
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+pub fn key(name: &str) -> FunctionKey {
+    FunctionKey { account: DEFAULT_ACCOUNT.into(), region: "us-east-1".into(), name: name.into() }
+}
+
+fn new_head(name: &str, identity: u64) -> Head {
+    let configuration = Configuration {
+        runtime: Runtime::from_name("nodejs22.x").unwrap(),
+        role: "arn:aws:iam::000000000000:role/r".into(),
+        handler: "index.handler".into(),
+        description: String::new(),
+        timeout: 3,
+        memory_size: 128,
+        variables: None,
+        architecture: "x86_64".into(),
+        logging: LoggingConfig::default(),
+        ephemeral_storage: 512,
+    };
+    let code = Code { sha256: CodeSha256([1; 32]), size: 1, sdk_packages: BTreeSet::new() };
+    let latest = FunctionVersion {
+        version: LATEST.into(),
+        configuration,
+        code,
+        revision_id: "r".into(),
+        last_modified: Timestamp(0),
+        state: State::Active,
+        last_update: Some(LastUpdate::Successful),
+    };
+    Head {
+        key: key(name),
+        identity: format!("identity {identity}"),
+        latest,
+        serving: None,
+        aliases: BTreeMap::new(),
+        next_version: 1,
+        tags: BTreeMap::new(),
+    }
+}
+
+#[derive(Default)]
+pub struct Catalog {
+    heads: Mutex<HashMap<FunctionKey, Arc<Stored<Head>>>>,
+    watchers: Mutex<Vec<Watcher>>,
+    revision: AtomicU64,
+}
+
+impl Catalog {
+    pub fn put(&self, head: Head) {
+        let key = head.key.clone();
+        let revision = Revision(self.revision.fetch_add(1, Ordering::Relaxed) + 1);
+        self.heads.lock().unwrap().insert(key.clone(), Arc::new(Stored { revision, record: head }));
+        self.tell(&key);
+    }
+
+    pub fn delete(&self, name: &str) {
+        self.heads.lock().unwrap().remove(&key(name));
+        self.tell(&key(name));
+    }
+
+    fn tell(&self, key: &FunctionKey) {
+        for watcher in &*self.watchers.lock().unwrap() {
+            watcher(key);
+        }
+    }
+}
+
+impl CatalogRead for Catalog {
+    fn head(&self, key: &FunctionKey) -> Option<Arc<Stored<Head>>> {
+        self.heads.lock().unwrap().get(key).cloned()
+    }
+
+    fn heads(&self, _: &str, _: &str, _: Option<&str>, _: usize) -> Vec<Arc<Stored<Head>>> {
+        unreachable!("the data plane lists nothing")
+    }
+
+    fn all(&self) -> Vec<Arc<Stored<Head>>> {
+        unreachable!("the data plane lists nothing")
+    }
+
+    fn watch(&self, watcher: Watcher) {
+        self.watchers.lock().unwrap().push(watcher);
+    }
+}
+
+#[derive(Default)]
+pub struct CodeDirectory {
+    pub missing: AtomicBool,
+}
+
+impl CodeRead for CodeDirectory {
+    fn unpacked(&self, sha256: CodeSha256) -> Option<PathBuf> {
+        (!self.missing.load(Ordering::SeqCst)).then(|| PathBuf::from(format!("/code/{}", sha256.hex())))
+    }
+}
+
+struct Runtimes;
+
+impl RuntimeProvider for Runtimes {
+    fn check_platform(&self, _: Runtime) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
+    fn installed(&self, need: &RuntimeNeed) -> Option<InstalledRuntime> {
+        // One is fetched at every look, so that both ways are gone.
+        (need.runtime.major() != 20).then(installed)
+    }
+
+    fn ensure(&self, need: RuntimeNeed) -> Pending<'_, Result<InstalledRuntime, RuntimeError>> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            assert_eq!(need.runtime.major(), 20);
+            Ok(installed())
+        })
+    }
+}
+
+fn installed() -> InstalledRuntime {
+    InstalledRuntime {
+        version: "22.1.0".into(),
+        sha256: "00".into(),
+        node: "/runtimes/node".into(),
+        runtime_dir: "/runtimes/dir".into(),
+    }
+}
+
+#[derive(Default)]
+pub struct Stage {
+    pub opened: AtomicUsize,
+    pub sandboxes: Arc<AtomicUsize>,
+    pub processes: Arc<AtomicUsize>,
+    pub inits: Arc<Inits>,
+    /// How many of the next openings and starts fail.
+    pub failing_opens: AtomicUsize,
+    pub failing_starts: Arc<AtomicUsize>,
+    /// How long a start takes, in milliseconds.
+    pub start_takes: Arc<AtomicU64>,
+    /// How long a killed process takes to end, in milliseconds.
+    pub kill_takes: Arc<AtomicU64>,
+}
+
+fn fails(counter: &AtomicUsize) -> bool {
+    counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| count.checked_sub(1)).is_ok()
+}
+
+impl Launcher for Stage {
+    fn layout(&self, sources: &Sources, id: &str) -> Layout {
+        Layout {
+            task_root: sources.code.clone(),
+            runtime_dir: sources.runtime_dir.clone(),
+            bin: "/bin".into(),
+            opt: "/opt".into(),
+            tmp: Some(format!("/tmp/{id}").into()),
+        }
+    }
+
+    fn open(&self, spec: SandboxSpec) -> Pending<'_, Result<Box<dyn Sandbox>, LaunchError>> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(self.start_takes.load(Ordering::SeqCst))).await;
+            if fails(&self.failing_opens) {
+                return Err(LaunchError("no room".into()));
+            }
+            self.sandboxes.fetch_add(1, Ordering::SeqCst);
+            let sandbox: Box<dyn Sandbox> = Box::new(Jail {
+                spec: Arc::new(spec),
+                nth: self.opened.fetch_add(1, Ordering::SeqCst) + 1,
+                runs: 0,
+                sandboxes: Arc::clone(&self.sandboxes),
+                processes: Arc::clone(&self.processes),
+                inits: Arc::clone(&self.inits),
+                failing_starts: Arc::clone(&self.failing_starts),
+                start_takes: Arc::clone(&self.start_takes),
+                kill_takes: Arc::clone(&self.kill_takes),
+                kill: Arc::default(),
+                alive: Arc::default(),
+            });
+            Ok(sandbox)
+        })
+    }
+}
+
+struct Jail {
+    spec: Arc<SandboxSpec>,
+    nth: usize,
+    runs: usize,
+    sandboxes: Arc<AtomicUsize>,
+    processes: Arc<AtomicUsize>,
+    inits: Arc<Inits>,
+    failing_starts: Arc<AtomicUsize>,
+    start_takes: Arc<AtomicU64>,
+    kill_takes: Arc<AtomicU64>,
+    kill: Arc<Notify>,
+    alive: Arc<AtomicBool>,
+}
+
+impl Drop for Jail {
+    fn drop(&mut self) {
+        self.kill.notify_one();
+        self.sandboxes.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Sandbox for Jail {
+    fn start(&mut self) -> Pending<'_, Result<Process, LaunchError>> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(self.start_takes.load(Ordering::SeqCst))).await;
+            if fails(&self.failing_starts) {
+                return Err(LaunchError("no processes left".into()));
+            }
+            assert!(!self.alive.swap(true, Ordering::SeqCst), "never two processes in one sandbox");
+            self.runs += 1;
+            self.kill = Arc::default();
+            let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+            for end in [&ours, &theirs] {
+                end.set_nonblocking(true).unwrap();
+            }
+            let (reader, writer) = rustix::pipe::pipe().unwrap();
+            let puppet = Puppet::new(
+                Arc::clone(&self.spec),
+                (self.nth, self.runs),
+                Arc::clone(&self.inits),
+                theirs,
+                writer,
+            );
+            let (kill, kill_takes) = (Arc::clone(&self.kill), Arc::clone(&self.kill_takes));
+            let (alive, processes) = (Arc::clone(&self.alive), Arc::clone(&self.processes));
+            processes.fetch_add(1, Ordering::SeqCst);
+            let (exit, exited) = oneshot::channel();
+            tokio::spawn(async move {
+                let status = {
+                    let killed = async {
+                        kill.notified().await;
+                        tokio::time::sleep(Duration::from_millis(kill_takes.load(Ordering::SeqCst))).await;
+                        ExitStatus::Signal(9)
+                    };
+                    tokio::select! {
+                        biased;
+                        status = puppet.play() => status,
+                        status = killed => status,
+                    }
+                };
+                // Its descriptors close a moment before its end is seen.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                alive.store(false, Ordering::SeqCst);
+                processes.fetch_sub(1, Ordering::SeqCst);
+                // Nobody waits for it after its sandbox went.
+                let _ = exit.send(status);
+            });
+            Ok(Process {
+                channel: ours.into(),
+                output: reader,
+                exit: Box::pin(async { exited.await.unwrap_or(ExitStatus::Signal(9)) }),
+                control: Box::new(Control(Arc::clone(&self.kill))),
+            })
+        })
+    }
+}
+
+struct Control(Arc<Notify>);
+
+impl ProcessControl for Control {
+    fn kill(&self) {
+        self.0.notify_one();
+    }
+
+    fn freeze(&self) {}
+
+    fn thaw(&self) {}
+
+    fn peak_memory(&self) -> Option<u64> {
+        Some(50 * 1024 * 1024)
+    }
+}
+
+pub struct Logs {
+    events: Mutex<Vec<(Arc<LogStreamName>, LogEvent)>>,
+    pub open: watch::Sender<bool>,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self { events: Mutex::default(), open: watch::channel(true).0 }
+    }
+}
+
+impl Logs {
+    pub fn lines(&self) -> Vec<String> {
+        let events = self.events.lock().unwrap();
+        events.iter().map(|(_, event)| String::from_utf8(event.message.to_vec()).unwrap()).collect()
+    }
+
+    /// The platform's lines by their first word, other lines as they are.
+    pub fn words(&self) -> Vec<String> {
+        let platform = ["INIT_START", "INIT_REPORT", "START", "END", "REPORT"];
+        let word = |line: String| {
+            let first = line.split(' ').next().unwrap_or_default().to_owned();
+            let timed_out = line.contains(" Task timed out after ");
+            match () {
+                () if platform.contains(&&*first) => first,
+                () if timed_out => "TIMED OUT".to_owned(),
+                () if first == "RequestId:" => "FAULT".to_owned(),
+                () => line,
+            }
+        };
+        self.lines().into_iter().map(word).collect()
+    }
+
+    pub fn streams(&self) -> BTreeSet<Arc<str>> {
+        self.events.lock().unwrap().iter().map(|(name, _)| Arc::clone(&name.stream)).collect()
+    }
+}
+
+impl LogSink for Logs {
+    fn append(&self, stream: &Arc<LogStreamName>, events: Vec<LogEvent>) -> Option<Pending<'static, ()>> {
+        self.events.lock().unwrap().extend(events.into_iter().map(|event| (Arc::clone(stream), event)));
+        let mut open = self.open.subscribe();
+        if *open.borrow() {
+            return None;
+        }
+        Some(Box::pin(async move {
+            open.wait_for(|open| *open).await.unwrap();
+        }))
+    }
+}
