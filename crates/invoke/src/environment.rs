@@ -167,10 +167,11 @@ impl Environment {
             // The store is behind and nothing is read: the pipe and the socket fill up, and the
             // function waits in its write.
             return tokio::select! {
+                biased;
                 () = self.capture.caught_up() => Happened::Output,
+                status = &mut running.exit => Happened::Exited(status),
                 // An invocation has its deadline, its wait in the mailbox has none.
                 message = self.messages.recv(), if self.machine.accepts() => Happened::Message(message),
-                status = &mut running.exit => Happened::Exited(status),
                 () = alarm => Happened::Time,
             };
         }
@@ -179,9 +180,9 @@ impl Environment {
         tokio::select! {
             biased;
             frame = running.channel.next(), if running.broken.is_none() => Happened::Frame(frame),
+            status = &mut running.exit => Happened::Exited(status),
             message = self.messages.recv(), if self.machine.accepts() => Happened::Message(message),
             () = running.output.read(&mut lines) => Happened::Output,
-            status = &mut running.exit => Happened::Exited(status),
             () = alarm => Happened::Time,
         }
     }

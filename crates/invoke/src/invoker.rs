@@ -203,6 +203,14 @@ impl Core {
             }
         };
         let launch = Launch::new(&head.record, runtime, &*self.ports.code)?;
+        let fleet = self.fit(head, launch)?;
+        // What changed since the head was read was told when this fleet was not there yet.
+        self.changed(key);
+        Ok(fleet)
+    }
+
+    fn fit(&self, head: &Stored<Head>, launch: Launch) -> Result<Arc<Fleet>, Error> {
+        let key = &head.record.key;
         let mut fleets = self.fleets.write().expect("not poisoned");
         if self.closing.load(Ordering::Acquire) {
             return Err(shutting_down());

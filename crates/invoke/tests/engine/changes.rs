@@ -7,6 +7,7 @@ use std::time::Duration;
 use lambkin_model::Error;
 use lambkin_model::code::CodeSha256;
 use lambkin_model::function::{FunctionVersion, State};
+use lambkin_model::runtime::Runtime;
 use tokio::time::Instant;
 
 use crate::world::{World, payload};
@@ -101,6 +102,30 @@ async fn a_function_deleted_and_created_again_is_another_one() {
     assert_eq!(world.say("who").await, "2.1.1");
     assert_eq!(payload(&running.await.unwrap()), "1.1.2", "what runs finishes");
     world.settle().await;
+    assert_eq!(sandboxes(&world), 1);
+    world.end(4).await;
+}
+
+/// Its runtime is fetched for ten milliseconds before its first environment is made.
+#[tokio::test(start_paused = true)]
+async fn a_change_while_an_invocation_is_being_placed_is_not_missed() {
+    let slow = |version: &mut FunctionVersion| {
+        version.configuration.runtime = Runtime::from_name("nodejs20.x").unwrap();
+    };
+    let world = World::new(4, 2);
+    world.function("f", slow);
+    let deleted = world.start("who");
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    world.catalog.delete("f");
+    assert!(matches!(deleted.await.unwrap(), Err(Error::FunctionNotFound { .. })));
+    world.settle().await;
+    assert_eq!(sandboxes(&world), 0);
+
+    world.function("f", slow);
+    let changed = world.start("variable WHICH");
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    world.function_with_init(3, &[("WHICH", "new")]);
+    assert_eq!(payload(&changed.await.unwrap()), "new");
     assert_eq!(sandboxes(&world), 1);
     world.end(4).await;
 }

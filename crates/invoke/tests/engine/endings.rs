@@ -161,6 +161,24 @@ async fn a_process_that_dies_between_invocations_costs_the_next_one_nothing_but_
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_process_is_told_which_invocation_it_is() {
+    let world = World::new(4, 2);
+    world.function("f", |version| version.configuration.timeout = 7);
+    let now = || {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        u64::try_from(since.as_millis()).unwrap()
+    };
+    let before = now();
+    let head: serde_json::Value = serde_json::from_str(&world.say("head").await).unwrap();
+    assert_eq!(head["requestId"], ID);
+    assert_eq!(head["invokedFunctionArn"], "arn:aws:lambda:us-east-1:000000000000:function:f");
+    assert!((before + 7000..=now() + 7000).contains(&head["deadlineMs"].as_u64().unwrap()));
+    assert!(head["traceId"].as_str().unwrap().starts_with("Root=1-"));
+    assert_eq!(head.get("clientContext"), None);
+    world.end(4).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn six_megabytes_reach_a_process_that_reads_slowly() {
     let world = World::new(4, 2);
     world.function("f", |_| {});

@@ -8,6 +8,8 @@ struct Walk {
     machine: Lifecycle,
     now: Moment,
     alive: Option<Run>,
+    /// It was told to kill this one.
+    killed: Option<Run>,
     thawed: bool,
     /// An invocation was accepted and not answered.
     open: bool,
@@ -49,6 +51,11 @@ impl Walk {
             self.trace.remove(0);
         }
         self.trace.push(format!("{event:?} -> {actions:?}"));
+        if self.killed.is_some() && self.killed == self.alive {
+            assert!(!self.machine.accepts(), "accepts with a killed process: {:#?}", self.trace);
+            let soon = self.now.plus(END_MICROS);
+            assert!(self.machine.deadline().is_some_and(|deadline| deadline <= soon), "{:#?}", self.trace);
+        }
         if self.thawed {
             assert!(self.machine.deadline().is_some(), "thawed without a deadline: {:#?}", self.trace);
         }
@@ -64,14 +71,20 @@ impl Walk {
             }
             Action::Thaw(run) | Action::Deliver(run) => {
                 assert_eq!(self.alive, Some(run), "{action:?} to a dead process: {:#?}", self.trace);
+                assert_ne!(self.killed, Some(run), "{action:?} to a killed process: {:#?}", self.trace);
                 self.thawed = true;
             }
             Action::Freeze(run) => {
                 assert_eq!(self.alive, Some(run));
                 self.thawed = false;
             }
-            Action::Kill(run) => assert_eq!(self.alive, Some(run), "{:#?}", self.trace),
-            Action::Answer(_) => {
+            Action::Kill(run) => {
+                assert_eq!(self.alive, Some(run), "{:#?}", self.trace);
+                self.killed = Some(run);
+            }
+            Action::Answer(verdict) => {
+                let posted = matches!(verdict, Verdict::Posted(_));
+                assert!(!posted || self.killed != self.alive, "a killed one's result: {:#?}", self.trace);
                 assert!(self.open, "answered twice: {:#?}", self.trace);
                 self.open = false;
                 self.answered += 1;
@@ -114,7 +127,7 @@ impl Dice {
 }
 
 /// Promises: each accepted invocation is answered exactly once and reported exactly once; never two
-/// processes; thawed means a deadline exists; Gone leaves no process.
+/// processes; one that was killed is given nothing and says nothing, and its end is awaited shortly; thawed means a deadline exists; Gone leaves no process.
 #[test]
 fn random_walks_keep_the_promises() {
     let mut completed = 0;
@@ -298,4 +311,28 @@ fn a_result_before_a_crash_wins_and_the_crash_is_reported() {
     let crashed = walk.send(Event::Exited(Run(1), ExitStatus::Code(128)));
     assert_eq!(lines(&crashed), ["END", "REPORT with init", "FAULT"]);
     assert_eq!(answers(&crashed), []);
+}
+
+#[test]
+fn a_process_that_breaks_the_rules_between_invocations_is_replaced_before_the_next() {
+    let mut walk = Walk::default();
+    walk.send(Event::Start);
+    walk.send(Event::Ready(Run(1)));
+    assert_eq!(walk.send(Event::Broken(Run(1))), [Action::Kill(Run(1))]);
+    assert!(!walk.machine.accepts());
+    walk.send(Event::Exited(Run(1), ExitStatus::Code(1)));
+    assert_eq!(lines(&walk.send(Event::Invoke { timeout: 3 * SECOND })), ["INIT_START"]);
+}
+
+#[test]
+fn a_process_that_breaks_the_rules_and_does_not_die_is_an_exit_after_two_seconds() {
+    let mut walk = Walk::default();
+    walk.send(Event::Start);
+    walk.send(Event::Ready(Run(1)));
+    walk.send(Event::Invoke { timeout: 900 * SECOND });
+    walk.send(Event::Broken(Run(1)));
+    assert_eq!(answers(&walk.send(Event::ResponseEnded(Run(1), Ending::Success))), []);
+    walk.now = walk.now.plus(END_MICROS);
+    assert_eq!(answers(&walk.send(Event::Tick)), [Verdict::Exited(ExitStatus::Signal(9))]);
+    assert!(!walk.machine.accepts(), "not before the process is gone");
 }
