@@ -11,7 +11,6 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::Mode;
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Resource, Rlimit};
 
 use crate::signals;
@@ -38,7 +37,8 @@ pub(crate) struct Child {
 
 /// Forks. The caller must have one thread only, and `/dev/null` as its standard input.
 pub(crate) fn spawn(plan: &Plan<'_>, descriptors: &Descriptors) -> io::Result<Child> {
-    let (report, reporter) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (report, reporter) = io::pipe()?;
+    let (report, reporter) = (OwnedFd::from(report), OwnedFd::from(reporter));
     let spawner = rustix::process::getpid();
     // SAFETY: the spawner has one thread, so no lock or allocator state is left half-changed in the
     // child; the child ends in `execve` or `_exit` and never returns into the spawner's loop.

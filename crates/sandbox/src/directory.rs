@@ -34,7 +34,8 @@ impl Base {
         self.0.join("opt")
     }
 
-    fn environment(&self, id: &str) -> PathBuf {
+    /// The one directory that has all of an environment's.
+    pub(crate) fn environment(&self, id: &str) -> PathBuf {
         self.0.join(id)
     }
 
@@ -52,15 +53,12 @@ impl Base {
         }
     }
 
-    /// Makes the directories of a new environment and gives the one that holds them all.
-    pub(crate) fn prepare(&self, sources: &Sources, id: &str) -> Result<PathBuf, LaunchError> {
-        let directory = self.environment(id);
-        for made in [&directory, &self.tmp(id)] {
-            make_private(made)
-                .map_err(|error| LaunchError(format!("cannot make {}: {error}", made.display())))?;
-        }
+    /// Makes the directories of a new environment.
+    pub(crate) fn prepare(&self, sources: &Sources, id: &str) -> Result<(), LaunchError> {
+        let tmp = self.tmp(id);
+        make_private(&tmp).map_err(|error| LaunchError(format!("cannot make {}: {error}", tmp.display())))?;
         link_modules(sources);
-        Ok(directory)
+        Ok(())
     }
 
     /// Directories of all environments.
@@ -76,6 +74,7 @@ pub(crate) fn is_id(id: &str) -> bool {
     id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// With the directories above it that are missing; those are private too.
 fn make_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).recursive(true).create(path)
 }

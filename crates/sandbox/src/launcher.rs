@@ -2,29 +2,21 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lambkin_model::Pending;
 use lambkin_model::sandbox::{LaunchError, Launcher, Layout, Sandbox, SandboxSpec, Sources};
 use rustix::process::{Resource, Rlimit};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::SPAWNER_ARGUMENT;
 use crate::directory::{self, Base};
 use crate::sandbox::ProcessSandbox;
 use crate::spawner_process::SpawnerProcess;
-use crate::supervisor::{Ending, Launch, Supervisor};
+use crate::supervisor::{Requests, Supervisor};
 use crate::wire::SpawnMessage;
-
-/// Starts that wait to be taken up. When full, further starts wait.
-const LAUNCHES: usize = 64;
-
-/// Two for each sandbox, its end and that of its process, are reserved when they begin. When full,
-/// no further sandbox opens: sixteen times AWS's default concurrency.
-const ENDINGS: usize = 32_768;
 
 /// How long a shutdown may take.
 const SHUTDOWN: Duration = Duration::from_secs(15);
@@ -56,15 +48,14 @@ fn own_executable() -> PathBuf {
 }
 
 /// Makes sandboxes that are plain processes: own session, own directories, clean environment, and
-/// no isolation. Clones are the same launcher.
+/// no isolation. Clones are the same launcher; dropping all of them is a shutdown that nobody waits
+/// for.
 #[derive(Clone)]
 pub struct ProcessLauncher(Arc<Shared>);
 
 struct Shared {
     base: Base,
-    runs: Arc<AtomicU64>,
-    launches: mpsc::Sender<Launch>,
-    endings: mpsc::Sender<Ending>,
+    requests: Arc<Requests>,
     stop: watch::Sender<()>,
     supervisor: Mutex<Option<JoinHandle<()>>>,
 }
@@ -73,18 +64,16 @@ impl ProcessLauncher {
     /// Starts the spawner and begins to remove what a former launcher left. Needs a tokio runtime.
     ///
     /// # Errors
-    /// The base directory cannot be made, or the spawner cannot be started.
+    /// The directory cannot be made, or the spawner cannot be started.
     pub async fn start(config: Config) -> Result<Self, LaunchError> {
         let base = Base::open(&config.directory)?;
         raise_open_files();
         let spawner = SpawnerProcess::start(&config)?;
-        let (launches, launched) = mpsc::channel(LAUNCHES);
-        let (endings, ended) = mpsc::channel(ENDINGS);
+        let (requests, requested) = Requests::new();
         let (stop, stopped) = watch::channel(());
         let supervisor = Supervisor::new(config, base.clone(), spawner);
-        let supervisor = Mutex::new(Some(tokio::spawn(supervisor.run(launched, ended, stopped))));
-        let runs = Arc::default();
-        Ok(Self(Arc::new(Shared { base, runs, launches, endings, stop, supervisor })))
+        let supervisor = Mutex::new(Some(tokio::spawn(supervisor.run(requested, stopped))));
+        Ok(Self(Arc::new(Shared { base, requests: Arc::new(requests), stop, supervisor })))
     }
 
     /// Kills every process, waits until all are gone and their directories removed, and ends the
@@ -119,24 +108,22 @@ impl Launcher for ProcessLauncher {
                 return Err(LaunchError(format!("{:?} is not 32 hex digits", spec.id)));
             }
             let message = SpawnMessage::new(&spec.id, &spec.sources.code, &spec.command, &spec.variables)?;
-            let close = self.0.endings.clone().try_reserve_owned().map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => LaunchError("too many environments are open".into()),
-                mpsc::error::TrySendError::Closed(_) => shut_down(),
-            })?;
-            let (base, id, sources) = (self.0.base.clone(), spec.id.clone(), spec.sources);
-            let directory = tokio::task::spawn_blocking(move || base.prepare(&sources, &id)).await.map_err(
-                |error| LaunchError(format!("the environment's directory was not made: {error}")),
-            )??;
             let program = spec.command.into_iter().next().unwrap_or_default();
-            let (launches, endings) = (self.0.launches.clone(), self.0.endings.clone());
-            let runs = Arc::clone(&self.0.runs);
-            Ok(Box::new(ProcessSandbox::new(
-                spec.id, program, message, directory, runs, launches, endings, close,
-            )) as Box<dyn Sandbox>)
+            let (base, id, sources) = (self.0.base.clone(), spec.id.clone(), spec.sources);
+            // Before its directory, so that the directory goes with it whatever happens next.
+            let sandbox = ProcessSandbox {
+                directory: base.environment(&id),
+                id: spec.id,
+                program,
+                message,
+                last: None,
+                requests: Arc::clone(&self.0.requests),
+                close: Some(self.0.requests.reserve_ending()?),
+            };
+            tokio::task::spawn_blocking(move || base.prepare(&sources, &id)).await.map_err(|error| {
+                LaunchError(format!("the environment's directory was not made: {error}"))
+            })??;
+            Ok(Box::new(sandbox) as Box<dyn Sandbox>)
         })
     }
-}
-
-pub(crate) fn shut_down() -> LaunchError {
-    LaunchError("the launcher is shut down".into())
 }

@@ -3,22 +3,20 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lambkin_model::Pending;
 use lambkin_model::exit::ExitStatus;
 use lambkin_model::sandbox::{LaunchError, Process, ProcessControl, Sandbox};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
-use rustix::pipe::{PipeFlags, pipe_with};
-use tokio::sync::mpsc::{self, OwnedPermit};
+use rustix::net::sockopt;
+use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::oneshot;
 
-use crate::launcher::shut_down;
 use crate::peak_memory::PeakMemory;
-use crate::supervisor::{Ending, Launch};
+use crate::supervisor::{Ending, Launch, Requests};
 use crate::wire::SpawnMessage;
 
 /// From asking for a process until its program runs: a disk that answers slowly may take long.
@@ -28,38 +26,24 @@ const START: Duration = Duration::from_secs(10);
 const CHANNEL_BUFFER: usize = 1024 * 1024;
 
 pub(crate) struct ProcessSandbox {
-    id: String,
-    program: String,
-    message: SpawnMessage,
-    directory: PathBuf,
-    runs: Arc<AtomicU64>,
-    last: Option<u64>,
-    launches: mpsc::Sender<Launch>,
-    endings: mpsc::Sender<Ending>,
-    close: Option<OwnedPermit<Ending>>,
+    pub(crate) id: String,
+    pub(crate) program: String,
+    pub(crate) message: SpawnMessage,
+    pub(crate) directory: PathBuf,
+    /// The last run, if any.
+    pub(crate) last: Option<u64>,
+    pub(crate) requests: Arc<Requests>,
+    /// Room for the message that the sandbox was dropped.
+    pub(crate) close: Option<OwnedPermit<Ending>>,
 }
 
 impl ProcessSandbox {
-    #[expect(clippy::too_many_arguments, reason = "called once, by the launcher that holds all of it")]
-    pub(crate) fn new(
-        id: String,
-        program: String,
-        message: SpawnMessage,
-        directory: PathBuf,
-        runs: Arc<AtomicU64>,
-        launches: mpsc::Sender<Launch>,
-        endings: mpsc::Sender<Ending>,
-        close: OwnedPermit<Ending>,
-    ) -> Self {
-        Self { id, program, message, directory, runs, last: None, launches, endings, close: Some(close) }
-    }
-
     async fn start_process(&mut self) -> Result<Process, LaunchError> {
-        let kill = self.endings.clone().try_reserve_owned().map_err(|_| shut_down())?;
+        let kill = self.requests.reserve_ending()?;
         let made = |error: io::Error| LaunchError(format!("a process's channel could not be made: {error}"));
         let (ours, theirs) = channel().map_err(made)?;
         let (output, writer) = output().map_err(made)?;
-        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let run = self.requests.next_run();
         let (answer, answered) = oneshot::channel();
         let (exit, exited) = oneshot::channel();
         let launch = Launch {
@@ -73,8 +57,7 @@ impl ProcessSandbox {
             answer,
             exit,
         };
-        self.launches.send(launch).await.map_err(|_| shut_down())?;
-        let peak = answered.await.map_err(|_| shut_down())??.map(PeakMemory::new);
+        let peak = self.requests.launch(launch, answered).await?.map(PeakMemory::new);
         Ok(Process {
             channel: ours,
             output,
@@ -131,19 +114,19 @@ impl ProcessControl for Control {
 
 /// Ours, non-blocking, and the process's, blocking.
 fn channel() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    rustix::io::ioctl_fionbio(&ours, true)?;
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
     for end in [&ours, &theirs] {
         // A system that allows less gives what it allows.
         let _ = sockopt::set_socket_send_buffer_size(end, CHANNEL_BUFFER);
     }
-    Ok((ours, theirs))
+    Ok((ours.into(), theirs.into()))
 }
 
 /// Reading end, non-blocking, and writing end. 64 KiB as the system makes it: a process that writes
 /// faster than it is read waits.
 fn output() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (reader, writer) = io::pipe()?;
     rustix::io::ioctl_fionbio(&reader, true)?;
-    Ok((reader, writer))
+    Ok((reader.into(), writer.into()))
 }

@@ -6,10 +6,8 @@
 #![expect(unsafe_code, reason = "signal dispositions have no safe interface")]
 
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{IntoRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
-
-use rustix::pipe::{PipeFlags, pipe_with};
 
 /// Writing end of the wake-up pipe.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
@@ -18,14 +16,11 @@ static WAKE: AtomicI32 = AtomicI32::new(-1);
 /// service manager sends to a whole group are ignored: the spawner ends with lambkin's socket, not
 /// before, or a function could not finish after Ctrl-C.
 pub(crate) fn install() -> io::Result<OwnedFd> {
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    let writer: RawFd = {
-        let raw = writer.as_raw_fd();
-        // The handler may use it until the process ends.
-        std::mem::forget(writer);
-        raw
-    };
-    WAKE.store(writer, Ordering::Relaxed);
+    let (reader, writer) = io::pipe()?;
+    rustix::io::ioctl_fionbio(&reader, true)?;
+    rustix::io::ioctl_fionbio(&writer, true)?;
+    // Never closed: the handler may use it until the process ends.
+    WAKE.store(writer.into_raw_fd(), Ordering::Relaxed);
     // SAFETY: a zeroed `sigaction` is a valid one (empty mask, no flags); `wake` has the signature
     // of a handler without SA_SIGINFO and calls only `write`, which is async-signal-safe.
     let installed = unsafe {
@@ -41,7 +36,7 @@ pub(crate) fn install() -> io::Result<OwnedFd> {
         // SAFETY: ignoring a signal runs no code of ours.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
-    Ok(reader)
+    Ok(reader.into())
 }
 
 extern "C" fn wake(_: libc::c_int) {

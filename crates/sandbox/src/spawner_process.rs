@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use lambkin_model::sandbox::LaunchError;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
+use rustix::net::sockopt;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -18,6 +18,19 @@ use crate::wire::{self, MAX_MESSAGE, Reply};
 
 /// Longest reply.
 const REPLY_BYTES: usize = 64;
+
+#[cfg(not(target_vendor = "apple"))]
+fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
+}
+
+/// Without packets the nearest is datagrams, whose end is an error of the next receive.
+#[cfg(target_vendor = "apple")]
+fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = std::os::unix::net::UnixDatagram::pair()?;
+    Ok((ours.into(), theirs.into()))
+}
 
 pub(crate) struct SpawnerProcess {
     /// Of packets; tokio has no type for those, and only its readiness is used.
@@ -34,13 +47,13 @@ impl SpawnerProcess {
     }
 
     fn try_start(config: &Config) -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC;
-        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        let (ours, theirs) = socket_pair()?;
         rustix::io::ioctl_fionbio(&ours, true)?;
         for end in [&ours, &theirs] {
             sockopt::set_socket_send_buffer_size(end, 4 * MAX_MESSAGE)?;
         }
         let child = Command::new(&config.spawner)
+            .arg0("lambkin")
             .args(&config.spawner_arguments)
             // No variable of the host comes near a function.
             .env_clear()

@@ -7,11 +7,14 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lambkin_model::exit::ExitStatus;
 use lambkin_model::sandbox::LaunchError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{self, OwnedPermit};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::directory::{self, Base};
@@ -23,7 +26,15 @@ use crate::wire::{self, Reply, Step};
 /// How long processes of a dead spawner may take to die.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Messages that wait for the socket before starts are left in their channel.
+/// Starts that wait to be taken up. When full, further starts wait, up to their own limit.
+const LAUNCHES: usize = 64;
+
+/// Two for each sandbox, its end and that of its process, reserved when they begin. When full, no
+/// further sandbox opens: sixteen times AWS's default concurrency.
+const ENDINGS: usize = 32_768;
+
+/// Messages that wait for the socket. When so many do, starts are left in their channel; kills, of
+/// which each process has one, are not.
 const OUTBOX: usize = 64;
 
 /// A start.
@@ -47,6 +58,55 @@ pub(crate) struct Launch {
 pub(crate) enum Ending {
     Kill { run: u64 },
     Close { last: Option<u64>, directory: PathBuf },
+}
+
+/// The ways to the supervisor.
+pub(crate) struct Requests {
+    runs: AtomicU64,
+    launches: mpsc::Sender<Launch>,
+    endings: mpsc::Sender<Ending>,
+}
+
+/// The supervisor's end of them.
+pub(crate) struct Requested {
+    launches: mpsc::Receiver<Launch>,
+    endings: mpsc::Receiver<Ending>,
+}
+
+impl Requests {
+    pub(crate) fn new() -> (Self, Requested) {
+        let (launches, launched) = mpsc::channel(LAUNCHES);
+        let (endings, ended) = mpsc::channel(ENDINGS);
+        (
+            Self { runs: AtomicU64::new(0), launches, endings },
+            Requested { launches: launched, endings: ended },
+        )
+    }
+
+    pub(crate) fn next_run(&self) -> u64 {
+        self.runs.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Gives the process's open status where the system has such a thing.
+    pub(crate) async fn launch(
+        &self,
+        launch: Launch,
+        answered: oneshot::Receiver<Result<Option<OwnedFd>, LaunchError>>,
+    ) -> Result<Option<OwnedFd>, LaunchError> {
+        self.launches.send(launch).await.map_err(|_| shut_down())?;
+        answered.await.map_err(|_| shut_down())?
+    }
+
+    pub(crate) fn reserve_ending(&self) -> Result<OwnedPermit<Ending>, LaunchError> {
+        self.endings.clone().try_reserve_owned().map_err(|error| match error {
+            TrySendError::Full(_) => LaunchError(format!("more than {} environments are open", ENDINGS / 2)),
+            TrySendError::Closed(_) => shut_down(),
+        })
+    }
+}
+
+fn shut_down() -> LaunchError {
+    LaunchError("the launcher is shut down".into())
 }
 
 struct Run {
@@ -98,12 +158,8 @@ impl Supervisor {
     }
 
     /// Until `stop` is sent or its sender is gone; then takes everything down.
-    pub(crate) async fn run(
-        mut self,
-        mut launches: mpsc::Receiver<Launch>,
-        mut endings: mpsc::Receiver<Ending>,
-        mut stop: watch::Receiver<()>,
-    ) {
+    pub(crate) async fn run(mut self, requested: Requested, mut stop: watch::Receiver<()>) {
+        let Requested { mut launches, mut endings } = requested;
         loop {
             self.start_job();
             tokio::select! {

@@ -256,7 +256,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[Borrowed
     if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(io::Error::other("too many descriptors beside a message"));
     }
-    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)?;
+    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SEND)?;
     Ok(())
 }
 
@@ -280,8 +280,15 @@ pub(crate) fn receive(
     Ok((received.bytes > 0).then_some((received.bytes, descriptors)))
 }
 
+// Both processes ignore SIGPIPE where a message cannot say so.
+#[cfg(not(target_vendor = "apple"))]
+const SEND: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const SEND: SendFlags = SendFlags::empty();
+
 #[cfg(target_os = "linux")]
 const RECEIVE: RecvFlags = RecvFlags::DONTWAIT.union(RecvFlags::CMSG_CLOEXEC);
+// The spawner marks what its children must not have in each child.
 #[cfg(not(target_os = "linux"))]
 const RECEIVE: RecvFlags = RecvFlags::DONTWAIT;
 
