@@ -13,7 +13,11 @@ REPORT = re.compile(
     r"Memory Size: (?P<size>\d+) MB\tMax Memory Used: (?P<used>\d+) MB\t(?:Init Duration: (?P<init>\d+\.\d\d) ms\t)?"
     r"(?:Status: (?P<status>\w+)\t?)?(?:Error Type: (?P<type>\S+)\t?)?\n"
 )
-WAITS = "exports.handler=async e=>{const end=Date.now()+e.ms;while(Date.now()<end);console.log('inside')}"
+# By the precise clock: Date's milliseconds are cut off.
+WAITS = (
+    "exports.handler=async e=>{const end=process.hrtime.bigint()+BigInt(e.ms*1e6);while(process.hrtime.bigint()<end);"
+    "console.log('inside')}"
+)
 
 
 def ceil(text):
