@@ -148,8 +148,10 @@ impl Spawner {
             Request::decode(bytes).ok_or_else(|| io::Error::other("lambkin sent an unknown message"))?;
         match request {
             Request::Spawn { run, plan } => {
-                let [channel, output] = <[OwnedFd; 2]>::try_from(descriptors)
-                    .map_err(|_| io::Error::other("a start came without its descriptors"))?;
+                let Ok([channel, output]) = <[OwnedFd; 2]>::try_from(descriptors) else {
+                    let errno = Errno::MFILE.raw_os_error();
+                    return self.reply(Reply::Failed { run, step: Step::SetUp, errno }, None);
+                };
                 match child::spawn(&plan, &Descriptors { channel, output }) {
                     Ok(Child { pid, report }) => {
                         let state = State::Starting { report };

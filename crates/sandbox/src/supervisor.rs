@@ -120,6 +120,8 @@ struct Run {
 }
 
 struct Outgoing {
+    /// The run that it starts, if it does.
+    starts: Option<u64>,
     bytes: Vec<u8>,
     descriptors: Vec<OwnedFd>,
 }
@@ -178,31 +180,29 @@ impl Supervisor {
         if launch.answer.is_closed() {
             return;
         }
-        let refusal = if launch.previous.is_some_and(|previous| self.runs.contains_key(&previous)) {
-            Some(LaunchError("the environment's last process has not ended".into()))
-        } else if self.spawner.is_none() {
-            match SpawnerProcess::start(&self.config) {
-                Ok(spawner) => {
-                    self.spawner = Some(spawner);
-                    None
-                }
-                Err(error) => Some(error),
-            }
-        } else {
-            None
-        };
-        if let Some(error) = refusal {
+        if let Err(error) = self.prepare(&launch) {
             // Nobody may wait any more.
             let _ = launch.answer.send(Err(error));
             return;
         }
-        self.outbox
-            .push_back(Outgoing { bytes: launch.message, descriptors: vec![launch.channel, launch.output] });
+        let descriptors = vec![launch.channel, launch.output];
+        self.outbox.push_back(Outgoing { starts: Some(launch.run), bytes: launch.message, descriptors });
         let (answer, exit) = (Some(launch.answer), launch.exit);
         self.runs.insert(
             launch.run,
             Run { marker: launch.marker, program: launch.program, answer, exit, directory: None },
         );
+    }
+
+    /// Sees that there is a spawner and nothing else in the sandbox.
+    fn prepare(&mut self, launch: &Launch) -> Result<(), LaunchError> {
+        if launch.previous.is_some_and(|previous| self.runs.contains_key(&previous)) {
+            return Err(LaunchError("the environment's last process has not ended".into()));
+        }
+        if self.spawner.is_none() {
+            self.spawner = Some(SpawnerProcess::start(&self.config)?);
+        }
+        Ok(())
     }
 
     fn end(&mut self, ending: Ending) {
@@ -222,7 +222,11 @@ impl Supervisor {
 
     fn kill(&mut self, run: u64) {
         if self.runs.contains_key(&run) {
-            self.outbox.push_back(Outgoing { bytes: wire::kill_message(run), descriptors: Vec::new() });
+            self.outbox.push_back(Outgoing {
+                starts: None,
+                bytes: wire::kill_message(run),
+                descriptors: Vec::new(),
+            });
         }
     }
 
@@ -231,7 +235,19 @@ impl Supervisor {
             Event::Sent(Ok(())) => drop(self.outbox.pop_front()),
             Event::Received(Ok(Some((reply, descriptor)))) => self.reply(reply, descriptor),
             Event::Received(Ok(None)) => self.lost("its socket closed").await,
-            Event::Sent(Err(error)) | Event::Received(Err(error)) => self.lost(&error.to_string()).await,
+            Event::Received(Err(error)) => self.lost(&error.to_string()).await,
+            Event::Sent(Err(error)) => match self.outbox.front().and_then(|outgoing| outgoing.starts) {
+                // Too large for this system's sockets, or too many descriptors under way: that is
+                // not the end of the others. A spawner that is gone says so at the next receive.
+                Some(run) => {
+                    self.outbox.pop_front();
+                    self.not_started(
+                        run,
+                        format!("the spawner could not be told to start a process: {error}"),
+                    );
+                }
+                None => self.lost(&error.to_string()).await,
+            },
         }
     }
 
@@ -246,19 +262,17 @@ impl Supervisor {
                 }
             }
             Reply::Failed { run, step, errno } => {
-                let Some(run) = self.runs.remove(&run) else { return };
                 let error = io::Error::from_raw_os_error(errno);
                 let text = match step {
                     Step::Fork => format!("no process could be made: {error}"),
                     Step::SetUp => format!("the process could not be set up: {error}"),
                     Step::Directory => format!("the task root cannot be entered: {error}"),
-                    Step::Program => format!("{} cannot be run: {error}", run.program),
+                    Step::Program => {
+                        let program = self.runs.get(&run).map_or("the program", |run| &run.program);
+                        format!("{program} cannot be run: {error}")
+                    }
                 };
-                if let Some(answer) = run.answer {
-                    // Nobody may wait any more.
-                    let _ = answer.send(Err(LaunchError(text)));
-                }
-                self.doomed.extend(run.directory);
+                self.not_started(run, text);
             }
             Reply::Exited { run, status } => {
                 let Some(run) = self.runs.remove(&run) else { return };
@@ -268,6 +282,15 @@ impl Supervisor {
                 self.doomed.extend(run.directory);
             }
         }
+    }
+
+    fn not_started(&mut self, run: u64, text: String) {
+        let Some(run) = self.runs.remove(&run) else { return };
+        if let Some(answer) = run.answer {
+            // Nobody may wait any more.
+            let _ = answer.send(Err(LaunchError(text)));
+        }
+        self.doomed.extend(run.directory);
     }
 
     /// The spawner has died. Its processes die with it; another one starts with the next launch.

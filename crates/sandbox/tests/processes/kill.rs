@@ -21,6 +21,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("status_is_that_of_the_leader", || run(statuses())),
     ("dropped_sandbox_kills_its_process", || run(dropped())),
     ("dropped_start_kills_its_process", || run(dropped_start())),
+    ("kill_reaches_what_keeps_forking", || run(forking())),
+    ("signals_to_lambkins_group_spare_the_spawner", || run(group_signals())),
     ("shutdown_leaves_nothing", || run(shut_down())),
     ("dead_spawner_is_replaced_and_its_processes_die", || run(spawner_dies())),
     ("kill_9_of_lambkin_leaves_nothing", || run(lambkin_dies())),
@@ -147,6 +149,31 @@ async fn dropped_start() {
     for id in ids {
         until("it is gone", || with_text(&id).is_empty() && !bed.environment(&id).exists()).await;
     }
+    bed.launcher.shutdown().await;
+}
+
+async fn forking() {
+    let bed = Bed::new().await;
+    let script = "(setsid sh -c 'while :; do (setsid sleep 1000.$ID &) ; done' &) ; read word <&3";
+    let (_sandbox, id, process) = bed.shell(script).await;
+    until("it forks", || with_text(&id).len() > 20).await;
+    drop(process.channel);
+    within(process.exit).await;
+    assert_eq!(with_text(&id), [0; 0]);
+    bed.launcher.shutdown().await;
+}
+
+/// What Ctrl-C and a service manager do: functions finish first.
+async fn group_signals() {
+    let bed = Bed::new().await;
+    let (_sandbox, id, process) = bed.shell(FAMILY).await;
+    family_is_there(&id).await;
+    let spawner = Pid::from_raw(parent(leader(&id)).expect("a spawner")).expect("a process");
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::PIPE] {
+        kill_process(spawner, signal).expect("sent");
+    }
+    drop(process.channel);
+    assert_eq!(within(process.exit).await, ExitStatus::Code(7));
     bed.launcher.shutdown().await;
 }
 

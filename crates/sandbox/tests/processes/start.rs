@@ -4,10 +4,12 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lambkin_model::exit::ExitStatus;
-use lambkin_model::sandbox::Launcher as _;
+use lambkin_model::sandbox::{Launcher as _, SandboxSpec};
+use lambkin_sandbox::{Config, ProcessLauncher, SPAWNER_ARGUMENT};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::bed::{Bed, fresh_id, read, run, stat, stream, until, with_text, within};
@@ -19,6 +21,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("session_signals_limits_and_umask_are_defaults", || run(defaults())),
     ("channel_goes_both_ways", || run(channel())),
     ("what_cannot_run_is_named", || run(refusals())),
+    ("spawner_that_cannot_start_is_named", || run(no_spawner())),
+    ("spawner_called_by_hand_says_so", by_hand),
     ("flood_blocks_the_writer_and_loses_nothing", || run(flooded())),
     ("hundred_start_at_once", || run(hundred())),
     ("peak_memory_is_measured_until_the_end", || run(peak_memory())),
@@ -144,10 +148,38 @@ async fn refusals() {
     assert_eq!(refusal.0, "the task root cannot be entered: No such file or directory (os error 2)");
 
     for id in ["../../../../../../../../etc/passwd", "", "a/b"] {
-        let spec = lambkin_model::sandbox::SandboxSpec { id: id.into(), ..bed.spec(&["/bin/true"]) };
+        let spec = SandboxSpec { id: id.into(), ..bed.spec(&["/bin/true"]) };
         assert!(bed.launcher.open(spec).await.is_err(), "{id}");
     }
     bed.launcher.shutdown().await;
+}
+
+async fn no_spawner() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let config =
+        Config { spawner: "/nowhere/lambkin".into(), ..Config::new(directory.path().join("environments")) };
+    let error = ProcessLauncher::start(config).await.err().expect("a refusal");
+    assert_eq!(
+        error.0,
+        "the spawner /nowhere/lambkin cannot be started: No such file or directory (os error 2)"
+    );
+
+    let file = directory.path().join("file");
+    fs::write(&file, "").expect("a file");
+    let error =
+        ProcessLauncher::start(Config::new(file.join("environments"))).await.err().expect("a refusal");
+    assert!(error.0.contains("Not a directory"), "{error}");
+}
+
+fn by_hand() {
+    let by_hand = Command::new("/proc/self/exe")
+        .arg(SPAWNER_ARGUMENT)
+        .stdin(Stdio::null())
+        .output()
+        .expect("a program");
+    assert_eq!(by_hand.status.code(), Some(1));
+    let said = String::from_utf8(by_hand.stderr).expect("text");
+    assert!(said.contains("not to be called by hand"), "{said}");
 }
 
 async fn flooded() {
@@ -272,8 +304,7 @@ pub(crate) fn costs() {
             within(process.exit).await;
             ends.push(from.elapsed());
             let from = Instant::now();
-            let null = std::process::Stdio::null;
-            let status = std::process::Command::new("/bin/cat").stdin(null()).stdout(null()).status();
+            let status = Command::new("/bin/cat").stdin(Stdio::null()).stdout(Stdio::null()).status();
             assert!(status.expect("cat").success());
             bare.push(from.elapsed());
         }
