@@ -128,8 +128,8 @@ fn die_with_spawner(_: Pid) -> Result<(), Errno> {
 
 /// 0 stays `/dev/null`; 1 and 2 become the output, 3 the channel; all else closes at `execve`.
 fn place(descriptors: &Descriptors, reporter: &OwnedFd) -> Result<(), Errno> {
-    // Out of the way first: either may sit on number 3. The reporter does not, as the spawner's
-    // socket has that number or a lower one is free for it.
+    // Out of the way first: either may sit on number 3. The reporter does not: the spawner's socket
+    // took the lowest number from 3 on, so that 3 is taken.
     let output = fcntl_dupfd_cloexec(&descriptors.output, CHANNEL + 1)?;
     let channel = fcntl_dupfd_cloexec(&descriptors.channel, CHANNEL + 1)?;
     if reporter.as_raw_fd() <= CHANNEL {

@@ -19,7 +19,7 @@ use crate::supervisor::{Requests, Supervisor};
 use crate::wire::SpawnMessage;
 
 /// How long a shutdown may take.
-const SHUTDOWN: Duration = Duration::from_secs(15);
+const SHUTDOWN: Duration = Duration::from_secs(20);
 
 /// How a [`ProcessLauncher`] starts.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ impl ProcessLauncher {
     }
 
     /// Kills every process, waits until all are gone and their directories removed, and ends the
-    /// spawner; gives up after 15 s. Nothing can be started afterwards.
+    /// spawner; gives up after 20 s. Nothing can be started afterwards.
     pub async fn shutdown(&self) {
         let supervisor = self.0.supervisor.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.0.stop.send_replace(());
@@ -116,7 +116,6 @@ impl Launcher for ProcessLauncher {
                 id: spec.id,
                 program,
                 message,
-                last: None,
                 requests: Arc::clone(&self.0.requests),
                 close: Some(self.0.requests.reserve_ending()?),
             };

@@ -30,15 +30,13 @@ pub(crate) struct ProcessSandbox {
     pub(crate) program: String,
     pub(crate) message: SpawnMessage,
     pub(crate) directory: PathBuf,
-    /// The last run, if any.
-    pub(crate) last: Option<u64>,
     pub(crate) requests: Arc<Requests>,
     /// Room for the message that the sandbox was dropped.
     pub(crate) close: Option<OwnedPermit<Ending>>,
 }
 
 impl ProcessSandbox {
-    async fn start_process(&mut self) -> Result<Process, LaunchError> {
+    async fn start_process(&self) -> Result<Process, LaunchError> {
         let kill = self.requests.reserve_ending()?;
         let made = |error: io::Error| LaunchError(format!("a process's channel could not be made: {error}"));
         let (ours, theirs) = channel().map_err(made)?;
@@ -48,8 +46,7 @@ impl ProcessSandbox {
         let (exit, exited) = oneshot::channel();
         let launch = Launch {
             run,
-            previous: self.last.replace(run),
-            marker: self.id.clone(),
+            environment: self.id.clone(),
             program: self.program.clone(),
             message: self.message.for_run(run),
             channel: theirs,
@@ -80,7 +77,10 @@ impl Sandbox for ProcessSandbox {
 impl Drop for ProcessSandbox {
     fn drop(&mut self) {
         if let Some(close) = self.close.take() {
-            close.send(Ending::Close { last: self.last, directory: std::mem::take(&mut self.directory) });
+            close.send(Ending::Close {
+                environment: std::mem::take(&mut self.id),
+                directory: std::mem::take(&mut self.directory),
+            });
         }
     }
 }

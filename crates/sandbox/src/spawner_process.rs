@@ -83,14 +83,16 @@ impl SpawnerProcess {
     }
 
     /// Closes the socket, upon which it kills everything and ends, and waits for that; after
-    /// `patience` it is killed itself.
-    pub(crate) async fn finish(mut self, patience: Duration) {
+    /// `patience` it is killed itself. Says whether it was done.
+    pub(crate) async fn finish(mut self, patience: Duration) -> bool {
         drop(self.socket);
-        if tokio::time::timeout(patience, self.child.wait()).await.is_err() {
-            tracing::error!("the spawner was not done after {patience:?}; it is killed");
-            // Fails where it has just ended.
-            let _ = self.child.start_kill();
-            let _ = tokio::time::timeout(patience, self.child.wait()).await;
+        if tokio::time::timeout(patience, self.child.wait()).await.is_ok() {
+            return true;
         }
+        tracing::error!("the spawner was not done after {patience:?}; it is killed");
+        // Fails where it has just ended.
+        let _ = self.child.start_kill();
+        let _ = tokio::time::timeout(patience, self.child.wait()).await;
+        false
     }
 }

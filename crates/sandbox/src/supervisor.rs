@@ -40,10 +40,8 @@ const OUTBOX: usize = 64;
 /// A start.
 pub(crate) struct Launch {
     pub(crate) run: u64,
-    /// The sandbox's run before this one: it must have ended.
-    pub(crate) previous: Option<u64>,
-    /// Id of the environment: marks all its processes.
-    pub(crate) marker: String,
+    /// Id of the environment: marks all its processes. The one before must have ended.
+    pub(crate) environment: String,
     /// For messages: program and working directory.
     pub(crate) program: String,
     pub(crate) message: Vec<u8>,
@@ -57,7 +55,7 @@ pub(crate) struct Launch {
 /// The end of something, which must never be refused: room for it is reserved when it begins.
 pub(crate) enum Ending {
     Kill { run: u64 },
-    Close { last: Option<u64>, directory: PathBuf },
+    Close { environment: String, directory: PathBuf },
 }
 
 /// The ways to the supervisor.
@@ -110,7 +108,7 @@ fn shut_down() -> LaunchError {
 }
 
 struct Run {
-    marker: String,
+    environment: String,
     program: String,
     /// Until it was started.
     answer: Option<oneshot::Sender<Result<Option<OwnedFd>, LaunchError>>>,
@@ -190,13 +188,13 @@ impl Supervisor {
         let (answer, exit) = (Some(launch.answer), launch.exit);
         self.runs.insert(
             launch.run,
-            Run { marker: launch.marker, program: launch.program, answer, exit, directory: None },
+            Run { environment: launch.environment, program: launch.program, answer, exit, directory: None },
         );
     }
 
     /// Sees that there is a spawner and nothing else in the sandbox.
     fn prepare(&mut self, launch: &Launch) -> Result<(), LaunchError> {
-        if launch.previous.is_some_and(|previous| self.runs.contains_key(&previous)) {
+        if self.run_of(&launch.environment).is_some() {
             return Err(LaunchError("the environment's last process has not ended".into()));
         }
         if self.spawner.is_none() {
@@ -205,18 +203,20 @@ impl Supervisor {
         Ok(())
     }
 
+    fn run_of(&self, environment: &str) -> Option<u64> {
+        self.runs.iter().find(|(_, run)| run.environment == environment).map(|(number, _)| *number)
+    }
+
     fn end(&mut self, ending: Ending) {
         match ending {
             Ending::Kill { run } => self.kill(run),
-            Ending::Close { last, directory } => {
-                match last.and_then(|run| Some((run, self.runs.get_mut(&run)?))) {
-                    Some((number, run)) => {
-                        run.directory = Some(directory);
-                        self.kill(number);
-                    }
-                    None => self.doomed.push(directory),
+            Ending::Close { environment, directory } => match self.run_of(&environment) {
+                Some(run) => {
+                    self.kill(run);
+                    self.runs.entry(run).and_modify(|run| run.directory = Some(directory));
                 }
-            }
+                None => self.doomed.push(directory),
+            },
         }
     }
 
@@ -255,7 +255,7 @@ impl Supervisor {
         match reply {
             Reply::Spawned { run: number, pid } => {
                 let Some(run) = self.runs.get_mut(&number) else { return };
-                tracing::debug!(pid, environment = run.marker, "process started");
+                tracing::debug!(pid, environment = run.environment, "process started");
                 if run.answer.take().is_some_and(|answer| answer.send(Ok(status)).is_err()) {
                     // Who asked for it has stopped waiting.
                     self.kill(number);
@@ -276,7 +276,7 @@ impl Supervisor {
             }
             Reply::Exited { run, status } => {
                 let Some(run) = self.runs.remove(&run) else { return };
-                tracing::debug!(?status, environment = run.marker, "process ended");
+                tracing::debug!(?status, environment = run.environment, "process ended");
                 // Nobody may wait for it.
                 let _ = run.exit.send(status);
                 self.doomed.extend(run.directory);
@@ -305,10 +305,7 @@ impl Supervisor {
     }
 
     async fn kill_what_is_left(&mut self) {
-        let markers: Vec<_> = self.runs.values().map(|run| run.marker.clone()).collect();
-        if markers.is_empty() {
-            return;
-        }
+        let markers: Vec<_> = self.runs.values().map(|run| run.environment.clone()).collect();
         let gone = tokio::task::spawn_blocking(move || tree::kill_marked(&markers, KILL_PATIENCE)).await;
         if !gone.unwrap_or(false) {
             tracing::error!("processes of functions are still there after {KILL_PATIENCE:?}");
@@ -337,17 +334,21 @@ impl Supervisor {
 
     async fn close(mut self, mut endings: mpsc::Receiver<Ending>) {
         // The spawner takes everything with it when its socket closes.
-        if let Some(spawner) = self.spawner.take() {
-            spawner.finish(KILL_PATIENCE).await;
+        if let Some(spawner) = self.spawner.take()
+            && !spawner.finish(KILL_PATIENCE).await
+        {
+            self.kill_what_is_left().await;
         }
         self.forget_runs();
         endings.close();
         // Also those whose sandbox is still to be dropped.
         self.doomed = self.base.environments();
-        while let Some(_done) = {
+        loop {
             self.start_job();
-            self.jobs.join_next().await
-        } {}
+            if self.jobs.join_next().await.is_none() {
+                return;
+            }
+        }
     }
 }
 

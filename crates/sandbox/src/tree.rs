@@ -87,6 +87,9 @@ pub(crate) fn sweep(remains: &[Remains<'_>], spare: impl Fn(i32) -> bool) -> Vec
 pub(crate) fn kill_marked(markers: &[String], patience: Duration) -> bool {
     const PAUSE: Duration = Duration::from_millis(5);
     let deadline = Instant::now() + patience;
+    if markers.is_empty() {
+        return true;
+    }
     loop {
         let mut left = false;
         for pid in proc::pids() {

@@ -270,11 +270,16 @@ async fn peak_memory() {
 
 async fn one_at_a_time() {
     let bed = Bed::new().await;
-    let (mut sandbox, _, process) = bed.shell("read word <&3").await;
-    assert!(within(sandbox.start()).await.is_err());
+    let (mut sandbox, id, process) = bed.shell("read word <&3").await;
+    let refusal = within(sandbox.start()).await.err().expect("a refusal");
+    assert_eq!(refusal.0, "the environment's last process has not ended");
     drop(process.channel);
-    within(process.exit).await;
-    within(sandbox.start()).await.expect("another one");
+    assert_eq!(within(process.exit).await, ExitStatus::Code(1), "the first runs on");
+    let second = within(sandbox.start()).await.expect("another one");
+    assert!(within(sandbox.start()).await.is_err());
+    drop(sandbox);
+    assert_eq!(within(second.exit).await, ExitStatus::Signal(9), "a refused start hides it from nobody");
+    until("its directory is gone", || !bed.environment(&id).exists()).await;
     bed.launcher.shutdown().await;
 }
 
