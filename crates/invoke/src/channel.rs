@@ -12,8 +12,9 @@ use rustix::io::Errno;
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::UnixStream;
 
-/// Bytes read at once.
-const READ_BYTES: usize = 64 * 1024;
+/// Room for what is read at once: for small frames, and within a large one.
+const READ_BYTES: usize = 4 * 1024;
+const READ_MORE_BYTES: usize = 64 * 1024;
 
 /// A frame from the process.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +37,6 @@ pub(crate) enum Broken {
 pub(crate) struct Channel {
     socket: UnixStream,
     decoder: Decoder,
-    scratch: Box<[u8]>,
     /// What could not be written at once.
     unsent: [Bytes; 2],
 }
@@ -46,7 +46,6 @@ impl Channel {
         Ok(Self {
             socket: UnixStream::from_std(socket.into())?,
             decoder: Decoder::default(),
-            scratch: vec![0; READ_BYTES].into_boxed_slice(),
             unsent: [Bytes::new(), Bytes::new()],
         })
     }
@@ -63,23 +62,24 @@ impl Channel {
                     // Where it fails, what the process said before it went is still to be read.
                     self.write();
                 }
-                match self.socket.try_read(&mut self.scratch) {
+                match self.socket.try_read_buf(self.decoder.room()) {
                     Ok(0) => return Err(Broken::Closed),
-                    Ok(read) => self.decoder.push(&self.scratch[..read]),
+                    Ok(read) => self.decoder.last_read = read,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(_) => return Err(Broken::Closed),
                 }
                 continue;
             }
-            match self.socket.read(&mut self.scratch).await {
+            match self.socket.read_buf(self.decoder.room()).await {
                 Ok(0) | Err(_) => return Err(Broken::Closed),
-                Ok(read) => self.decoder.push(&self.scratch[..read]),
+                Ok(read) => self.decoder.last_read = read,
             }
         }
     }
 
     /// A frame that is there already, for what a process left behind when it ended.
     pub(crate) fn next_now(&mut self) -> Option<Frame> {
+        let mut scratch = [0; READ_BYTES];
         loop {
             match self.decoder.next() {
                 Ok(Some(frame)) => return Some(frame),
@@ -87,9 +87,9 @@ impl Channel {
                 Err(_) => return None,
             }
             // Asks the kernel, not tokio: what tokio knows may be older than the process's end.
-            match rustix::io::read(&self.socket, &mut *self.scratch) {
+            match rustix::io::read(&self.socket, &mut scratch) {
                 Ok(0) => return None,
-                Ok(read) => self.decoder.push(&self.scratch[..read]),
+                Ok(read) => self.decoder.room().extend_from_slice(&scratch[..read]),
                 Err(Errno::INTR) => {}
                 Err(_) => return None,
             }
@@ -140,11 +140,16 @@ struct Decoder {
     buffer: BytesMut,
     /// The frame being read: kind, bytes of the body still to keep, bytes still to throw away.
     current: Option<(FrameKind, usize, usize)>,
+    last_read: usize,
 }
 
 impl Decoder {
-    fn push(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+    /// Where the next bytes go. While nothing waits here an environment holds little memory.
+    fn room(&mut self) -> &mut BytesMut {
+        let more = self.current.is_some() || self.last_read >= READ_BYTES;
+        let room = if more { READ_MORE_BYTES } else { READ_BYTES };
+        self.buffer.reserve(room);
+        &mut self.buffer
     }
 
     fn next(&mut self) -> Result<Option<Frame>, Broken> {
@@ -198,11 +203,11 @@ mod tests {
         let mut decoder = Decoder::default();
         let mut frames = Vec::new();
         for chunk in chunks {
-            decoder.push(&chunk);
+            decoder.room().extend_from_slice(&chunk);
             while let Some(frame) = decoder.next()? {
                 frames.push(frame);
             }
-            assert!(decoder.buffer.len() <= quota::RESPONSE_BYTES + READ_BYTES, "the buffer is bounded");
+            assert!(decoder.buffer.len() <= quota::RESPONSE_BYTES + READ_MORE_BYTES, "the buffer is bounded");
         }
         Ok(frames)
     }

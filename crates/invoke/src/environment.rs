@@ -50,6 +50,7 @@ pub(crate) struct Environment {
     assignment: Option<Box<Assignment>>,
     /// Whose lines are written now.
     request_id: Option<RequestId>,
+    assigned_at: Instant,
     /// Unix time at which its time is over.
     deadline_ms: u64,
     posted: Posted,
@@ -64,6 +65,8 @@ pub(crate) struct Environment {
     /// One of the inits that may run at once; given back after the first.
     gate: Option<OwnedSemaphorePermit>,
     flush_at: Option<Instant>,
+    /// Empty; kept for its room.
+    actions: Vec<Action>,
     gone: bool,
 }
 
@@ -108,6 +111,7 @@ impl Environment {
             capture,
             assignment: None,
             request_id: None,
+            assigned_at: Instant::now(),
             deadline_ms: 0,
             posted: Posted::default(),
             expects: Expects::Nothing,
@@ -118,6 +122,7 @@ impl Environment {
             peak_memory: 0,
             gate: Some(gate),
             flush_at: None,
+            actions: Vec::new(),
             gone: false,
         }
     }
@@ -136,6 +141,9 @@ impl Environment {
             }
             let happened = self.wait(alarm.as_mut()).await;
             self.handle(happened).await;
+            // Frames that were read together are there at once: a talkative process must not keep
+            // the thread from other environments.
+            tokio::task::consume_budget().await;
         }
     }
 
@@ -228,6 +236,7 @@ impl Environment {
     async fn assign(&mut self, assignment: Box<Assignment>) {
         let timeout = assignment.timeout;
         self.request_id = Some(assignment.invocation.request_id);
+        self.assigned_at = Instant::now();
         self.deadline_ms = capture::now().millis() + timeout / 1000;
         self.assignment = Some(assignment);
         self.reported = false;
@@ -265,7 +274,6 @@ impl Environment {
                 if self.expects != Expects::Result {
                     return;
                 }
-                self.drain_output();
                 Event::ResponseEnded(run, self.posted.end(result))
             }
             None => Event::Broken(run),
@@ -301,7 +309,7 @@ impl Environment {
     /// Tells the machine and does what it says.
     async fn happened(&mut self, event: Event) {
         let mut next = Some(event);
-        let mut actions = Vec::new();
+        let mut actions = std::mem::take(&mut self.actions);
         while let Some(event) = next.take() {
             let now = Moment(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX));
             self.machine.on(event, now, &mut actions);
@@ -313,6 +321,7 @@ impl Environment {
                 }
             }
         }
+        self.actions = actions;
         if self.reported
             && let Some((assignment, outcome)) = self.held.take()
         {
@@ -335,7 +344,8 @@ impl Environment {
             Action::Answer(verdict) => self.answer(verdict),
             Action::Free => {
                 let first = self.gate.take().is_some();
-                return match self.fleet.release(&self.mailbox, first) {
+                let took = (!first).then(|| self.assigned_at.elapsed());
+                return match self.fleet.release(&self.mailbox, took) {
                     Next::Wait => None,
                     Next::Retire => Some(Event::Retire),
                 };
@@ -371,11 +381,8 @@ impl Environment {
         let (Some(running), Some(assignment)) = (&mut self.running, &mut self.assignment) else { return };
         self.posted = Posted::default();
         self.expects = Expects::Result;
-        // Measured once before the handler runs, so that a crash has a figure too.
-        if running.unmeasured {
-            running.unmeasured = false;
-            self.peak_memory = self.peak_memory.max(running.control.peak_memory().unwrap_or(0));
-        }
+        // Before the handler runs too, so that a crash has a figure.
+        self.peak_memory = self.peak_memory.max(running.measure_memory());
         let head = delivery_head(&assignment.invocation, self.deadline_ms);
         running.channel.send_invoke(&head, std::mem::take(&mut assignment.invocation.payload));
     }
@@ -388,8 +395,8 @@ impl Environment {
             }
             Line::Report { .. } => {
                 self.reported = true;
-                if let Some(bytes) = self.running.as_ref().and_then(|running| running.control.peak_memory()) {
-                    self.peak_memory = self.peak_memory.max(bytes);
+                if let Some(running) = &mut self.running {
+                    self.peak_memory = self.peak_memory.max(running.measure_memory());
                 }
             }
             Line::InitStart(_)

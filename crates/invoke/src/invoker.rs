@@ -34,6 +34,8 @@ pub struct InvokerConfig {
     pub idle_timeout: Duration,
     /// Inits that run at once.
     pub inits: usize,
+    /// Cores of this machine: while as many environments run, short invocations queue for them.
+    pub cores: usize,
 }
 
 impl Default for InvokerConfig {
@@ -43,6 +45,7 @@ impl Default for InvokerConfig {
             concurrency: quota::CONCURRENT_EXECUTIONS,
             idle_timeout: Duration::from_secs(600),
             inits: 2 * cores,
+            cores,
         }
     }
 }
@@ -225,7 +228,8 @@ impl Core {
             }
             fleet.retire();
         }
-        let fleet = Arc::new(Fleet::new(launch, head.revision.0, Arc::clone(&self.environments)));
+        let fleet =
+            Arc::new(Fleet::new(launch, head.revision.0, self.config.cores, Arc::clone(&self.environments)));
         fleets.insert(key.clone(), Arc::clone(&fleet));
         Ok(fleet)
     }
@@ -240,6 +244,13 @@ impl Core {
                 Placed::Done => return Ok(()),
                 Placed::Start => {
                     self.start(fleet);
+                    return Ok(());
+                }
+                Placed::Attend => {
+                    // At a shutdown the fleet's retirement leaves nobody lingering.
+                    if let Some(tasks) = &mut *self.tasks.lock().expect("not poisoned") {
+                        tasks.environments.spawn(fleet.attend());
+                    }
                     return Ok(());
                 }
                 // The function changed between resolving and placing: once more with what it is now.

@@ -10,7 +10,7 @@ use lambkin_model::function::{Configuration, FunctionVersion};
 use lambkin_model::log::LogStreamName;
 use lambkin_model::name::FunctionKey;
 use lambkin_model::platform_line::{Speaker, SystemLevel};
-use lambkin_model::runtime::{InstalledRuntime, RuntimeNeed, host_architecture};
+use lambkin_model::runtime::{BOOTSTRAP_FILE, InstalledRuntime, RuntimeNeed, host_architecture};
 use lambkin_model::sandbox::{Launcher, Layout, SandboxSpec, Sources};
 use lambkin_model::time::Timestamp;
 use lambkin_model::variables::{self, Subject};
@@ -19,7 +19,7 @@ use lambkin_model::variables::{self, Subject};
 /// of AWS's own bootstrap (node-runtime §8.4).
 const WRAPPER_SCRIPT: &str = r#"if [ ! -f "$0" ]; then echo "$0: does not exist"; exit 127; fi
 if [ ! -x "$0" ]; then echo "$0: is not an executable"; exit 126; fi
-exec -- "$0" "$@""#;
+exec "$0" "$@""#;
 
 /// A recipe for environments.
 #[derive(Debug, Clone)]
@@ -116,13 +116,15 @@ impl Launch {
 
 fn command(configuration: &Configuration, layout: &Layout) -> Vec<String> {
     let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+    let variable =
+        |name: &str| configuration.variables.as_ref().and_then(|all| all.get(name)).map(String::as_str);
     let mut command = vec![text(layout.bin.join("node"))];
-    command.extend(configuration.runtime.node_flags(configuration.memory_size));
-    command.push(text(layout.runtime_dir.join("index.js")));
-    let wrapper = configuration.variables.iter().flatten().find(|(key, _)| *key == "AWS_LAMBDA_EXEC_WRAPPER");
-    match wrapper {
+    let options = variable("NODE_OPTIONS").unwrap_or_default();
+    command.extend(configuration.runtime.node_flags(configuration.memory_size, options));
+    command.push(text(layout.runtime_dir.join(BOOTSTRAP_FILE)));
+    match variable("AWS_LAMBDA_EXEC_WRAPPER") {
         // AWS reads it from nodejs10.x on.
-        Some((_, wrapper)) if !wrapper.is_empty() && configuration.runtime.major() >= 10 => {
+        Some(wrapper) if !wrapper.is_empty() && configuration.runtime.major() >= 10 => {
             let wrapper = inside(wrapper, layout);
             let mut wrapped = vec!["/bin/sh".into(), "-c".into(), WRAPPER_SCRIPT.into(), wrapper];
             wrapped.append(&mut command);

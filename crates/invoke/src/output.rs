@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
-const READ_BYTES: usize = 16 * 1024;
+const READ_BYTES: usize = 8 * 1024;
 
 /// Linux's `fs.pipe-max-size`, unless the machine's owner changed it.
 const LARGEST_PIPE_BYTES: usize = 1024 * 1024;

@@ -90,7 +90,8 @@ impl Speaker {
                     self.runtime.version_arn(&self.region)
                 );
                 if let Some(asked) = &self.foreign_architecture {
-                    write!(text, "\tArchitecture: {} instead of {asked}", host_architecture()).expect("a String takes all");
+                    write!(text, "\tArchitecture: {} instead of {asked}", host_architecture())
+                        .expect("a String takes all");
                 }
                 text
             }

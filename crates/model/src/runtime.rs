@@ -110,31 +110,35 @@ impl Runtime {
         format!("arn:aws:lambda:{region}::runtime:{}", CodeSha256::of(self.0.name.as_bytes()).hex())
     }
 
-    /// The flags AWS starts node with, for this much memory (§8.2).
-    ///
-    /// Up to 8.10 the dumps show other fractions than later ones: at 1,536 MB old space 1,229,
-    /// semi-space 76 and executable 153.
+    /// The flags AWS starts node with, for this much memory and the function's own `NODE_OPTIONS`
+    /// (§8.2, §8.4). What a user asks for there wins over AWS's, though node reads its command line
+    /// last: so a flag that it contradicts is left out.
     #[must_use]
-    pub fn node_flags(self, memory_mb: u32) -> Vec<String> {
-        let mut flags = Vec::new();
+    pub fn node_flags(self, memory_mb: u32, node_options: &str) -> Vec<String> {
+        let semi = (memory_mb / 20).max(1);
         if self.0.major <= 8 {
-            flags.push(format!("--max-old-space-size={}", memory_mb * 4 / 5));
-            flags.push(format!("--max-semi-space-size={}", (memory_mb / 20).max(1)));
+            // From dumps: 1,229 at 1,536 MB and 2,547 at 3,008 MB. In tenths of a megabyte.
+            let executable = memory_mb.min(1600);
+            let old = (10 * memory_mb - memory_mb - executable + 5) / 10;
+            let mut flags =
+                vec![format!("--max-old-space-size={old}"), format!("--max-semi-space-size={semi}")];
+            // Node.js 8 does not know it any more.
             if self.0.major <= 6 {
-                flags.push(format!("--max-executable-size={}", (memory_mb / 10).max(1)));
+                flags.push(format!("--max-executable-size={}", (executable / 10).max(1)));
             }
             flags.push("--expose-gc".into());
             return flags;
         }
-        flags.push("--expose-gc".into());
-        flags.push("--max-http-header-size".into());
-        flags.push("81920".into());
-        flags.push(format!("--max-semi-space-size={}", (memory_mb / 20).max(1)));
-        flags.push(format!("--max-old-space-size={}", memory_mb - memory_mb / 10));
-        if matches!(self.0.major, 20 | 22) {
+        let mut flags = vec!["--expose-gc".into(), "--max-http-header-size".into(), "81920".into()];
+        let asks = |flag: &str| node_options.replace('_', "-").contains(flag);
+        if self.0.major < 24 || !(asks("--max-semi-space-size") || asks("--max-old-space-size")) {
+            flags.push(format!("--max-semi-space-size={semi}"));
+            flags.push(format!("--max-old-space-size={}", memory_mb - memory_mb / 10));
+        }
+        if matches!(self.0.major, 20 | 22) && !asks("--experimental-require-module") {
             flags.push("--no-experimental-require-module".into());
         }
-        if self.0.major == 22 {
+        if self.0.major == 22 && !asks("--experimental-detect-module") {
             flags.push("--no-experimental-detect-module".into());
         }
         flags
@@ -214,7 +218,7 @@ pub struct InstalledRuntime {
     pub sha256: String,
     /// The `node` executable.
     pub node: PathBuf,
-    /// The directory that is `LAMBDA_RUNTIME_DIR`: it holds the bootstrap `index.js` and
+    /// The directory that is `LAMBDA_RUNTIME_DIR`: it holds the bootstrap ([`BOOTSTRAP_FILE`]) and
     /// `node_modules` with the AWS SDK.
     pub runtime_dir: PathBuf,
 }
@@ -229,6 +233,10 @@ pub enum RuntimeError {
     #[error("{0}")]
     Unavailable(String),
 }
+
+/// The bootstrap's file in [`InstalledRuntime::runtime_dir`]. AWS has `index.mjs` there, which a
+/// handler `/index.x` does not find through `NODE_PATH`; an `index.js` it would find.
+pub const BOOTSTRAP_FILE: &str = "index.cjs";
 
 /// Port: where runtimes come from.
 pub trait RuntimeProvider: Send + Sync {
@@ -248,15 +256,43 @@ mod tests {
 
     #[test]
     fn flags_follow_the_generation() {
-        let flags = |name: &str, memory| Runtime::from_name(name).unwrap().node_flags(memory).join(" ");
-        assert_eq!(
-            flags("nodejs6.10", 1536),
-            "--max-old-space-size=1228 --max-semi-space-size=76 --max-executable-size=153 --expose-gc"
-        );
-        assert_eq!(
-            flags("nodejs22.x", 128),
-            "--expose-gc --max-http-header-size 81920 --max-semi-space-size=6 --max-old-space-size=116 \
-             --no-experimental-require-module --no-experimental-detect-module"
-        );
+        let old = "--expose-gc --max-http-header-size 81920 --max-semi-space-size=6 --max-old-space-size=116";
+        let no_require = "--no-experimental-require-module";
+        let no_detect = "--no-experimental-detect-module";
+        for (name, memory, options, expected) in [
+            (
+                "nodejs4.3",
+                3008,
+                "",
+                "--max-old-space-size=2547 --max-semi-space-size=150 --max-executable-size=160 --expose-gc"
+                    .to_owned(),
+            ),
+            (
+                "nodejs6.10",
+                1536,
+                "",
+                "--max-old-space-size=1229 --max-semi-space-size=76 --max-executable-size=153 --expose-gc"
+                    .to_owned(),
+            ),
+            (
+                "nodejs8.10",
+                128,
+                "",
+                "--max-old-space-size=102 --max-semi-space-size=6 --expose-gc".to_owned(),
+            ),
+            ("nodejs18.x", 128, "", old.to_owned()),
+            ("nodejs22.x", 128, "", format!("{old} {no_require} {no_detect}")),
+            ("nodejs22.x", 128, "--experimental-require-module", format!("{old} {no_detect}")),
+            ("nodejs22.x", 128, "--max-old-space-size=64", format!("{old} {no_require} {no_detect}")),
+            (
+                "nodejs24.x",
+                128,
+                "--max_old_space_size=64",
+                "--expose-gc --max-http-header-size 81920".to_owned(),
+            ),
+        ] {
+            let flags = Runtime::from_name(name).unwrap().node_flags(memory, options);
+            assert_eq!(flags.join(" "), expected, "{name} {options}");
+        }
     }
 }

@@ -9,12 +9,12 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use lambkin_model::runtime::{Generation, Runtime};
+use lambkin_model::runtime::{BOOTSTRAP_FILE, Generation, Runtime};
 
 use crate::cache::{Cache, hex_sha256};
 use crate::sdk;
 
-/// A `package.json` far above the cache, in someone's home, must not turn `index.js` into an ES
+/// A `package.json` far above the cache, in someone's home, must not turn the bootstrap into an ES
 /// module; the nearest one decides, so there is one beside it.
 const PACKAGE_JSON: &str = "{\"private\":true,\"type\":\"commonjs\"}\n";
 
@@ -36,7 +36,7 @@ pub(crate) fn place(cache: &Cache, runtime: Runtime) -> io::Result<PathBuf> {
     let bundle = bundle(runtime.generation());
     let hash = hex_sha256(bundle.as_bytes());
     let directory = cache.root().join("bootstrap").join(&hash[..16]).join(runtime.name());
-    write(&directory, "index.js", bundle)?;
+    write(&directory, BOOTSTRAP_FILE, bundle)?;
     write(&directory, "package.json", PACKAGE_JSON)?;
     // Relative: the cache may be copied to another machine or another path.
     let target = Path::new("../../../sdk").join(sdk::line(runtime).directory).join("node_modules");

@@ -134,5 +134,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {
-    text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "KEY=VALUE".into())
+    text.split_once('=')
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or_else(|| "KEY=VALUE".into())
 }

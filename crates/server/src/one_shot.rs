@@ -59,7 +59,10 @@ pub(crate) async fn invoke(options: Invoke) -> Result<ExitCode, String> {
     };
     let name = context.function_name.unwrap_or_else(|| package.module.clone());
     let key = FunctionKey { account: DEFAULT_ACCOUNT.into(), region: "us-east-1".into(), name: name.into() };
-    let only = Arc::new(Only { head: Arc::new(head(key.clone(), configuration, package.code)), directory: package.directory });
+    let only = Arc::new(Only {
+        head: Arc::new(head(key.clone(), configuration, package.code)),
+        directory: package.directory,
+    });
     let runtimes = Arc::new(places::runtimes(options.sources)?);
     let launcher = ProcessLauncher::start(lambkin_sandbox::Config::new(scratch.path().join("environments")))
         .await
@@ -96,7 +99,10 @@ fn event(given: &str) -> Result<Bytes, String> {
     let mut text = String::new();
     if given == "-" {
         let limit = quota::INVOKE_PAYLOAD_BYTES as u64 + 1;
-        std::io::stdin().take(limit).read_to_string(&mut text).map_err(|error| format!("--event -: {error}"))?;
+        std::io::stdin()
+            .take(limit)
+            .read_to_string(&mut text)
+            .map_err(|error| format!("--event -: {error}"))?;
     } else if Path::new(given).is_file() {
         text = std::fs::read_to_string(given).map_err(|error| format!("--event {given}: {error}"))?;
     } else {
@@ -141,7 +147,11 @@ impl Package {
         let directory = scratch.join("code").join("task");
         std::fs::create_dir_all(scratch.join("code")).map_err(failed)?;
         std::os::unix::fs::symlink(&root, &directory).map_err(failed)?;
-        let code = Code { sha256: CodeSha256::of(&sources), size: sources.len() as u64, sdk_packages: sdk_references(&sources) };
+        let code = Code {
+            sha256: CodeSha256::of(&sources),
+            size: sources.len() as u64,
+            sdk_packages: sdk_references(&sources),
+        };
         Ok(Self { directory, module, code })
     }
 }

@@ -29,6 +29,10 @@ pub(crate) fn runtimes(sources: Sources) -> Result<Runtimes, String> {
         None => platform()?.cache_dir().join("runtimes"),
     };
     let root = std::path::absolute(&root).map_err(|error| format!("{}: {error}", root.display()))?;
-    let config = RuntimesConfig { mirror: sources.node_mirror, node_dir: sources.node_dir, ..RuntimesConfig::new(root) };
+    let config = RuntimesConfig {
+        mirror: sources.node_mirror,
+        node_dir: sources.node_dir,
+        ..RuntimesConfig::new(root)
+    };
     Ok(Runtimes::new(config))
 }

@@ -25,7 +25,9 @@ pub(crate) async fn run(command: arguments::Runtimes) -> Result<(), String> {
             let names = if everything { Runtime::all().collect() } else { names };
             for runtime in names {
                 match runtimes.install(runtime).await {
-                    Ok(installed) => println!("{runtime}\tNode.js {}\t{}", installed.version, installed.node.display()),
+                    Ok(installed) => {
+                        println!("{runtime}\tNode.js {}\t{}", installed.version, installed.node.display())
+                    }
                     // All there are for this platform, not all there are.
                     Err(lambkin_model::runtime::RuntimeError::NoBuild(reason)) if everything => {
                         println!("{runtime}\t{reason}");

@@ -35,7 +35,9 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     }
     let data = places::data(options.data)?;
     let store = Store::open(&data).map_err(|error| error.to_string())?;
-    let logs = Arc::new(LogStore::open(&data, &lambkin_observe::Config::default()).map_err(|error| error.to_string())?);
+    let logs = Arc::new(
+        LogStore::open(&data, &lambkin_observe::Config::default()).map_err(|error| error.to_string())?,
+    );
     let runtimes = Arc::new(places::runtimes(options.sources)?);
     let launcher = ProcessLauncher::start(lambkin_sandbox::Config::new(data.join("environments")))
         .await
@@ -65,7 +67,11 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     control.resume();
     let sweeper = tokio::spawn(sweep_code(Arc::clone(&control)));
-    let api = Arc::new(Api::new(ApiConfig::new(DEFAULT_ACCOUNT, address), Arc::clone(&control), Arc::new(invoker.clone())));
+    let api = Arc::new(Api::new(
+        ApiConfig::new(DEFAULT_ACCOUNT, address),
+        Arc::clone(&control),
+        Arc::new(invoker.clone()),
+    ));
     tracing::info!(data = %data.display(), isolation = "process: no isolation between functions", "lambkin is up");
     greet(address);
     let stop = async move {

@@ -58,12 +58,9 @@ impl Drop for Talker {
 /// Paused time does not go by itself while there is always something to do.
 async fn let_time_pass(world: &World) {
     loop {
-        if world.stage.inits.talking.load(Ordering::SeqCst) {
-            tokio::time::advance(Duration::from_millis(1000)).await;
-            tokio::task::yield_now().await;
-        } else {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let talking = world.stage.inits.talking.load(Ordering::SeqCst);
+        tokio::time::advance(Duration::from_millis(if talking { 1000 } else { 1 })).await;
+        tokio::task::yield_now().await;
     }
 }
 

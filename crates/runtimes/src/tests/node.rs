@@ -51,7 +51,7 @@ async fn the_runtime_directory_is_complete() {
     let dir = place.node_dir(NODE);
     let runtimes = runtimes(RuntimesConfig { node_dir: Some(dir), ..place.config() });
     let installed = runtimes.ensure(need(&[])).await.unwrap();
-    let index = installed.runtime_dir.join("index.js");
+    let index = installed.runtime_dir.join(lambkin_model::runtime::BOOTSTRAP_FILE);
     assert!(fs::read_to_string(&index).unwrap().contains("own('./g2')"));
     assert_eq!(fs::metadata(&index).unwrap().permissions().mode() & 0o777, 0o644);
     assert!(fs::read_to_string(installed.runtime_dir.join("package.json")).unwrap().contains("commonjs"));
