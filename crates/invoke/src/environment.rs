@@ -50,7 +50,6 @@ pub(crate) struct Environment {
     assignment: Option<Box<Assignment>>,
     /// Whose lines are written now.
     request_id: Option<RequestId>,
-    assigned_at: Instant,
     /// Unix time at which its time is over.
     deadline_ms: u64,
     posted: Posted,
@@ -111,7 +110,6 @@ impl Environment {
             capture,
             assignment: None,
             request_id: None,
-            assigned_at: Instant::now(),
             deadline_ms: 0,
             posted: Posted::default(),
             expects: Expects::Nothing,
@@ -236,7 +234,6 @@ impl Environment {
     async fn assign(&mut self, assignment: Box<Assignment>) {
         let timeout = assignment.timeout;
         self.request_id = Some(assignment.invocation.request_id);
-        self.assigned_at = Instant::now();
         self.deadline_ms = capture::now().millis() + timeout / 1000;
         self.assignment = Some(assignment);
         self.reported = false;
@@ -344,8 +341,7 @@ impl Environment {
             Action::Answer(verdict) => self.answer(verdict),
             Action::Free => {
                 let first = self.gate.take().is_some();
-                let took = (!first).then(|| self.assigned_at.elapsed());
-                return match self.fleet.release(&self.mailbox, took) {
+                return match self.fleet.release(&self.mailbox, first) {
                     Next::Wait => None,
                     Next::Retire => Some(Event::Retire),
                 };

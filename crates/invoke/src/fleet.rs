@@ -2,8 +2,7 @@
 //! invocations that wait for one.
 //!
 //! An environment is in `idle` or runs, never both; every change is made under one short lock, so
-//! an idle environment is given either an invocation or its retirement. For each invocation that
-//! lingers for a running environment there is an idle one kept.
+//! an idle environment is given either an invocation or its retirement.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -15,9 +14,6 @@ use tokio::time::{Duration, Instant};
 
 use crate::assignment::Assignment;
 use crate::launch::Launch;
-
-/// How long an invocation lingers for a running environment before it takes an idle one.
-const LINGER: Duration = Duration::from_millis(1);
 
 /// What an environment is told.
 #[derive(Debug)]
@@ -52,7 +48,6 @@ pub(crate) struct Fleet {
     pub(crate) launch: Launch,
     /// Revision of the head that it was last seen to fit.
     pub(crate) revision: AtomicU64,
-    cores: usize,
     /// Environments of all fleets, for the cap on processes.
     total: Arc<AtomicUsize>,
     state: Mutex<State>,
@@ -64,35 +59,8 @@ struct State {
     idle: Vec<(Mailbox, Instant)>,
     /// Bounded by the permits: each waiting invocation holds one.
     waiting: VecDeque<Box<Assignment>>,
-    /// Never more than there are idle environments.
-    lingering: VecDeque<(Box<Assignment>, Instant)>,
-    /// A task looks after those that linger.
-    attended: bool,
     starting: usize,
-    running: usize,
-    lately: Duration,
     retired: bool,
-}
-
-impl State {
-    fn use_idle(&mut self, assignment: Box<Assignment>) {
-        if let Some((mailbox, _)) = self.idle.pop() {
-            self.running += 1;
-            mailbox.send(Message::Assign(assignment));
-        }
-    }
-
-    /// The next invocation for an environment that became free.
-    fn next(&mut self) -> Option<Box<Assignment>> {
-        let lingering = std::iter::from_fn(|| self.lingering.pop_front()).map(|(assignment, _)| assignment);
-        let mut next = lingering.chain(std::iter::from_fn(|| self.waiting.pop_front()));
-        next.find(|assignment| !assignment.is_abandoned())
-    }
-
-    /// Idle environments that nobody lingers beside.
-    fn spare(&self) -> usize {
-        self.idle.len() - self.lingering.len()
-    }
 }
 
 /// What the invoker has to do after placing an invocation.
@@ -101,8 +69,6 @@ pub(crate) enum Placed {
     Done,
     /// Start an environment.
     Start,
-    /// Look after those that linger: [`Fleet::attend`].
-    Attend,
     /// The fleet was retired meanwhile: here it is back.
     Retired(Box<Assignment>),
 }
@@ -116,21 +82,14 @@ pub(crate) enum Next {
 }
 
 impl Fleet {
-    pub(crate) fn new(launch: Launch, revision: u64, cores: usize, total: Arc<AtomicUsize>) -> Self {
-        Self { launch, revision: AtomicU64::new(revision), cores, total, state: Mutex::default() }
+    pub(crate) fn new(launch: Launch, revision: u64, total: Arc<AtomicUsize>) -> Self {
+        Self { launch, revision: AtomicU64::new(revision), total, state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         let state = self.state.lock().expect("no code panics under this lock");
         debug_assert!(state.waiting.len() <= state.starting, "each that waits has a start coming: {state:?}");
-        debug_assert!(
-            state.lingering.len() <= state.idle.len(),
-            "each that lingers has an idle one: {state:?}"
-        );
-        debug_assert!(
-            state.spare() == 0 || state.waiting.is_empty(),
-            "none waits beside a spare one: {state:?}"
-        );
+        debug_assert!(state.idle.is_empty() || state.waiting.is_empty(), "none waits beside an idle one");
         state
     }
 
@@ -143,20 +102,14 @@ impl Fleet {
         let fleet = placement::Fleet {
             idle: state.idle.len(),
             starting: state.starting,
-            running: state.running,
             waiting: state.waiting.len(),
-            lingering: state.lingering.len(),
-            lately: state.lately,
-            cores: self.cores,
         };
         match placement::place(fleet) {
             Placement::UseIdle => {
-                state.use_idle(assignment);
+                if let Some((mailbox, _)) = state.idle.pop() {
+                    mailbox.send(Message::Assign(assignment));
+                }
                 Placed::Done
-            }
-            Placement::Linger => {
-                state.lingering.push_back((assignment, Instant::now()));
-                if std::mem::replace(&mut state.attended, true) { Placed::Done } else { Placed::Attend }
             }
             Placement::Wait => {
                 state.waiting.push_back(assignment);
@@ -184,44 +137,18 @@ impl Fleet {
         wanted
     }
 
-    /// Gives those that have lingered long enough to idle environments, until nobody lingers.
-    pub(crate) async fn attend(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(LINGER).await;
-            let mut state = self.lock();
-            while state.lingering.front().is_some_and(|(_, since)| since.elapsed() >= LINGER) {
-                if let Some((assignment, _)) = state.lingering.pop_front() {
-                    state.use_idle(assignment);
-                }
-            }
-            if state.lingering.is_empty() {
-                state.attended = false;
-                return;
-            }
-        }
-    }
-
-    /// An environment became free: it takes the first that waits, or is idle. `took` is how long its
-    /// invocation ran, `None` after its start.
-    pub(crate) fn release(&self, mailbox: &Mailbox, took: Option<Duration>) -> Next {
+    /// An environment became free: it takes the first that waits, or is idle. `first` after its
+    /// start.
+    pub(crate) fn release(&self, mailbox: &Mailbox, first: bool) -> Next {
         let mut state = self.lock();
-        match took {
-            Some(took) => {
-                state.running -= 1;
-                state.lately = placement::lately(state.lately, took);
-            }
-            None => state.starting -= 1,
+        if first {
+            state.starting -= 1;
         }
-        if let Some(assignment) = state.next() {
-            state.running += 1;
-            mailbox.send(Message::Assign(assignment));
-            // Those who lingered may have left a spare one behind.
-            while state.spare() > 0
-                && let Some(assignment) = state.waiting.pop_front()
-            {
-                state.use_idle(assignment);
+        while let Some(assignment) = state.waiting.pop_front() {
+            if !assignment.is_abandoned() {
+                mailbox.send(Message::Assign(assignment));
+                return Next::Wait;
             }
-            return Next::Wait;
         }
         if state.retired {
             return Next::Retire;
@@ -258,9 +185,6 @@ impl Fleet {
     pub(crate) fn retire(&self) {
         let mut state = self.lock();
         state.retired = true;
-        while let Some((assignment, _)) = state.lingering.pop_front() {
-            state.use_idle(assignment);
-        }
         for (mailbox, _) in state.idle.drain(..) {
             mailbox.send(Message::Retire);
         }
@@ -270,8 +194,7 @@ impl Fleet {
     pub(crate) fn retire_idle(&self, limit: Duration) {
         let mut state = self.lock();
         // The least recently used come first.
-        let spare = state.spare();
-        let count = state.idle.iter().take(spare).take_while(|(_, since)| since.elapsed() >= limit).count();
+        let count = state.idle.iter().take_while(|(_, since)| since.elapsed() >= limit).count();
         for (mailbox, _) in state.idle.drain(..count) {
             mailbox.send(Message::Retire);
         }
@@ -285,7 +208,7 @@ impl Fleet {
     /// Retires the least recently used idle environment.
     pub(crate) fn retire_oldest(&self) {
         let mut state = self.lock();
-        if state.spare() > 0 {
+        if !state.idle.is_empty() {
             let (mailbox, _) = state.idle.remove(0);
             mailbox.send(Message::Retire);
         }

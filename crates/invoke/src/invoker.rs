@@ -15,7 +15,7 @@ use lambkin_model::runtime::RuntimeProvider;
 use lambkin_model::sandbox::{LaunchError, Launcher};
 use lambkin_model::{Error, Pending, quota};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::Duration;
 
 use crate::assignment::{Assignment, Permit};
@@ -24,6 +24,7 @@ use crate::environment::Environment;
 use crate::fleet::{Fleet, Mailbox, Placed};
 use crate::launch::{self, Launch};
 use crate::running::LAUNCH_TIMEOUT;
+use crate::vigil::Vigil;
 
 /// What the operator decided.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +35,6 @@ pub struct InvokerConfig {
     pub idle_timeout: Duration,
     /// Inits that run at once.
     pub inits: usize,
-    /// Cores of this machine: while as many environments run, short invocations queue for them.
-    pub cores: usize,
 }
 
 impl Default for InvokerConfig {
@@ -45,7 +44,6 @@ impl Default for InvokerConfig {
             concurrency: quota::CONCURRENT_EXECUTIONS,
             idle_timeout: Duration::from_secs(600),
             inits: 2 * cores,
-            cores,
         }
     }
 }
@@ -77,6 +75,7 @@ struct Core {
     environments: Arc<AtomicUsize>,
     gate: Arc<Semaphore>,
     fleets: RwLock<HashMap<FunctionKey, Arc<Fleet>>>,
+    vigil: Arc<Vigil>,
     /// No fleet is made any more.
     closing: AtomicBool,
     /// `None` once they are being shut down: nothing starts any more.
@@ -86,8 +85,8 @@ struct Core {
 struct Tasks {
     /// One for each environment.
     environments: JoinSet<()>,
-    /// Retires idle ones.
-    reaper: JoinHandle<()>,
+    /// Those that never end by themselves: idle environments retire, the event loop stays awake.
+    keepers: JoinSet<()>,
 }
 
 impl Invoker {
@@ -101,6 +100,7 @@ impl Invoker {
             environments: Arc::default(),
             gate: Arc::new(Semaphore::new(config.inits)),
             fleets: RwLock::default(),
+            vigil: Arc::new(Vigil::new()),
             closing: AtomicBool::new(false),
             tasks: Mutex::default(),
         });
@@ -110,8 +110,10 @@ impl Invoker {
                 core.changed(key);
             }
         }));
-        let reaper = tokio::spawn(retire_idle(Arc::downgrade(&core), config.idle_timeout));
-        let tasks = Tasks { environments: JoinSet::new(), reaper };
+        let mut keepers = JoinSet::new();
+        keepers.spawn(retire_idle(Arc::downgrade(&core), config.idle_timeout));
+        keepers.spawn(Arc::clone(&core.vigil).keep());
+        let tasks = Tasks { environments: JoinSet::new(), keepers };
         *core.tasks.lock().expect("not poisoned") = Some(tasks);
         Self(core)
     }
@@ -137,12 +139,9 @@ impl Core {
                 fleet.retire();
             }
         }
-        let Some(Tasks { mut environments, reaper }) = self.tasks.lock().expect("not poisoned").take() else {
-            return;
-        };
-        reaper.abort();
-        // It has nothing to say but that it was aborted.
-        let _ = reaper.await;
+        let Some(tasks) = self.tasks.lock().expect("not poisoned").take() else { return };
+        let Tasks { mut environments, mut keepers } = tasks;
+        keepers.shutdown().await;
         let all = async { while environments.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, all).await.is_err() {
             environments.shutdown().await;
@@ -157,8 +156,11 @@ impl Core {
         let timeout = u64::from(head.record.invocable().configuration.timeout) * 1_000_000;
         let (assignment, answer) = Assignment::new(invocation, timeout, permit);
         self.place(fleet, assignment).await?;
+        self.vigil.extend();
         // An environment always answers; only its abort at the end of a shutdown drops the sender.
-        answer.await.unwrap_or_else(|_| Err(shutting_down()))
+        let answered = answer.await.unwrap_or_else(|_| Err(shutting_down()));
+        self.vigil.extend();
+        answered
     }
 
     async fn resolve(
@@ -228,8 +230,7 @@ impl Core {
             }
             fleet.retire();
         }
-        let fleet =
-            Arc::new(Fleet::new(launch, head.revision.0, self.config.cores, Arc::clone(&self.environments)));
+        let fleet = Arc::new(Fleet::new(launch, head.revision.0, Arc::clone(&self.environments)));
         fleets.insert(key.clone(), Arc::clone(&fleet));
         Ok(fleet)
     }
@@ -244,13 +245,6 @@ impl Core {
                 Placed::Done => return Ok(()),
                 Placed::Start => {
                     self.start(fleet);
-                    return Ok(());
-                }
-                Placed::Attend => {
-                    // At a shutdown the fleet's retirement leaves nobody lingering.
-                    if let Some(tasks) = &mut *self.tasks.lock().expect("not poisoned") {
-                        tasks.environments.spawn(fleet.attend());
-                    }
                     return Ok(());
                 }
                 // The function changed between resolving and placing: once more with what it is now.

@@ -14,5 +14,6 @@ mod launch;
 mod output;
 mod posted;
 mod running;
+mod vigil;
 
 pub use invoker::{Invoker, InvokerConfig, Ports};

@@ -27,7 +27,9 @@ fn main() -> ExitCode {
     };
     let filter = EnvFilter::try_from_env("LAMBKIN_LOG").unwrap_or_else(|_| EnvFilter::new(default_level));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // One event loop: everything on the invoke path is short, what is long goes to blocking threads, and a
+    // second loop would be woken for each event of the first, which costs more than the event.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("the asynchronous runtime cannot be started: {error}")),
     };

@@ -37,7 +37,7 @@ pub struct World {
 
 impl World {
     pub fn new(concurrency: usize, inits: usize) -> Self {
-        Self::with(InvokerConfig { concurrency, inits, idle_timeout: Duration::from_secs(600), cores: 2 })
+        Self::with(InvokerConfig { concurrency, inits, idle_timeout: Duration::from_secs(600) })
     }
 
     pub fn with(config: InvokerConfig) -> Self {
