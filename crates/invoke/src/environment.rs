@@ -241,7 +241,7 @@ impl Environment {
     }
 
     async fn frame(&mut self, frame: Frame) {
-        let Some(running) = &self.running else { return };
+        let Some(running) = &mut self.running else { return };
         let run = running.run;
         let event = match posted::read(frame) {
             // "next" by a process that cannot have read what it was given.
@@ -264,6 +264,8 @@ impl Environment {
                 }
                 self.expects = Expects::Nothing;
                 self.posted.error = Some(error);
+                // It ends next, and then it is too late.
+                self.peak_memory = self.peak_memory.max(running.measure_memory());
                 Event::InitFailed(run)
             }
             Some(posted::Said::Ended(result)) => {

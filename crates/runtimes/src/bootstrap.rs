@@ -34,7 +34,9 @@ fn bundle(generation: Generation) -> &'static str {
 /// sharing the cache see each file whole, and a running function never loses one.
 pub(crate) fn place(cache: &Cache, runtime: Runtime) -> io::Result<PathBuf> {
     let bundle = bundle(runtime.generation());
-    let hash = hex_sha256(bundle.as_bytes());
+    // The file's name too: a former lambkin's file of another name must not lie beside it, where a
+    // handler could find it through NODE_PATH.
+    let hash = hex_sha256(format!("{BOOTSTRAP_FILE}\n{bundle}").as_bytes());
     let directory = cache.root().join("bootstrap").join(&hash[..16]).join(runtime.name());
     write(&directory, BOOTSTRAP_FILE, bundle)?;
     write(&directory, "package.json", PACKAGE_JSON)?;

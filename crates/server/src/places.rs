@@ -2,21 +2,22 @@
 
 use std::path::PathBuf;
 
-use directories::ProjectDirs;
+use etcetera::app_strategy::{AppStrategy, AppStrategyArgs};
 use lambkin_runtimes::{Runtimes, RuntimesConfig};
 
 use crate::arguments::Sources;
 
-fn platform() -> Result<ProjectDirs, String> {
-    ProjectDirs::from("", "", "lambkin")
-        .ok_or_else(|| "this user has no home directory: say --data DIR and --runtimes DIR".into())
+fn platform() -> Result<impl AppStrategy, String> {
+    let names = AppStrategyArgs { app_name: "lambkin".into(), ..AppStrategyArgs::default() };
+    etcetera::app_strategy::choose_native_strategy(names)
+        .map_err(|_| "this user has no home directory: say --data DIR and --runtimes DIR".into())
 }
 
 /// The data directory.
 pub(crate) fn data(given: Option<PathBuf>) -> Result<PathBuf, String> {
     let directory = match given {
         Some(directory) => directory,
-        None => platform()?.data_dir().to_owned(),
+        None => platform()?.data_dir(),
     };
     // Paths are handed to processes that start elsewhere.
     std::path::absolute(&directory).map_err(|error| format!("{}: {error}", directory.display()))
