@@ -53,7 +53,10 @@ impl Control {
         let mut pause = Duration::from_millis(100);
         loop {
             match self.put(Some(head.revision), next.clone()).await {
-                Ok(_) => return,
+                Ok(_) => {
+                    tracing::info!(function = %head.record.key.name, state = next.latest.state.as_str(), "settled");
+                    return;
+                }
                 // Deleted meanwhile: nothing else changes a head that is Pending or InProgress.
                 Err(CatalogError::Conflict) => return,
                 Err(CatalogError::Unavailable(reason)) => {

@@ -110,6 +110,7 @@ impl Control {
             CatalogError::Conflict => exists(),
             CatalogError::Unavailable(reason) => Error::Service(reason),
         })?;
+        tracing::info!(function = %key.name, runtime = %stored.record.latest.configuration.runtime, "created");
         self.activate(&stored);
         Ok(stored)
     }
@@ -193,6 +194,7 @@ impl Control {
             CatalogError::Conflict => update_in_progress(key),
             CatalogError::Unavailable(reason) => Error::Service(reason),
         })?;
+        tracing::info!(function = %key.name, "updated");
         self.activate(&stored);
         Ok(stored)
     }
@@ -220,7 +222,10 @@ impl Control {
         loop {
             let head = self.head(&key)?;
             match self.catalog.delete(head.revision, key.clone()).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    tracing::info!(function = %key.name, "deleted");
+                    return Ok(());
+                }
                 // It changed state meanwhile, or went: look again.
                 Err(CatalogError::Conflict) => {}
                 Err(CatalogError::Unavailable(reason)) => return Err(Error::Service(reason)),

@@ -434,6 +434,12 @@ impl Environment {
     }
 
     fn reply(&mut self, assignment: Assignment, outcome: Result<Outcome, Error>) {
+        tracing::debug!(
+            function = %self.fleet.launch.key.name,
+            id = %assignment.invocation.request_id,
+            failed = !matches!(outcome, Ok(Outcome { error: None, .. })),
+            "invoked"
+        );
         let log_tail = self.capture.take_tail();
         let executed_version = self.fleet.launch.executed_version.clone();
         assignment.answer(outcome.map(|outcome| Reply { outcome, executed_version, log_tail }));

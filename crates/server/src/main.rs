@@ -7,6 +7,7 @@ mod places;
 mod runtimes_command;
 mod serve;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -26,7 +27,12 @@ fn main() -> ExitCode {
         Command::Invoke(_) | Command::Runtimes(_) => "warn",
     };
     let filter = EnvFilter::try_from_env("LAMBKIN_LOG").unwrap_or_else(|_| EnvFilter::new(default_level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     // One event loop: everything on the invoke path is short, what is long goes to blocking threads, and a
     // second loop would be woken for each event of the first, which costs more than the event.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
