@@ -392,12 +392,13 @@ mod tests {
 
     #[test]
     fn a_foreign_architecture_is_said_at_the_start() {
-        let foreign = Speaker {
-            foreign_architecture: Some("other".into()),
-            ..speaker("nodejs22.x", LogFormat::Text)
-        };
+        let foreign =
+            Speaker { foreign_architecture: Some("other".into()), ..speaker("nodejs22.x", LogFormat::Text) };
         let said = foreign.say(Line::InitStart(Phase::Init), &facts()).unwrap();
-        assert!(said.ends_with(&format!("\tArchitecture: {} instead of other", host_architecture())), "{said}");
+        assert!(
+            said.ends_with(&format!("\tArchitecture: {} instead of other", host_architecture())),
+            "{said}"
+        );
     }
 
     #[test]
