@@ -125,7 +125,7 @@ mod tests {
             Error::InvalidRequestContent(text()),
             Error::Serialization(text()),
             Error::RequestTooLarge(text()),
-            Error::PayloadTooLarge { limit: 7 },
+            Error::PayloadTooLarge { length: 7 },
             Error::UnsupportedMediaType(text()),
             Error::TooManyRequests { reason: ThrottleReason::ConcurrentInvocationLimitExceeded },
             Error::AccessDenied(text()),

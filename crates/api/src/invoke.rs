@@ -8,6 +8,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use hyper::body::Incoming;
 use lambkin_model::Error;
+use lambkin_model::invocation;
 use lambkin_model::invocation::{Invocation, Reply as InvocationReply};
 use lambkin_model::name::{FunctionReference, LATEST, is_qualifier};
 use lambkin_model::quota;
@@ -59,7 +60,7 @@ impl Api {
     ) -> Result<Reply, Error> {
         let asked = asked(call, matched)?;
         let client_context = asked.client_context.map(client_context).transpose()?;
-        let too_large = |limit| Error::PayloadTooLarge { limit };
+        let too_large = |length| Error::PayloadTooLarge { length };
         let payload = self.budget.read(body, quota::INVOKE_PAYLOAD_BYTES, false, too_large).await?.bytes;
         let payload = checked(payload)?;
         match asked.kind {
@@ -179,10 +180,8 @@ fn trace_id(headers: &HeaderMap) -> String {
     if let Some(given) = given.filter(|given| given.len() <= TRACE_BYTES) {
         return given.to_owned();
     }
-    let random = uuid::Uuid::new_v4().simple().to_string();
-    let parent = uuid::Uuid::new_v4().simple().to_string();
-    let seconds = crate::functions::now();
-    format!("Root=1-{seconds:08x}-{};Parent={};Sampled=0", &random[..24], &parent[..16])
+    let random = || uuid::Uuid::new_v4().into_bytes();
+    invocation::trace_id(crate::functions::now(), random(), random())
 }
 
 /// As AWS answers it: `root=…;sampled=0`.

@@ -8,7 +8,7 @@ use lambkin_model::catalog::{CatalogRead, Head, Stored};
 use lambkin_model::code::CodeRead;
 use lambkin_model::error::ThrottleReason;
 use lambkin_model::function::State;
-use lambkin_model::invocation::{Invocation, Invoke, Reply};
+use lambkin_model::invocation::{Invocation, Invoke, Reply, trace_id};
 use lambkin_model::log::LogSink;
 use lambkin_model::name::{FunctionKey, LATEST};
 use lambkin_model::runtime::RuntimeProvider;
@@ -345,10 +345,7 @@ async fn retire_idle(core: Weak<Core>, limit: Duration) {
     }
 }
 
-/// `Root=1-<8 hex: time>-<24 hex>;Parent=<16 hex>;Sampled=0` (node-runtime §8.1).
 fn new_trace_id() -> String {
-    let (root, parent) =
-        (uuid::Uuid::new_v4().simple().to_string(), uuid::Uuid::new_v4().simple().to_string());
-    let seconds = capture::now().0 / 1_000_000;
-    format!("Root=1-{seconds:08x}-{};Parent={};Sampled=0", &root[..24], &parent[..16])
+    let random = || uuid::Uuid::new_v4().into_bytes();
+    trace_id(capture::now().0 / 1_000_000, random(), random())
 }

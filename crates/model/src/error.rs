@@ -45,11 +45,11 @@ pub enum Error {
     RequestTooLarge(String),
     /// The invocation's payload is larger than 6 MB (413).
     #[error(
-        "{limit} byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)"
+        "{length} byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)"
     )]
     PayloadTooLarge {
         /// The payload's length, in bytes.
-        limit: u64,
+        length: u64,
     },
     /// The body's media type is not one the operation takes (415).
     #[error("{0}")]

@@ -40,10 +40,18 @@ pub struct Invocation {
     pub payload: Bytes,
     /// Text of `X-Amz-Client-Context`, decoded from base64.
     pub client_context: Option<String>,
-    /// `X-Amzn-Trace-Id`, where the caller gave one.
+    /// `X-Amzn-Trace-Id`, given or made at the edge; without one the data plane makes it.
     pub trace_id: Option<String>,
     /// The caller wants the end of the log, so the answer waits for REPORT.
     pub log_tail: bool,
+}
+
+/// A new trace id (node-runtime §8.1), from Unix time and two random UUIDs:
+/// `Root=1-<8 hex: time>-<24 hex>;Parent=<16 hex>;Sampled=0`.
+#[must_use]
+pub fn trace_id(seconds: u64, root: [u8; 16], parent: [u8; 16]) -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!("Root=1-{seconds:08x}-{};Parent={};Sampled=0", hex(&root[..12]), hex(&parent[..8]))
 }
 
 /// How a function's failure is marked (`X-Amz-Function-Error`).
