@@ -51,10 +51,17 @@ let input = allocate(KEEP);
 let start = 0;
 let end = 0;
 const output = allocate(KEEP);
+let held = 0; // Bytes at the front of `output`: a result that leaves with what follows it.
 
 function exit(code) {
   reallyExit.call(process, code);
 }
+
+// The end of process.exit(): a result that was given must not be lost in it.
+process.reallyExit = function (code) {
+  flush();
+  exit(code);
+};
 
 // Somebody made the descriptor non-blocking (it is inherited, so it can happen): wait a little instead of spinning.
 function pause() {
@@ -177,8 +184,18 @@ function put32(buffer, at, value) {
   buffer[at + 3] = value >>> 24;
 }
 
-// Sends a frame in one write: `used` bytes that the caller has put into `output` from 5 on, then `tail` (text or bytes).
+function flush() {
+  if (held > 0) {
+    const size = held;
+    held = 0;
+    writeAll(output, size);
+  }
+}
+
+// Sends a frame in one write: `used` bytes that the caller has put into `output` from 5 on (after a flush()), then `tail`
+// (text or bytes).
 function send(kind, used, tail) {
+  flush();
   const at = 5 + used;
   let buffer = output;
   let size = at;
@@ -223,7 +240,14 @@ function shortened(type, body) {
 }
 
 exports.ready = function () {
-  send(READY, 0, '');
+  if (held === 0) {
+    send(READY, 0, '');
+    return;
+  }
+  put32(output, held, 1);
+  output[held + 4] = READY;
+  held += 5;
+  flush();
 };
 
 exports.next = next;
@@ -232,17 +256,32 @@ exports.response = function (text) {
   send(RESPONSE, 0, text);
 };
 
+// A result that may leave together with READY, in one write: for where nothing of the handler's runs in between.
+exports.responseBeforeReady = function (text) {
+  if (text.length * 3 > KEEP - 10) {
+    send(RESPONSE, 0, text);
+    return;
+  }
+  flush();
+  const size = 5 + (text.length === 0 ? 0 : output.write(text, 5, 'utf8'));
+  put32(output, 0, size - 4);
+  output[4] = RESPONSE;
+  held = size;
+};
+
 exports.error = function (handled, type, body) {
   if (!fits(body)) {
     // No ERROR frame can be this large. As a RESPONSE it gets what AWS says of any oversized result.
     send(RESPONSE, 0, body);
     return;
   }
+  flush();
   output[5] = handled ? 1 : 0;
   send(ERROR, 1 + putType(6, type), body);
 };
 
 exports.initError = function (type, body) {
+  flush();
   send(INIT_ERROR, putType(5, type), fits(body) ? body : shortened(type, body));
 };
 
@@ -265,6 +304,7 @@ exports.log = function (level, json, ms, message) {
 
 function logPart(level, json, ms, part) {
   const micros = ms * 1000;
+  flush();
   output[5] = level;
   output[6] = json ? 1 : 0;
   put32(output, 7, micros % 4294967296);
@@ -287,5 +327,6 @@ exports.streamChunk = function (data) {
 };
 
 exports.streamEnd = function (type, body) {
+  flush();
   send(STREAM_END, putType(5, type), fits(body) ? body : shortened(type, body));
 };

@@ -10,6 +10,12 @@ const beforeExit = require('./before-exit');
 
 const stringify = JSON.stringify;
 const soon = setImmediate;
+const activeResources = process.getActiveResourcesInfo; // From 16.14 on.
+
+// Whether the event loop's next turn has anything to do.
+function somethingPends() {
+  return activeResources === undefined || activeResources.call(process).length > 0;
+}
 
 // The bytes of a result. The messages are AWS's (spec section 3.2).
 exports.serialize = function (result) {
@@ -26,8 +32,9 @@ exports.serialize = function (result) {
   return text;
 };
 
-// logError and errorBody are the runtime's; next() asks for the next event. Returns { callback, context, unanswered }
-// where unanswered(error) is for the event loop that ran empty without a word from the handler.
+// logError and errorBody are the runtime's; next() asks for the next event. Returns { callback, context, settled, unanswered }
+// where settled(succeed, value) is for the handler's promise and unanswered(error) for the event loop that ran empty
+// without a word from the handler.
 //
 // What comes after the answer is refused by AWS's platform, which knows the request id of each result. Our frames carry
 // none, so it stops here: a promise that settles during a later event must neither answer that one nor ask for another.
@@ -35,6 +42,7 @@ exports.create = function (logError, errorBody, next) {
   let waits = true;
   let answered = false;
   let open = true; // Nothing was sent yet.
+  let quiet = false; // Nothing of the handler's is on the stack.
   let finished = false;
 
   function complete(result) {
@@ -48,7 +56,13 @@ exports.create = function (logError, errorBody, next) {
     const text = exports.serialize(result);
     if (open) {
       open = false;
-      channel.response(text);
+      // AWS's runtime posts the result at once, and one turn of the event loop later asks for the next event. Where
+      // nothing runs in that turn both are one write; anything else must not hold the result back.
+      if (quiet && !somethingPends()) {
+        channel.responseBeforeReady(text);
+      } else {
+        channel.response(text);
+      }
       next();
     }
   }
@@ -97,7 +111,12 @@ exports.create = function (logError, errorBody, next) {
       complete(result);
     } else {
       // The result is kept by reference and serialised only then.
-      beforeExit.set(() => soon(() => complete(result)));
+      beforeExit.set(() =>
+        soon(() => {
+          quiet = true;
+          complete(result);
+        })
+      );
     }
   }
 
@@ -110,6 +129,7 @@ exports.create = function (logError, errorBody, next) {
     };
   }
 
+  const succeedOnce = once((result) => done(null, result));
   const context = {
     get callbackWaitsForEmptyEventLoop() {
       return waits;
@@ -117,15 +137,22 @@ exports.create = function (logError, errorBody, next) {
     set callbackWaitsForEmptyEventLoop(value) {
       waits = value;
     },
-    succeed: once((result) => done(null, result)),
+    succeed: succeedOnce,
     // The word stands for "no error given" (spec section 2.3).
     fail: once((error) => done(error === undefined || error === null ? 'handled' : error)),
     done: once(done),
   };
 
+  // `succeed` is the context's, which a handler may have replaced.
+  function settled(succeed, value) {
+    quiet = succeed === succeedOnce;
+    return succeed(value);
+  }
+
   return {
     callback: once(callback),
     context,
+    settled,
     unanswered,
   };
 };

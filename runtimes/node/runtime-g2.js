@@ -79,7 +79,8 @@ class Runtime {
       const context = contexts.complete(done.context, event.head, this.traits.tenants);
       const result = this.handler(input, context, done.callback);
       if (isPromise(result)) {
-        result.then(done.context.succeed, done.context.fail).catch(done.context.fail);
+        const succeed = done.context.succeed;
+        result.then((value) => done.settled(succeed, value), done.context.fail).catch(done.context.fail);
       }
     } catch (error) {
       // Through the callback: `throw undefined` in a plain function is a success (spec section 3.1).

@@ -41,7 +41,7 @@ class BufferedInvokeProcessor {
     try {
       const result = await this.handler(event, context);
       await turn();
-      channel.response(serialize(result));
+      channel.responseBeforeReady(serialize(result));
     } catch (error) {
       await turn();
       this.logError('Invoke Error', error);

@@ -8,6 +8,7 @@ black-box tests; here is the wire, and what cannot be seen from outside.
 import glob
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -216,6 +217,50 @@ def oversized_errors(major):
         p = start(major, f"throw {big}")
         error = p.until()[-1]
         assert error.kind == "INIT_ERROR" and len(error.body) < 6291556 and error.value["errorMessage"][:2] == "mm"
+        p.close()
+
+
+@test([m for m in ALL if m >= 16])
+def result_and_ready_in_one_write(major):
+    p = start(major, "exports.handler = async (event) => event;")
+    p.until()
+    for number in range(50):
+        p.invoke(str(number))
+        # One read right after the first byte: two writes would be two reads, at least now and then.
+        select.select([p.channel], [], [], 10)
+        p.pump(0)
+        assert kinds(p.frames) == ["RESPONSE", "READY"] and p.frames[0].value == number, p.frames
+        p.frames = []
+    p.close()
+
+
+@test([m for m in ALL if m >= 10])
+def a_result_is_not_held_back(major):
+    busy = "const until = Date.now() + 1500; while (Date.now() < until);"
+    later = {"timer": f"setTimeout(() => {{ {busy} }}, 0)", "immediate": f"setImmediate(() => {{ {busy} }})",
+             "own succeed": f"const own = context.succeed; context.succeed = (v) => {{ own(v); {busy} }}"}
+    if major in G3:
+        later = {}  # Its results leave one turn late anyway.
+    for name, code in later.items():
+        p = start(major, f"exports.handler = async (event, context) => {{ {code}; return 1; }};")
+        p.until()
+        p.invoke()
+        began = time.time()
+        assert one(p.until("RESPONSE"), "RESPONSE").value == 1, name
+        assert time.time() - began < 1, name
+        assert kinds(p.until()) == ["READY"], name
+        p.close()
+    # What ends the process in the turn between the result and READY takes nothing back.
+    ends = {"exit": "process.exit(7)", "reallyExit": "process.reallyExit(7)"}
+    if major in G2:
+        ends["rejection"] = "{ throw new Error('late'); }"
+    for name, code in ends.items():
+        late = f"{{ toJSON: () => {{ Promise.resolve().then(() => {code}); return 1; }} }}"
+        p = start(major, f"exports.handler = async () => ({late});")
+        p.until()
+        p.invoke()
+        assert "RESPONSE" in kinds(p.until("READY")), name
+        assert p.end() == (128 if name == "rejection" else 7), name
         p.close()
 
 
