@@ -8,8 +8,16 @@
 //! Deliberately not here: isolation. Functions run as lambkin's own user and see the host; the
 //! jail comes as another `Launcher` beside this one.
 
+#[cfg(target_os = "linux")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the jail that calls it comes next"))]
+mod capabilities;
 mod child;
 mod directory;
+#[cfg(all(test, target_os = "linux"))]
+mod forked;
+#[cfg(target_os = "linux")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the jail that calls it comes next"))]
+mod landlock;
 mod launcher;
 mod peak_memory;
 mod proc;

@@ -1,0 +1,156 @@
+//! Landlock for a function's processes: a second wall behind the read-only mounts and the namespaces,
+//! should one of them have a hole. As much of it as the kernel knows.
+//!
+//! Writing is for `/tmp`, a few devices and the first process's own `/proc` alone; reading and executing
+//! are not handled at all, as the jail's root has only what may be read. No signals and no abstract
+//! sockets reach out of the domain.
+//!
+//! Deliberately not here: TCP ports (the network namespace's, and a function may use any), and from ABI 9
+//! on sockets with a path, which are in the mounts or not there.
+
+use std::io;
+
+use landlock::{
+    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, LandlockStatus, Ruleset,
+    RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
+};
+
+/// Writing ends with device ioctls (ABI 5); the scopes came after (ABI 6).
+const WRITES: ABI = ABI::V5;
+const SCOPES: ABI = ABI::V6;
+
+/// Everything may be made and removed below these.
+const WRITABLE: [&str; 1] = ["/tmp"];
+
+/// What exists below these may be written. Of `/proc` only the own directory, which is that of the
+/// process that calls [`restrict`] and stays its when it executes a program; its children have no
+/// such rule. What they lose are settings of themselves (`oom_score_adj`), which programs that try
+/// them can do without.
+const OVERWRITABLE: [&str; 7] =
+    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/proc/self"];
+
+/// What the kernel could do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Landlocked {
+    /// The kernel's Landlock ABI; 0 where it has none or it is switched off.
+    pub(crate) abi: i32,
+    /// Whether writing is restricted. Not by ABI 1 (Linux 5.13 to 5.18): with it no file could be
+    /// moved from one directory to another, not even below `/tmp`.
+    pub(crate) writes: bool,
+    /// Whether signals and abstract sockets stay inside: from ABI 6 (Linux 6.12) on.
+    pub(crate) scopes: bool,
+}
+
+/// Restricts the calling thread and all that it will start, and sets `no_new_privs`. To be called by a
+/// process with one thread, when `/tmp`, `/dev` and `/proc` are the jail's; paths that are not there are
+/// left out. The seccomp filter does not stand in its way, whichever comes first.
+///
+/// An older kernel is no error: the answer says what was done.
+pub(crate) fn restrict() -> io::Result<Landlocked> {
+    let writes = AccessFs::from_write(WRITES);
+    // An ioctl on a device that is open for reading is asked for here, too: `isatty` makes one.
+    let overwrites: BitFlags<AccessFs> = AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
+    let restrict = || {
+        Ruleset::default()
+            // Without it nothing at all is restricted, see `Landlocked::writes`.
+            .set_compatibility(CompatLevel::SoftRequirement)
+            .handle_access(AccessFs::Refer)?
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(writes)?
+            .scope(Scope::from_all(SCOPES))?
+            .create()?
+            .add_rules(path_beneath_rules(WRITABLE, writes))?
+            .add_rules(path_beneath_rules(OVERWRITABLE, overwrites))?
+            .restrict_self()
+    };
+    let status = restrict().map_err(io::Error::other)?;
+    let abi = match status.landlock {
+        LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => 0,
+        LandlockStatus::Available { effective_abi, kernel_abi } => kernel_abi.unwrap_or(effective_abi as i32),
+    };
+    let enforced = status.ruleset != RulesetStatus::NotEnforced;
+    Ok(Landlocked { abi, writes: enforced, scopes: enforced && abi >= SCOPES as i32 })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+    use std::process::Command;
+
+    use super::*;
+    use crate::forked;
+
+    /// What this kernel is asked to do here; the same for every process.
+    fn possible() -> Landlocked {
+        let code = forked::code(|| restrict().map_or(255, |landlocked| landlocked.abi));
+        assert_ne!(code, 255, "restrict failed");
+        Landlocked { abi: code, writes: code >= 2, scopes: code >= 6 }
+    }
+
+    /// Each line of the script prints its number when its command fails.
+    fn failures(script: &str, restricted: bool) -> Vec<String> {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(script);
+        if restricted {
+            forked::before_program(&mut command, || restrict().map(drop));
+        }
+        let output = command.output().expect("a shell");
+        String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn writing_is_for_tmp_alone() {
+        let outside = tempfile::tempdir_in("/var/tmp").expect("a directory");
+        let inside = tempfile::tempdir_in("/tmp").expect("a directory");
+        let (o, i) = (outside.path().display(), inside.path().display());
+        let refused = format!(
+            "(echo a > {o}/new) 2>&- || echo new; (echo a >> {o}/old) 2>&- || echo append; (: > {o}/old) 2>&- || echo truncate
+             mkdir {o}/made 2>&- || echo mkdir; ln -s a {o}/link 2>&- || echo link; mkfifo {o}/pipe 2>&- || echo fifo
+             mv {o}/old {i}/ 2>&- || echo out; cp {i}/x {o}/x 2>&- || echo in; rm {o}/gone 2>&- || echo remove
+             (cat /proc/$PPID/oom_score_adj > /proc/$PPID/oom_score_adj) 2>&- || echo parent"
+        );
+        let prepare = || {
+            std::fs::remove_dir_all(&outside).expect("removed");
+            std::fs::create_dir(&outside).expect("made");
+            for file in [outside.path().join("old"), outside.path().join("gone"), inside.path().join("x")] {
+                std::fs::write(file, "text").expect("written");
+            }
+        };
+        prepare();
+        assert_eq!(failures(&refused, false), [""; 0]);
+        prepare();
+        let all = ["new", "append", "truncate", "mkdir", "link", "fifo", "out", "in", "remove", "parent"];
+        let expected: &[&str] = if possible().writes { &all } else { &[] };
+        assert_eq!(failures(&refused, true), expected);
+
+        let allowed = format!(
+            "mkdir {i}/a {i}/b || echo mkdir; echo a > {i}/a/f || echo new; mv {i}/a/f {i}/b/g || echo move
+             ln {i}/b/g {i}/a/h || echo link; mkfifo {i}/a/p || echo fifo; : > {i}/b/g || echo truncate; rm -r {i}/a || echo remove
+             echo a > /dev/null || echo null; ls / > /dev/null || echo read; /bin/true || echo execute
+             echo 500 > /proc/self/oom_score_adj || echo own; (true > /proc/self/fd/1) || echo pipe
+             test -r /etc/passwd || echo passwd"
+        );
+        assert_eq!(failures(&allowed, true), [""; 0]);
+    }
+
+    #[test]
+    fn signals_and_abstract_sockets_stay_inside() {
+        let name = format!("lambkin-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).expect("an address");
+        let _listener = UnixListener::bind_addr(&address).expect("a listener");
+        let tried = |restricted: bool| {
+            forked::code(|| {
+                if restricted && restrict().is_err() {
+                    return 255;
+                }
+                let connected = UnixStream::connect_addr(&address).is_ok();
+                let parent = rustix::process::getppid().expect("a parent");
+                let signalled = rustix::process::test_kill_process(parent).is_ok();
+                i32::from(connected) + 2 * i32::from(signalled)
+            })
+        };
+        assert_eq!(tried(false), 3);
+        assert_eq!(tried(true), if possible().scopes { 0 } else { 3 });
+    }
+}
