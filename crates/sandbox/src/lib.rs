@@ -22,6 +22,9 @@ mod launcher;
 mod peak_memory;
 mod proc;
 mod sandbox;
+#[cfg(target_os = "linux")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the jail that calls it comes next"))]
+mod seccomp;
 mod signals;
 mod spawner;
 mod spawner_process;
