@@ -11,6 +11,9 @@
 #[cfg(target_os = "linux")]
 #[cfg_attr(not(test), expect(dead_code, reason = "the jail that calls it comes next"))]
 mod capabilities;
+#[cfg(target_os = "linux")]
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the jail that calls it comes next"))]
+mod cgroup;
 mod child;
 mod directory;
 #[cfg(all(test, target_os = "linux"))]
