@@ -104,3 +104,22 @@ def test_an_error_is_shown_as_awss(aws):
         fails="An error occurred (ResourceNotFoundException) when calling the Invoke operation: Function not found: "
         "arn:aws:lambda:us-east-1:000000000000:function:nobody:$LATEST",
     )
+
+
+def test_reserved_concurrency(aws, tmp_path, name):
+    (tmp_path / "function.zip").write_bytes(zipped({"index.js": "exports.handler=async e=>e"}))
+    aws(
+        "create-function", "--function-name", name, "--runtime", "nodejs22.x", "--handler", "index.handler",
+        "--role", ROLE, "--zip-file", "fileb://function.zip",
+    )
+    aws("wait", "function-active-v2", "--function-name", name)
+    of_it = ("--function-name", name)
+    put = aws("put-function-concurrency", *of_it, "--reserved-concurrent-executions", "0")
+    assert put == aws("get-function-concurrency", *of_it) == {"ReservedConcurrentExecutions": 0}
+    assert aws("get-function", *of_it)["Concurrency"] == put
+    throttle = "An error occurred (TooManyRequestsException) when calling the Invoke operation"
+    aws("invoke", *of_it, "out.json", fails=throttle)
+    aws("delete-function-concurrency", *of_it)
+    assert aws("get-function-concurrency", *of_it) is None
+    assert aws("invoke", *of_it, "out.json")["StatusCode"] == 200
+    assert aws("get-account-settings")["AccountLimit"]["ConcurrentExecutions"] == 1000

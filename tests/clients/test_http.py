@@ -194,12 +194,10 @@ NOT_BUILT = [
     ("POST", "/2015-03-31/functions/NAME/aliases", b'{"Name":"a","FunctionVersion":"$LATEST"}'),
     ("POST", "/2015-03-31/functions/NAME/versions", b"{}"),
     ("GET", "/2015-03-31/functions/NAME/versions", None),
-    ("PUT", "/2017-10-31/functions/NAME/concurrency", b'{"ReservedConcurrentExecutions":1}'),
     ("POST", "/2015-03-31/functions/NAME/policy", b"{}"),
     ("GET", "/2015-03-31/event-source-mappings", None),
     ("POST", "/2021-10-31/functions/NAME/url", b'{"AuthType":"NONE"}'),
     ("GET", "/2018-10-31/layers", None),
-    ("GET", "/2016-08-19/account-settings", None),
     ("POST", "/2021-11-15/functions/NAME/response-streaming-invocations", b"{}"),
     ("POST", "/2014-11-13/functions/NAME/invoke-async", b"{}"),
 ]

@@ -25,7 +25,7 @@ use crate::route::{Matched, Routes};
 use crate::service_model::MODEL;
 
 /// The operations that are built; every other one of the service model is refused by name.
-pub(crate) const BUILT: [&str; 8] = [
+pub(crate) const BUILT: [&str; 12] = [
     "Invoke",
     "CreateFunction",
     "GetFunction",
@@ -34,6 +34,10 @@ pub(crate) const BUILT: [&str; 8] = [
     "UpdateFunctionCode",
     "UpdateFunctionConfiguration",
     "DeleteFunction",
+    "PutFunctionConcurrency",
+    "GetFunctionConcurrency",
+    "DeleteFunctionConcurrency",
+    "GetAccountSettings",
 ];
 
 const HEALTH: &str = "/_lambkin/health";
@@ -175,6 +179,10 @@ impl Api {
             "GetFunction" => self.get_function(call, &input),
             "GetFunctionConfiguration" => self.get_function_configuration(call, &input),
             "ListFunctions" => self.list_functions(call, &input),
+            "PutFunctionConcurrency" => self.put_function_concurrency(call, input).await,
+            "GetFunctionConcurrency" => self.get_function_concurrency(call, &input),
+            "DeleteFunctionConcurrency" => self.delete_function_concurrency(call, input).await,
+            "GetAccountSettings" => Ok(self.get_account_settings(call)),
             other => Err(Error::UnknownOperation(format!("lambkin does not do {other} yet."))),
         }
     }

@@ -9,6 +9,8 @@ use lambkin_model::catalog::Head;
 use lambkin_model::function::{FunctionVersion, LastUpdate, LogFormat, LoggingConfig, State};
 use serde::Serialize;
 
+use crate::concurrency::ConcurrencyDocument;
+
 /// The words AWS has for both, an update's too (sic).
 const CREATING_REASON: &str = "The function is being created.";
 const CREATING: &str = "Creating";
@@ -21,6 +23,8 @@ pub(crate) struct FunctionDocument<'a> {
     pub(crate) code: CodeDocument,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tags: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) concurrency: Option<ConcurrencyDocument>,
 }
 
 #[derive(Serialize)]

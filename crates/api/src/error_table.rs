@@ -12,7 +12,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 enum Blame {
     User,
     Service,
-    /// Codes outside of the service's model, which answer without it.
+    /// Answers without it: codes outside of the service's model, and what was recorded so.
     Unsaid,
 }
 
@@ -47,6 +47,10 @@ impl ErrorAnswer {
             }
             Error::InvalidParameterValue(_) => {
                 (StatusCode::BAD_REQUEST, "InvalidParameterValueException", User, Lower)
+            }
+            // Recorded without a `Type` (aws-behaviour 3).
+            Error::UnreservedConcurrency { .. } => {
+                (StatusCode::BAD_REQUEST, "InvalidParameterValueException", Unsaid, Lower)
             }
             Error::Validation(_) => (StatusCode::BAD_REQUEST, "ValidationException", Unsaid, Lower),
             Error::InvalidRequestContent(_) => {
@@ -121,6 +125,7 @@ mod tests {
             Error::ResourceConflict(text()),
             Error::RevisionMismatch,
             Error::InvalidParameterValue(text()),
+            Error::UnreservedConcurrency { minimum: 100 },
             Error::Validation(text()),
             Error::InvalidRequestContent(text()),
             Error::Serialization(text()),
@@ -173,9 +178,11 @@ mod tests {
             modelled += 1;
             assert_eq!(Some(answer.status.as_u16()), line.status, "{}", answer.code);
             assert_eq!(body[line.text.as_deref().unwrap()], error.to_string(), "{}", answer.code);
-            assert_eq!(body["Type"], if line.fault { "Service" } else { "User" }, "{}", answer.code);
+            let blame = if line.fault { "Service" } else { "User" };
+            let unsaid = matches!(error, Error::UnreservedConcurrency { .. });
+            assert_eq!(body["Type"].as_str(), (!unsaid).then_some(blame), "{}", answer.code);
         }
-        assert_eq!(modelled, 12);
+        assert_eq!(modelled, 13);
     }
 
     #[test]
@@ -190,6 +197,10 @@ mod tests {
                     reason: ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded,
                 },
                 r#"{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}"#,
+            ),
+            (
+                Error::UnreservedConcurrency { minimum: 100 },
+                r#"{"message":"Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [100]."}"#,
             ),
             (Error::InvalidParameterValue("x\ny".into()), r#"{"Type":"User","message":"x\ny"}"#),
             (Error::MissingAuthentication, r#"{"message":"Missing Authentication Token"}"#),

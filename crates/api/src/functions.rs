@@ -22,6 +22,7 @@ use lambkin_model::quota;
 use crate::Api;
 use crate::api::Call;
 use crate::body::work;
+use crate::concurrency::ConcurrencyDocument;
 use crate::document::{CodeDocument, ConfigurationDocument, FunctionDocument, ListDocument};
 use crate::node::Node;
 use crate::refused;
@@ -138,6 +139,9 @@ impl Api {
                     location: format!("http://{}{}{token}", call.host, crate::code_link::PATH),
                 },
                 tags: &head.tags,
+                concurrency: head
+                    .reserved_concurrency
+                    .map(|reserved| ConcurrencyDocument { reserved_concurrent_executions: Some(reserved) }),
             },
         ))
     }
@@ -189,7 +193,7 @@ impl Call<'_> {
     }
 
     /// For what is done to functions only.
-    fn unqualified(&self, input: &Node<'_>) -> Result<FunctionKey, Error> {
+    pub(crate) fn unqualified(&self, input: &Node<'_>) -> Result<FunctionKey, Error> {
         let reference = self.reference(input)?;
         if reference.qualifier.is_some() {
             return Err(Error::InvalidParameterValue(

@@ -7,6 +7,7 @@
 mod api;
 mod body;
 mod code_link;
+mod concurrency;
 mod constraint;
 mod document;
 mod error_table;

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
 use lambkin_model::Error;
@@ -16,6 +16,10 @@ use crate::error_table::ErrorAnswer;
 pub(crate) const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The model has the header, no recording has its value. An execution may end at any moment, and a
+/// second is the least it can say.
+const SECONDS_TO_RETRY: HeaderValue = HeaderValue::from_static("1");
 
 pub(crate) type Reply = Response<ReplyBody>;
 
@@ -98,5 +102,8 @@ pub(crate) fn refusal(error: &Error) -> Reply {
     let mut response = reply(answer.status, ReplyBody::Bytes(answer.body(error).into()));
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response.headers_mut().insert(ERROR_TYPE, HeaderValue::from_static(answer.code));
+    if matches!(error, Error::TooManyRequests { .. }) {
+        response.headers_mut().insert(RETRY_AFTER, SECONDS_TO_RETRY);
+    }
     response
 }

@@ -38,7 +38,7 @@ impl Control {
         tasks.spawn(Arc::clone(self).finish(Arc::clone(head)));
     }
 
-    async fn finish(self: Arc<Self>, head: Arc<Stored<Head>>) {
+    async fn finish(self: Arc<Self>, mut head: Arc<Stored<Head>>) {
         let latest = &head.record.latest;
         let need = need(&latest.configuration, &latest.code);
         let failure = match self.runtimes.installed(&need) {
@@ -48,17 +48,25 @@ impl Control {
         if let Some(reason) = &failure {
             tracing::warn!(function = %head.record.key, reason, "the function's runtime is not available");
         }
-        let next = finished(&head.record, failure, (self.ambient.uuid)());
+        let revision_id = (self.ambient.uuid)();
         // The store may be full for a while; the state must not stay behind for ever.
         let mut pause = Duration::from_millis(100);
         loop {
-            match self.put(Some(head.revision), next.clone()).await {
+            let next = finished(&head.record, failure.clone(), revision_id.clone());
+            let state = next.latest.state.as_str();
+            match self.put(Some(head.revision), next).await {
                 Ok(_) => {
-                    tracing::info!(function = %head.record.key.name, state = next.latest.state.as_str(), "settled");
+                    tracing::info!(function = %head.record.key.name, state, "settled");
                     return;
                 }
-                // Deleted meanwhile: nothing else changes a head that is Pending or InProgress.
-                Err(CatalogError::Conflict) => return,
+                // Its reserved concurrency was changed, or it is gone: nothing else happens to a head
+                // that is Pending or InProgress.
+                Err(CatalogError::Conflict) => match self.catalog.head(&head.record.key) {
+                    Some(now) if now.record.latest.revision_id == head.record.latest.revision_id => {
+                        head = now;
+                    }
+                    Some(_) | None => return,
+                },
                 Err(CatalogError::Unavailable(reason)) => {
                     tracing::error!(function = %head.record.key, reason, "the function's state could not be stored");
                     tokio::time::sleep(pause).await;

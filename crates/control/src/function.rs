@@ -15,6 +15,7 @@ use lambkin_model::runtime::RuntimeProvider;
 use lambkin_model::time::Timestamp;
 
 use crate::activation::Activations;
+use crate::concurrency::Claims;
 use crate::request::{CreateFunction, LoggingChange, UpdateFunctionCode, UpdateFunctionConfiguration};
 use crate::rules;
 
@@ -28,10 +29,18 @@ pub struct Ambient {
 }
 
 /// What the operator decided.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// Refuse runtimes that AWS has retired, with AWS's words.
     pub refuse_retired_runtimes: bool,
+    /// Concurrent executions of the account, all regions together.
+    pub concurrency: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { refuse_retired_runtimes: false, concurrency: quota::CONCURRENT_EXECUTIONS }
+    }
 }
 
 /// The control plane.
@@ -40,8 +49,9 @@ pub struct Control {
     pub(crate) code: Arc<dyn CodeStore>,
     pub(crate) runtimes: Arc<dyn RuntimeProvider>,
     pub(crate) ambient: Ambient,
-    policy: Policy,
+    pub(crate) policy: Policy,
     pub(crate) activations: Activations,
+    pub(crate) claims: Claims,
 }
 
 impl Control {
@@ -54,7 +64,8 @@ impl Control {
         ambient: Ambient,
         policy: Policy,
     ) -> Arc<Self> {
-        Arc::new(Self { catalog, code, runtimes, ambient, policy, activations: Activations::default() })
+        let (activations, claims) = (Activations::default(), Claims::default());
+        Arc::new(Self { catalog, code, runtimes, ambient, policy, activations, claims })
     }
 
     /// CreateFunction: the function is `Pending` when this answers and becomes `Active` (or
@@ -105,6 +116,7 @@ impl Control {
             aliases: std::collections::BTreeMap::new(),
             next_version: 1,
             tags: request.tags,
+            reserved_concurrency: None,
         };
         let stored = self.put(None, head).await.map_err(|error| match error {
             CatalogError::Conflict => exists(),
@@ -266,7 +278,8 @@ impl Control {
         self.code.sweep(keep, grace).await.map_err(code_error)
     }
 
-    fn head(&self, key: &FunctionKey) -> Result<Arc<Stored<Head>>, Error> {
+    /// The function of this name.
+    pub fn head(&self, key: &FunctionKey) -> Result<Arc<Stored<Head>>, Error> {
         self.catalog.head(key).ok_or_else(|| Error::FunctionNotFound { arn: key.arn() })
     }
 

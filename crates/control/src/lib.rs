@@ -5,9 +5,11 @@
 //! watches the catalog instead. Nor clocks and random numbers: they are handed in.
 
 mod activation;
+mod concurrency;
 mod function;
 mod request;
 mod rules;
 
+pub use concurrency::AccountSettings;
 pub use function::{Ambient, Control, Policy};
 pub use request::{CreateFunction, LoggingChange, UpdateFunctionCode, UpdateFunctionConfiguration};

@@ -1,31 +1,10 @@
 //! An invocation on its way to an environment, with the right to run and the way back.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use lambkin_model::Error;
 use lambkin_model::invocation::{Invocation, Reply};
 use tokio::sync::oneshot;
 
-/// The right to one concurrent execution. Given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Permit(Arc<AtomicUsize>);
-
-impl Permit {
-    /// One of `limit`, where one is left.
-    pub(crate) fn acquire(running: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        running
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < limit).then_some(count + 1))
-            .ok()
-            .map(|_| Self(Arc::clone(running)))
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
+use crate::permit::Permit;
 
 /// One accepted invocation.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::assignment::Assignment;
 use crate::launch::Launch;
+use crate::permit::Executions;
 
 /// What an environment is told.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ impl Mailbox {
 
 pub(crate) struct Fleet {
     pub(crate) launch: Launch,
+    /// Of the function, whichever its fleets.
+    pub(crate) executions: Arc<Executions>,
     /// Revision of the head that it was last seen to fit.
     pub(crate) revision: AtomicU64,
     /// Environments of all fleets, for the cap on processes.
@@ -82,8 +85,13 @@ pub(crate) enum Next {
 }
 
 impl Fleet {
-    pub(crate) fn new(launch: Launch, revision: u64, total: Arc<AtomicUsize>) -> Self {
-        Self { launch, revision: AtomicU64::new(revision), total, state: Mutex::default() }
+    pub(crate) fn new(
+        launch: Launch,
+        executions: Arc<Executions>,
+        revision: u64,
+        total: Arc<AtomicUsize>,
+    ) -> Self {
+        Self { launch, executions, revision: AtomicU64::new(revision), total, state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

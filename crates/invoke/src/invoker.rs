@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, RwLock, Weak};
 
 use lambkin_model::catalog::{CatalogRead, Head, Stored};
 use lambkin_model::code::CodeRead;
-use lambkin_model::error::ThrottleReason;
+use lambkin_model::concurrency::minimum_unreserved;
 use lambkin_model::function::State;
 use lambkin_model::invocation::{Invocation, Invoke, Reply, trace_id};
 use lambkin_model::log::LogSink;
@@ -18,11 +18,12 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Duration;
 
-use crate::assignment::{Assignment, Permit};
+use crate::assignment::Assignment;
 use crate::capture::{self, Capture};
 use crate::environment::Environment;
 use crate::fleet::{Fleet, Mailbox, Placed};
 use crate::launch::{self, Launch};
+use crate::permit::Permits;
 use crate::running::LAUNCH_TIMEOUT;
 use crate::vigil::Vigil;
 
@@ -70,7 +71,7 @@ pub struct Invoker(Arc<Core>);
 struct Core {
     ports: Ports,
     config: InvokerConfig,
-    running: Arc<AtomicUsize>,
+    permits: Permits,
     /// Environments, starting ones among them.
     environments: Arc<AtomicUsize>,
     gate: Arc<Semaphore>,
@@ -96,7 +97,7 @@ impl Invoker {
         let core = Arc::new(Core {
             ports,
             config,
-            running: Arc::default(),
+            permits: Permits::new(config.concurrency),
             environments: Arc::default(),
             gate: Arc::new(Semaphore::new(config.inits)),
             fleets: RwLock::default(),
@@ -110,6 +111,13 @@ impl Invoker {
                 core.changed(key);
             }
         }));
+        for head in core.ports.catalog.all() {
+            core.changed(&head.record.key);
+        }
+        let (left, minimum) = (core.permits.unreserved(), minimum_unreserved(config.concurrency));
+        if left < minimum {
+            tracing::warn!(left, minimum, "more concurrency is reserved than the account's limit allows");
+        }
         let mut keepers = JoinSet::new();
         keepers.spawn(retire_idle(Arc::downgrade(&core), config.idle_timeout));
         keepers.spawn(Arc::clone(&core.vigil).keep());
@@ -150,8 +158,8 @@ impl Core {
 
     async fn run(self: &Arc<Self>, mut invocation: Invocation) -> Result<Reply, Error> {
         let (head, fleet) = self.resolve(&invocation).await?;
-        let permit = Permit::acquire(&self.running, self.config.concurrency)
-            .ok_or(Error::TooManyRequests { reason: ThrottleReason::ConcurrentInvocationLimitExceeded })?;
+        let permit = fleet.executions.acquire();
+        let permit = permit.map_err(|reason| Error::TooManyRequests { reason })?;
         invocation.trace_id.get_or_insert_with(new_trace_id);
         let timeout = u64::from(head.record.invocable().configuration.timeout) * 1_000_000;
         let (assignment, answer) = Assignment::new(invocation, timeout, permit);
@@ -230,7 +238,8 @@ impl Core {
             }
             fleet.retire();
         }
-        let fleet = Arc::new(Fleet::new(launch, head.revision.0, Arc::clone(&self.environments)));
+        let (executions, total) = (self.permits.function(key), Arc::clone(&self.environments));
+        let fleet = Arc::new(Fleet::new(launch, executions, head.revision.0, total));
         fleets.insert(key.clone(), Arc::clone(&fleet));
         Ok(fleet)
     }
@@ -316,6 +325,8 @@ impl Core {
     /// A head changed or went. What changes nothing for a process retires nothing: that is seen
     /// when the next invocation comes.
     fn changed(&self, key: &FunctionKey) {
+        let reserved = || Some(self.ports.catalog.head(key)?.record.reserved_concurrency);
+        self.permits.changed(key, reserved);
         let head = self.ports.catalog.head(key);
         let mut fleets = self.fleets.write().expect("not poisoned");
         let Some(fleet) = fleets.get(key) else { return };

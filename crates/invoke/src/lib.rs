@@ -12,6 +12,7 @@ mod fleet;
 mod invoker;
 mod launch;
 mod output;
+mod permit;
 mod posted;
 mod running;
 mod vigil;

@@ -14,7 +14,7 @@ use crate::name::FunctionKey;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
-/// Head record of a function, format 1.
+/// Head record of a function, format 2.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Which function.
@@ -32,6 +32,9 @@ pub struct Head {
     pub next_version: u64,
     /// The function's tags.
     pub tags: BTreeMap<String, String>,
+    /// AWS's `ReservedConcurrentExecutions`, of all versions together. Since format 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved_concurrency: Option<u32>,
 }
 
 /// A record as it is written: its format number beside its content.
@@ -41,7 +44,7 @@ struct Written<T> {
     record: T,
 }
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 impl Head {
     /// The version that an invocation of `$LATEST` runs now.
@@ -53,7 +56,13 @@ impl Head {
     /// The record's bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(&Written { format: FORMAT, record: self }).expect("a head has only string keys")
+        serde_json::to_vec(&Written { format: self.format(), record: self })
+            .expect("a head has only string keys")
+    }
+
+    /// The oldest format that can say it, so that an older lambkin refuses only what it would lose.
+    fn format(&self) -> u32 {
+        if self.reserved_concurrency.is_some() { FORMAT } else { 1 }
     }
 
     /// Reads a record of any format there has been; says what is wrong with another.
@@ -64,7 +73,7 @@ impl Head {
         }
         let format: Format = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         match format.format {
-            1 => serde_json::from_slice::<Written<Self>>(bytes)
+            1 | FORMAT => serde_json::from_slice::<Written<Self>>(bytes)
                 .map(|written| written.record)
                 .map_err(|error| error.to_string()),
             newer => {

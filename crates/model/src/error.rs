@@ -34,6 +34,14 @@ pub enum Error {
     /// A parameter breaks a constraint of the service model (400).
     #[error("{0}")]
     Validation(String),
+    /// A reservation would leave too little for the other functions (400).
+    #[error(
+        "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [{minimum}]."
+    )]
+    UnreservedConcurrency {
+        /// Concurrent executions that must stay unreserved.
+        minimum: usize,
+    },
     /// The invocation's payload is not JSON (400).
     #[error("{0}")]
     InvalidRequestContent(String),

@@ -8,6 +8,7 @@
 pub mod catalog;
 pub mod channel;
 pub mod code;
+pub mod concurrency;
 pub mod error;
 pub mod exit;
 pub mod fault;

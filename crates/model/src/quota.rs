@@ -24,6 +24,10 @@ pub const LOG_EVENT_BYTES: usize = 1024 * 1024;
 pub const LOG_TAIL_BYTES: usize = 4096;
 /// Concurrent executions of an account, unless configured.
 pub const CONCURRENT_EXECUTIONS: usize = 1000;
+/// Concurrent executions that must stay unreserved, where the account has as many.
+pub const UNRESERVED_CONCURRENT_EXECUTIONS: usize = 100;
+/// Code of all functions of a region together: 75 GB. AWS's number; lambkin's bound is the disk.
+pub const TOTAL_CODE_BYTES: u64 = 80_530_636_800;
 /// Time limit of an init ahead of the first invocation, in microseconds.
 pub const INIT_MICROS: u64 = 10_000_000;
 /// Most memory of a function, in megabytes.

@@ -167,7 +167,16 @@ fn head(key: FunctionKey, configuration: Configuration, code: Code) -> Stored<He
         last_update: Some(LastUpdate::Successful),
     };
     let (aliases, tags) = Default::default();
-    let record = Head { key, identity: String::new(), latest, serving: None, aliases, next_version: 1, tags };
+    let record = Head {
+        key,
+        identity: String::new(),
+        latest,
+        serving: None,
+        aliases,
+        next_version: 1,
+        tags,
+        reserved_concurrency: None,
+    };
     Stored { revision: Revision(1), record }
 }
 

@@ -43,7 +43,10 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         .await
         .map_err(|error| error.to_string())?;
     let ambient = Ambient { now, uuid: || uuid::Uuid::new_v4().to_string() };
-    let policy = Policy { refuse_retired_runtimes: options.refuse_deprecated_runtimes };
+    let policy = Policy {
+        refuse_retired_runtimes: options.refuse_deprecated_runtimes,
+        concurrency: options.max_concurrency,
+    };
     let control = Control::new(store.catalog(), store.code(), runtimes.clone(), ambient, policy);
     let ports = Ports {
         catalog: store.catalog(),

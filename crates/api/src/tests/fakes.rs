@@ -10,6 +10,7 @@ use bytes::Bytes;
 use lambkin_control::{Ambient, Control, Policy};
 use lambkin_model::catalog::{Catalog, CatalogError, CatalogRead, Head, Revision, Stored, Watcher};
 use lambkin_model::code::{Code, CodeError, CodeRead, CodeSha256, CodeStore};
+use lambkin_model::error::ThrottleReason;
 use lambkin_model::invocation::{FunctionError, Invocation, Invoke, Outcome, Reply};
 use lambkin_model::name::{FunctionKey, LATEST};
 use lambkin_model::runtime::{InstalledRuntime, Runtime, RuntimeError, RuntimeNeed, RuntimeProvider};
@@ -57,6 +58,8 @@ impl CatalogRead for MemoryCatalog {
 impl Catalog for MemoryCatalog {
     fn put(&self, expected: Option<Revision>, head: Head) -> Pending<'_, Result<Revision, CatalogError>> {
         Box::pin(async move {
+            // As on a disk: others get a turn between the decision and its write.
+            tokio::task::yield_now().await;
             let mut heads = self.0.lock().unwrap();
             if heads.get(&head.key).map(|stored| stored.revision) != expected {
                 return Err(CatalogError::Conflict);
@@ -158,6 +161,10 @@ impl Invoke for Echo {
             let error = match name.as_str() {
                 "unhandled" => Some(FunctionError::Unhandled),
                 "panics" => panic!("asked for"),
+                "throttled" => {
+                    let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
+                    return Err(Error::TooManyRequests { reason });
+                }
                 "waits" => {
                     self.released.notified().await;
                     None

@@ -3,6 +3,7 @@
 //! init the variables `INIT`, `INIT_<run>` and `INIT_S<sandbox>` (see `process.rs`).
 
 mod changes;
+mod concurrency;
 mod endings;
 mod hostile;
 mod inits;

@@ -262,6 +262,20 @@ fn reads_heads_of_format_1() {
     assert_eq!(catalog.head(&key("hello")).unwrap().record, head);
 }
 
+/// Only what needs the newer format is written in it.
+#[test]
+fn reads_heads_of_format_2() {
+    let fixture = include_bytes!("../fixtures/head-2.json");
+    let mut head = Head::decode(fixture).unwrap();
+    assert_eq!(head.reserved_concurrency, Some(5));
+    let value = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+    assert_eq!(value(&head.encode()), value(fixture));
+    head.reserved_concurrency = None;
+    assert_eq!(value(&head.encode())["format"], 1);
+    let newer = String::from_utf8_lossy(fixture).replacen('2', "3", 1);
+    assert!(Head::decode(newer.as_bytes()).unwrap_err().contains("format 3 is newer"));
+}
+
 /// Run with `--run-ignored only`, in release.
 #[test]
 #[ignore = "measures, and holds nothing"]

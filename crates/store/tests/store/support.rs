@@ -47,6 +47,7 @@ pub(crate) fn head(name: &str, mark: u64) -> Head {
         aliases: BTreeMap::new(),
         next_version: mark,
         tags: BTreeMap::new(),
+        reserved_concurrency: None,
     }
 }
 

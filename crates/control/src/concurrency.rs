@@ -1,0 +1,129 @@
+//! Reserved concurrency and the account's settings.
+//!
+//! Deliberately not here: admission. The invoke path watches the catalog and counts by itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use lambkin_model::Error;
+use lambkin_model::catalog::{CatalogError, Head, Stored};
+use lambkin_model::concurrency::check_reservation;
+use lambkin_model::name::{FunctionKey, LATEST};
+
+use crate::Control;
+
+/// What GetAccountSettings says besides the quotas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountSettings {
+    /// Concurrent executions of the account. All regions share them: they are the machine's.
+    pub concurrent_executions: usize,
+    /// Those that no function, of whatever region, has reserved.
+    pub unreserved_concurrent_executions: usize,
+    /// Code of the region's functions, zipped, in bytes.
+    pub total_code_size: u64,
+    /// Functions of the region.
+    pub function_count: usize,
+}
+
+/// Reservations that are allowed and not stored yet, so that two at once cannot both take what is
+/// there only once. Bounded by the requests being answered.
+#[derive(Default)]
+pub(crate) struct Claims(Mutex<Vec<(FunctionKey, u32)>>);
+
+/// One of them, until it is stored or has failed.
+struct Claim<'a>(&'a Claims, FunctionKey, u32);
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut claims = self.0.0.lock().expect("no code panics under this lock");
+        if let Some(at) = claims.iter().position(|(key, wanted)| *key == self.1 && *wanted == self.2) {
+            claims.swap_remove(at);
+        }
+    }
+}
+
+impl Control {
+    /// PutFunctionConcurrency. The next invocation is admitted by it; what runs goes on.
+    pub async fn put_function_concurrency(
+        &self,
+        key: FunctionKey,
+        wanted: u32,
+    ) -> Result<Arc<Stored<Head>>, Error> {
+        let unknown = |error| match error {
+            // Unlike the other two, AWS's names the version.
+            Error::FunctionNotFound { .. } => Error::FunctionNotFound { arn: key.qualified_arn(LATEST) },
+            other => other,
+        };
+        let _claim = self.claim(&key, wanted).map_err(unknown)?;
+        let stored = self.set_concurrency(&key, Some(wanted)).await.map_err(unknown)?;
+        tracing::info!(function = %key.name, reserved = wanted, "concurrency reserved");
+        Ok(stored)
+    }
+
+    /// DeleteFunctionConcurrency; also where nothing was reserved.
+    pub async fn delete_function_concurrency(&self, key: FunctionKey) -> Result<(), Error> {
+        self.set_concurrency(&key, None).await?;
+        tracing::info!(function = %key.name, "no concurrency reserved");
+        Ok(())
+    }
+
+    /// GetAccountSettings.
+    #[must_use]
+    pub fn account_settings(&self, account: &str, region: &str) -> AccountSettings {
+        let all = self.catalog.all();
+        let reserved: usize =
+            all.iter().filter_map(|head| head.record.reserved_concurrency).map(|count| count as usize).sum();
+        let here = || {
+            all.iter()
+                .map(|head| &head.record)
+                .filter(|head| &*head.key.account == account && &*head.key.region == region)
+        };
+        AccountSettings {
+            concurrent_executions: self.policy.concurrency,
+            unreserved_concurrent_executions: self.policy.concurrency.saturating_sub(reserved),
+            total_code_size: here().map(|head| head.latest.code.size).sum(),
+            function_count: here().count(),
+        }
+    }
+
+    /// Where the account has so much left.
+    fn claim(&self, key: &FunctionKey, wanted: u32) -> Result<Claim<'_>, Error> {
+        let mut claims = self.claims.0.lock().expect("no code panics under this lock");
+        // Looked at under the lock: a claim goes only after the catalog shows what was stored.
+        let held = self.head(key)?.record.reserved_concurrency.unwrap_or(0);
+        let all = self.catalog.all();
+        let mut others: HashMap<&FunctionKey, u32> = HashMap::new();
+        let stored =
+            all.iter().filter_map(|head| Some((&head.record.key, head.record.reserved_concurrency?)));
+        for (other, count) in stored.chain(claims.iter().map(|(other, count)| (other, *count))) {
+            if other != key {
+                let most = others.entry(other).or_default();
+                *most = (*most).max(count);
+            }
+        }
+        let others = others.values().map(|count| *count as usize).sum();
+        check_reservation(self.policy.concurrency, others, held, wanted)?;
+        claims.push((key.clone(), wanted));
+        Ok(Claim(&self.claims, key.clone(), wanted))
+    }
+
+    async fn set_concurrency(
+        &self,
+        key: &FunctionKey,
+        reserved: Option<u32>,
+    ) -> Result<Arc<Stored<Head>>, Error> {
+        loop {
+            let before = self.head(key)?;
+            if before.record.reserved_concurrency == reserved {
+                return Ok(before);
+            }
+            let head = Head { reserved_concurrency: reserved, ..before.record.clone() };
+            match self.put(Some(before.revision), head).await {
+                Ok(stored) => return Ok(stored),
+                // It changed otherwise meanwhile, or went: look again.
+                Err(CatalogError::Conflict) => {}
+                Err(CatalogError::Unavailable(reason)) => return Err(Error::Service(reason)),
+            }
+        }
+    }
+}
