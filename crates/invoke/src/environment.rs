@@ -2,6 +2,8 @@
 //! lifecycle machine. It waits for whatever happens first, tells the machine, and does what the
 //! machine says.
 
+mod calls;
+
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use lambkin_model::fault;
 use lambkin_model::invocation::{FunctionError, Outcome, Reply, RequestId};
 use lambkin_model::lifecycle::{Action, Event, Lifecycle, Line, Run, Verdict};
 use lambkin_model::platform_line::{Facts, Speaker};
-use lambkin_model::sandbox::{ProcessControl, Sandbox};
+use lambkin_model::sandbox::{LaunchError, ProcessControl, Sandbox};
 use lambkin_model::time::Moment;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Duration, Instant, Sleep};
@@ -21,7 +23,8 @@ use crate::capture::{self, Capture};
 use crate::channel::{Broken, Frame};
 use crate::fleet::{Fleet, Mailbox, Message, Next};
 use crate::posted::{self, Posted};
-use crate::running::{Running, delivery_head};
+use crate::running::{Running, call, delivery_head};
+use crate::runtime_api::{self, Call, Listener, RuntimeApi};
 
 /// Log events of a long invocation are handed on at least this often.
 const FLUSH_EVERY: Duration = Duration::from_millis(250);
@@ -40,6 +43,8 @@ pub(crate) struct Environment {
     mailbox: Mailbox,
     messages: mpsc::Receiver<Message>,
     sandbox: Box<dyn Sandbox>,
+    /// Of the Runtime API, over all runs.
+    listener: Option<Arc<Listener>>,
     running: Option<Running>,
     machine: Lifecycle,
     /// What its moments count from.
@@ -76,12 +81,17 @@ enum Expects {
     Init,
     /// The result of the invocation it was given.
     Result,
-    /// Only log events and "next".
+    /// "next", after the result.
+    Next,
+    /// Its own end, after its init failed.
+    End,
+    /// Nothing but log events.
     Nothing,
 }
 
 enum Happened {
     Frame(Result<Frame, Broken>),
+    Call(Call),
     Exited(ExitStatus),
     Message(Option<Message>),
     Output,
@@ -103,6 +113,7 @@ impl Environment {
             mailbox,
             messages,
             sandbox,
+            listener: None,
             running: None,
             machine: Lifecycle::default(),
             epoch: Instant::now(),
@@ -186,6 +197,7 @@ impl Environment {
         tokio::select! {
             biased;
             frame = running.channel.next(), if running.broken.is_none() => Happened::Frame(frame),
+            call = call(&mut running.api) => Happened::Call(call),
             status = &mut running.exit => Happened::Exited(status),
             message = self.messages.recv(), if self.machine.accepts() => Happened::Message(message),
             () = running.output.read(&mut lines) => Happened::Output,
@@ -202,10 +214,19 @@ impl Environment {
             Happened::Frame(Err(broken)) => {
                 if let Some(running) = &mut self.running {
                     tracing::debug!(function = %self.fleet.launch.key, ?broken, "the channel is over");
+                    // Who speaks HTTP has no use for the channel.
+                    let unused =
+                        broken == Broken::Closed && running.api.as_ref().is_some_and(RuntimeApi::is_used);
                     running.broken = Some(broken);
                     let run = running.run;
-                    self.happened(Event::Broken(run)).await;
+                    if !unused {
+                        self.happened(Event::Broken(run)).await;
+                    }
                 }
+            }
+            Happened::Call(call) => {
+                self.chatter += 1;
+                self.call(call).await;
             }
             Happened::Message(Some(Message::Assign(assignment))) => self.assign(assignment).await,
             // The other end of the mailbox is in this task's own hands, so `None` never comes.
@@ -241,41 +262,54 @@ impl Environment {
     }
 
     async fn frame(&mut self, frame: Frame) {
+        let Some(running) = &self.running else { return };
+        match posted::read(frame) {
+            // "next" by a process that cannot have read what it was given is against the rules too.
+            Some(said) if !(matches!(said, posted::Said::Ready) && running.channel.has_unsent()) => {
+                self.said(said).await;
+            }
+            Some(_) | None => self.happened(Event::Broken(running.run)).await,
+        }
+    }
+
+    async fn said(&mut self, said: posted::Said) {
         let Some(running) = &mut self.running else { return };
         let run = running.run;
-        let event = match posted::read(frame) {
-            // "next" by a process that cannot have read what it was given.
-            Some(posted::Said::Ready) if running.channel.has_unsent() => Event::Broken(run),
-            Some(posted::Said::Ready) => Event::Ready(run),
-            Some(posted::Said::Log(at, message)) => {
+        let event = match said {
+            posted::Said::Ready => {
+                if let Some(api) = &mut running.api {
+                    api.asked = false;
+                }
+                Event::Ready(run)
+            }
+            posted::Said::Log(at, message) => {
                 self.capture.push_raw(at, &message);
                 return;
             }
-            Some(posted::Said::StreamStart) => Event::ResponseStarted(run),
-            Some(posted::Said::StreamChunk(chunk)) => {
+            posted::Said::StreamStart => Event::ResponseStarted(run),
+            posted::Said::StreamChunk(chunk) => {
                 if self.expects == Expects::Result {
                     self.posted.chunk(&chunk);
                 }
                 return;
             }
-            Some(posted::Said::InitFailed(error)) => {
+            posted::Said::InitFailed(error) => {
                 if self.expects != Expects::Init {
                     return;
                 }
-                self.expects = Expects::Nothing;
+                self.expects = Expects::End;
                 self.posted.error = Some(error);
                 // It ends next, and then it is too late.
                 self.peak_memory = self.peak_memory.max(running.measure_memory());
                 Event::InitFailed(run)
             }
-            Some(posted::Said::Ended(result)) => {
+            posted::Said::Ended(result) => {
                 // A second result must not change the first, nor one that was not asked for the next.
                 if self.expects != Expects::Result {
                     return;
                 }
                 Event::ResponseEnded(run, self.posted.end(result))
             }
-            None => Event::Broken(run),
         };
         self.happened(event).await;
     }
@@ -297,12 +331,19 @@ impl Environment {
         while let Some(frame) = self.running.as_mut().and_then(left) {
             self.frame(frame).await;
         }
+        while let Some(call) = self.left_call().await {
+            self.call(call).await;
+        }
         if let Some(mut running) = self.running.take() {
             self.expects = Expects::Nothing;
             let capture = &mut self.capture;
             running.output.finish(&mut |line| capture.push_raw(capture::now(), line));
             self.happened(Event::Exited(running.run, status)).await;
         }
+    }
+
+    async fn left_call(&mut self) -> Option<Call> {
+        self.running.as_mut()?.api.as_mut()?.left().await
     }
 
     /// Tells the machine and does what it says.
@@ -356,7 +397,7 @@ impl Environment {
     async fn launch(&mut self, run: Run) -> Option<Event> {
         self.posted = Posted::default();
         self.expects = Expects::Init;
-        match Running::start(run, &mut *self.sandbox).await {
+        match self.start(run).await {
             Ok(running) => {
                 self.running = Some(running);
                 None
@@ -367,6 +408,16 @@ impl Environment {
                 Some(Event::LaunchFailed(run))
             }
         }
+    }
+
+    async fn start(&mut self, run: Run) -> Result<Running, LaunchError> {
+        if let Some(socket) = self.sandbox.runtime_api() {
+            let listener = Listener::new(socket).map_err(|error| LaunchError(error.to_string()))?;
+            self.listener = Some(Arc::new(listener));
+        }
+        let mut running = Running::start(run, &mut *self.sandbox).await?;
+        running.api = self.listener.clone().map(RuntimeApi::start);
+        Ok(running)
     }
 
     fn control(&self, act: impl FnOnce(&dyn ProcessControl)) {
@@ -381,8 +432,13 @@ impl Environment {
         self.expects = Expects::Result;
         // Before the handler runs too, so that a crash has a figure.
         self.peak_memory = self.peak_memory.max(running.measure_memory());
+        let payload = std::mem::take(&mut assignment.invocation.payload);
+        if let Some(api) = running.api.as_mut().filter(|api| api.asked) {
+            api.deliver(runtime_api::Event::new(&assignment.invocation, self.deadline_ms, payload));
+            return;
+        }
         let head = delivery_head(&assignment.invocation, self.deadline_ms);
-        running.channel.send_invoke(&head, std::mem::take(&mut assignment.invocation.payload));
+        running.channel.send_invoke(&head, payload);
     }
 
     fn say(&mut self, line: Line) {
@@ -416,7 +472,10 @@ impl Environment {
 
     fn answer(&mut self, verdict: Verdict) {
         let (Some(assignment), Some(id)) = (self.assignment.take(), self.request_id) else { return };
-        self.expects = Expects::Nothing;
+        self.expects = Expects::Next;
+        if let Some(api) = self.running.as_mut().and_then(|running| running.api.as_mut()) {
+            api.given = None;
+        }
         let unhandled = |payload| Ok(Outcome { error: Some(FunctionError::Unhandled), payload });
         let generation = self.fleet.launch.configuration().runtime.generation();
         let outcome = match verdict {

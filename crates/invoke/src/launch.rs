@@ -84,6 +84,7 @@ impl Launch {
             sources: self.sources.clone(),
             command: command(configuration, &layout),
             variables,
+            runtime_api: configuration.runtime.major() >= 10,
             memory_mb: configuration.memory_size,
             ephemeral_mb: configuration.ephemeral_storage,
         };

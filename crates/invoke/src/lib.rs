@@ -15,6 +15,7 @@ mod output;
 mod permit;
 mod posted;
 mod running;
+mod runtime_api;
 mod vigil;
 
 pub use invoker::{Invoker, InvokerConfig, Ports};

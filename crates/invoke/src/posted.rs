@@ -39,6 +39,18 @@ pub(crate) struct PostedError {
     body: Bytes,
 }
 
+impl PostedError {
+    /// An error of the Runtime API, which has no handled ones.
+    pub(crate) fn new(error_type: String, body: Bytes) -> Self {
+        Self { error_type, kind: FunctionError::Unhandled, body }
+    }
+
+    /// Instead of an init's error that is larger than a result may be.
+    pub(crate) fn too_large() -> Self {
+        Self::new("Function.ResponseSizeTooLarge".into(), fault::response_too_large())
+    }
+}
+
 /// Reads a frame; `None` where it breaks the rules.
 pub(crate) fn read(frame: Frame) -> Option<Said> {
     let Frame { kind, mut body, cut } = frame;
@@ -54,11 +66,7 @@ pub(crate) fn read(frame: Frame) -> Option<Said> {
             };
             Said::Ended(Result::Error(error(kind, body)?))
         }
-        FrameKind::InitError if cut => Said::InitFailed(PostedError {
-            error_type: "Function.ResponseSizeTooLarge".into(),
-            kind: FunctionError::Unhandled,
-            body: fault::response_too_large(),
-        }),
+        FrameKind::InitError if cut => Said::InitFailed(PostedError::too_large()),
         FrameKind::InitError => Said::InitFailed(error(FunctionError::Unhandled, body)?),
         FrameKind::Log => {
             if body.len() < 10 {

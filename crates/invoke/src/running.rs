@@ -9,6 +9,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::channel::{Broken, Channel};
 use crate::output::Output;
+use crate::runtime_api::{Call, RuntimeApi};
 
 /// How long the launcher may take to make a sandbox or to start a process before that is a failure.
 pub(crate) const LAUNCH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,7 +23,9 @@ pub(crate) struct Running {
     pub(crate) output: Output,
     pub(crate) exit: Pending<'static, ExitStatus>,
     pub(crate) control: Box<dyn ProcessControl>,
-    /// Why the channel is over; only the process's end is awaited.
+    /// Where the process may speak HTTP instead.
+    pub(crate) api: Option<RuntimeApi>,
+    /// Why the channel is over; only calls of the Runtime API and the process's end are awaited.
     pub(crate) broken: Option<Broken>,
     /// What its memory was when it was measured last, and when that was.
     measured: Option<(u64, Instant)>,
@@ -35,7 +38,7 @@ impl Running {
         let Process { channel, output, exit, control } = started.map_err(|_| too_long())??;
         match (Channel::new(channel), Output::new(output)) {
             (Ok(channel), Ok(output)) => {
-                Ok(Self { run, channel, output, exit, control, broken: None, measured: None })
+                Ok(Self { run, channel, output, exit, control, api: None, broken: None, measured: None })
             }
             (Err(error), _) | (_, Err(error)) => {
                 // The next start needs this one's end.
@@ -57,6 +60,14 @@ impl Running {
                 bytes
             }
         }
+    }
+}
+
+/// The next call of the Runtime API. Cancel-safe.
+pub(crate) async fn call(api: &mut Option<RuntimeApi>) -> Call {
+    match api {
+        Some(api) => api.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -42,8 +42,11 @@ pub struct SandboxSpec {
     pub sources: Sources,
     /// Command line: the program, as the process sees it, and its arguments.
     pub command: Vec<String>,
-    /// All that the process's environment has.
+    /// All that the process's environment has, but for `AWS_LAMBDA_RUNTIME_API`: the launcher adds
+    /// it, because only it knows the address.
     pub variables: BTreeMap<String, String>,
+    /// Whether there is a Runtime API: AWS has it since nodejs10.x (node-runtime §8.1).
+    pub runtime_api: bool,
     /// Megabytes of memory.
     pub memory_mb: u32,
     /// Megabytes of `/tmp`.
@@ -66,6 +69,11 @@ pub trait Launcher: Send + Sync {
 
 /// One sandbox. Dropping it kills its process and removes its directories in the background.
 pub trait Sandbox: Send {
+    /// The listening TCP socket, non-blocking, at the address in the processes' variable
+    /// `AWS_LAMBDA_RUNTIME_API`: the same one over all starts. Can be taken once; `None` afterwards,
+    /// and where the sandbox was made without.
+    fn runtime_api(&mut self) -> Option<OwnedFd>;
+
     /// Starts the process. At most one runs: the last one's end was seen before.
     fn start(&mut self) -> Pending<'_, Result<Process, LaunchError>>;
 }

@@ -1,6 +1,9 @@
 //! The launcher: makes sandboxes, and owns the task that talks to the spawner.
 
 use std::ffi::OsString;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -89,12 +92,21 @@ impl ProcessLauncher {
     }
 }
 
-/// lambkin holds three descriptors for each environment, and systems start programs with a limit of
+/// lambkin holds four descriptors for each environment, and systems start programs with a limit of
 /// 1,024. The processes get their own limit.
 fn raise_open_files() {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     // The system may not allow what it says is the maximum (macOS): then it stays as it is.
     let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// A listener of an environment's own, and its address as `AWS_LAMBDA_RUNTIME_API` has it. Whatever
+/// runs on this machine can reach it: process mode isolates nothing.
+fn runtime_api() -> io::Result<(OwnedFd, String)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?.to_string();
+    Ok((listener.into(), address))
 }
 
 impl Launcher for ProcessLauncher {
@@ -107,7 +119,17 @@ impl Launcher for ProcessLauncher {
             if !directory::is_id(&spec.id) {
                 return Err(LaunchError(format!("{:?} is not 32 hex digits", spec.id)));
             }
-            let message = SpawnMessage::new(&spec.id, &spec.sources.code, &spec.command, &spec.variables)?;
+            let mut variables = spec.variables;
+            let runtime_api = if spec.runtime_api {
+                let (listener, address) = runtime_api().map_err(|error| {
+                    LaunchError(format!("the Runtime API's socket could not be made: {error}"))
+                })?;
+                variables.insert("AWS_LAMBDA_RUNTIME_API".into(), address);
+                Some(listener)
+            } else {
+                None
+            };
+            let message = SpawnMessage::new(&spec.id, &spec.sources.code, &spec.command, &variables)?;
             let program = spec.command.into_iter().next().unwrap_or_default();
             let (base, id, sources) = (self.0.base.clone(), spec.id.clone(), spec.sources);
             // Before its directory, so that the directory goes with it whatever happens next.
@@ -116,6 +138,7 @@ impl Launcher for ProcessLauncher {
                 id: spec.id,
                 program,
                 message,
+                runtime_api,
                 requests: Arc::clone(&self.0.requests),
                 close: Some(self.0.requests.reserve_ending()?),
             };

@@ -30,6 +30,8 @@ pub(crate) struct ProcessSandbox {
     pub(crate) program: String,
     pub(crate) message: SpawnMessage,
     pub(crate) directory: PathBuf,
+    /// Until it is taken.
+    pub(crate) runtime_api: Option<OwnedFd>,
     pub(crate) requests: Arc<Requests>,
     /// Room for the message that the sandbox was dropped.
     pub(crate) close: Option<OwnedPermit<Ending>>,
@@ -66,6 +68,10 @@ impl ProcessSandbox {
 }
 
 impl Sandbox for ProcessSandbox {
+    fn runtime_api(&mut self) -> Option<OwnedFd> {
+        self.runtime_api.take()
+    }
+
     fn start(&mut self) -> Pending<'_, Result<Process, LaunchError>> {
         Box::pin(async move {
             let started = tokio::time::timeout(START, self.start_process()).await;

@@ -2,6 +2,7 @@
 //! time. What a process does is said in words: those of an invocation are its payload, those of an
 //! init the variables `INIT`, `INIT_<run>` and `INIT_S<sandbox>` (see `process.rs`).
 
+mod caller;
 mod changes;
 mod concurrency;
 mod endings;
@@ -10,6 +11,7 @@ mod inits;
 mod logs;
 mod placement;
 mod process;
+mod runtime_api;
 mod shutdown;
 mod storm;
 mod world;

@@ -87,6 +87,9 @@ impl Puppet {
 
     /// Does what its variables and then its invocations say, until it ends.
     pub async fn play(mut self) -> ExitStatus {
+        if self.spec.variables.contains_key("HTTP") {
+            return crate::caller::play(self).await;
+        }
         let initing = Initing::begin(Arc::clone(&self.inits));
         let names = [format!("INIT_S{}", self.sandbox), format!("INIT_{}", self.run), "INIT".into()];
         let init = names.iter().find_map(|name| self.spec.variables.get(name).cloned());
@@ -147,7 +150,7 @@ impl Puppet {
                 "failstream" => self.frame(0x18, &error(None, rest)).await,
                 "ready" => self.frame(0x11, b"").await,
                 "garbage" => self.bytes(&[0xff; 64]).await,
-                "close" => self.channel = None,
+                "close" => self.close_channel(),
                 "exit" => return Some(ExitStatus::Code(rest.parse().unwrap())),
                 "signal" => return Some(ExitStatus::Signal(rest.parse().unwrap())),
                 // Both until it is killed.
@@ -205,7 +208,11 @@ impl Puppet {
         }
     }
 
-    async fn write(&mut self, bytes: &[u8]) {
+    pub fn close_channel(&mut self) {
+        self.channel = None;
+    }
+
+    pub async fn write(&mut self, bytes: &[u8]) {
         if self.output.write_all(bytes).await.is_err() {
             std::future::pending().await
         }

@@ -1,6 +1,7 @@
 //! Everything the data plane stands on, in memory.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -298,15 +299,23 @@ impl Launcher for Stage {
         }
     }
 
-    fn open(&self, spec: SandboxSpec) -> Pending<'_, Result<Box<dyn Sandbox>, LaunchError>> {
+    fn open(&self, mut spec: SandboxSpec) -> Pending<'_, Result<Box<dyn Sandbox>, LaunchError>> {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(self.start_takes.load(Ordering::SeqCst))).await;
             if fails(&self.failing_opens) {
                 return Err(LaunchError("no room".into()));
             }
             self.sandboxes.fetch_add(1, Ordering::SeqCst);
+            let listener = spec.runtime_api.then(|| {
+                let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+                listener.set_nonblocking(true).unwrap();
+                let address = listener.local_addr().unwrap().to_string();
+                spec.variables.insert("AWS_LAMBDA_RUNTIME_API".into(), address);
+                listener.into()
+            });
             let sandbox: Box<dyn Sandbox> = Box::new(Jail {
                 spec: Arc::new(spec),
+                listener,
                 nth: self.opened.fetch_add(1, Ordering::SeqCst) + 1,
                 runs: 0,
                 sandboxes: Arc::clone(&self.sandboxes),
@@ -325,6 +334,7 @@ impl Launcher for Stage {
 
 struct Jail {
     spec: Arc<SandboxSpec>,
+    listener: Option<OwnedFd>,
     nth: usize,
     runs: usize,
     sandboxes: Arc<AtomicUsize>,
@@ -345,6 +355,10 @@ impl Drop for Jail {
 }
 
 impl Sandbox for Jail {
+    fn runtime_api(&mut self) -> Option<OwnedFd> {
+        self.listener.take()
+    }
+
     fn start(&mut self) -> Pending<'_, Result<Process, LaunchError>> {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(self.start_takes.load(Ordering::SeqCst))).await;

@@ -68,7 +68,15 @@ impl Bed {
             ("ID".to_owned(), id.clone()),
         ]);
         let command = command.iter().map(|&word| word.to_owned()).collect();
-        SandboxSpec { id, sources: self.sources(), command, variables, memory_mb: 128, ephemeral_mb: 512 }
+        SandboxSpec {
+            id,
+            sources: self.sources(),
+            command,
+            variables,
+            runtime_api: false,
+            memory_mb: 128,
+            ephemeral_mb: 512,
+        }
     }
 
     pub(crate) async fn open(&self, spec: &SandboxSpec) -> Box<dyn Sandbox> {

@@ -17,6 +17,7 @@ use crate::{DESCRIPTORS, FLOOD, Test};
 
 pub(crate) const TESTS: &[Test] = &[
     ("variables_are_exactly_those_given", || run(variables())),
+    ("the_runtime_api_s_address_stays_over_all_starts", || run(runtime_api())),
     ("descriptors_are_0_to_3", || run(descriptors())),
     ("session_signals_limits_and_umask_are_defaults", || run(defaults())),
     ("channel_goes_both_ways", || run(channel())),
@@ -125,6 +126,28 @@ async fn channel() {
         bed.sources().code.to_string_lossy(),
         "the working directory"
     );
+    bed.launcher.shutdown().await;
+}
+
+async fn runtime_api() {
+    let bed = Bed::new().await;
+    let with = SandboxSpec {
+        runtime_api: true,
+        ..bed.spec(&["/bin/sh", "-c", "printf %s $AWS_LAMBDA_RUNTIME_API"])
+    };
+    let mut sandbox = bed.open(&with).await;
+    let listener = std::net::TcpListener::from(sandbox.runtime_api().expect("a listener"));
+    assert!(sandbox.runtime_api().is_none(), "once");
+    assert_eq!(listener.accept().expect_err("nobody").kind(), std::io::ErrorKind::WouldBlock);
+    let address = listener.local_addr().expect("an address");
+    assert!(address.ip().is_loopback());
+    for _ in 0..2 {
+        let process = within(sandbox.start()).await.expect("a process");
+        within(process.exit).await;
+        assert_eq!(read(process.output).await, address.to_string());
+    }
+    let mut without = bed.open(&bed.spec(&["/bin/true"])).await;
+    assert!(without.runtime_api().is_none());
     bed.launcher.shutdown().await;
 }
 
