@@ -32,6 +32,11 @@ pub(crate) fn run(only: Option<Ring>, pytest: &[String]) -> Result {
     tools::run(tools::command(&lambkin).args(["runtimes", "install", "--runtimes"]).arg(&runtimes))?;
     if wanted(Ring::Bootstrap) {
         tools::run(tools::command("bash").arg("runtimes/node/test/run.sh").arg(runtimes.join("node")))?;
+        if cfg!(target_os = "linux") {
+            // Those that need every Node.js.
+            let arguments = ["run", "--package", "lambkin-sandbox", "--run-ignored", "only"];
+            tools::run(tools::cargo_tool("nextest")?.args(arguments).env("LAMBKIN_RUNTIMES", &runtimes))?;
+        }
     }
     if wanted(Ring::Clients) {
         clients(&lambkin, &runtimes, pytest)?;

@@ -10,6 +10,9 @@
 
 #[cfg(target_os = "linux")]
 #[cfg_attr(not(test), expect(dead_code, reason = "the jail that calls it comes next"))]
+mod base;
+#[cfg(target_os = "linux")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the jail that calls it comes next"))]
 mod capabilities;
 #[cfg(target_os = "linux")]
 #[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the jail that calls it comes next"))]
