@@ -33,8 +33,7 @@ pub(crate) fn run(only: Option<Ring>, pytest: &[String]) -> Result {
     if wanted(Ring::Bootstrap) {
         tools::run(tools::command("bash").arg("runtimes/node/test/run.sh").arg(runtimes.join("node")))?;
         if cfg!(target_os = "linux") {
-            // Those that need every Node.js.
-            let arguments = ["run", "--package", "lambkin-sandbox", "--run-ignored", "only"];
+            let arguments = ["run", "--package=lambkin-sandbox", "--run-ignored=only", "every_node"];
             tools::run(tools::cargo_tool("nextest")?.args(arguments).env("LAMBKIN_RUNTIMES", &runtimes))?;
         }
     }

@@ -12,7 +12,8 @@ use rustix::thread::UnshareFlags;
 use tempfile::TempDir;
 
 use super::*;
-use crate::forked;
+use crate::seccomp::Filter;
+use crate::{capabilities, forked, landlock};
 
 /// A directory for bases, which may have directories that nobody may write to.
 struct Place(TempDir);
@@ -33,24 +34,36 @@ impl Drop for Place {
     }
 }
 
-/// Runs a program of a base, in it, as a user whom nothing there belongs to. With a `node` mounted over
-/// its place, and the host's `/dev`: before version 10 it waits for `/dev/urandom` to come.
+/// Runs a program of a base, in it, as a user whom nothing there belongs to. With a `node` everything
+/// is as in a jail (but for the namespaces): it is mounted over its place, with `/dev`, `/proc` and `/tmp`, and
+/// confined.
 fn run_in(base: &Base, node: Option<&Path>, program: &str, arguments: &[&str]) -> Output {
     let c = |path: &Path| CString::new(path.as_os_str().as_bytes()).expect("no NUL");
     let root = c(base.path());
     let over = |path: &str| c(&base.path().join(path));
     let mounts: Vec<_> = node
-        .map(|node| [(c(node), over("var/lang/bin/node")), (c(Path::new("/dev")), over("dev"))])
+        .map(|node| {
+            // Before version 10 it waits for /dev/urandom to come.
+            let [dev, proc] = ["/dev", "/proc"].map(Path::new);
+            [(c(node), over("var/lang/bin/node")), (c(dev), over("dev")), (c(proc), over("proc"))]
+        })
         .into_iter()
         .flatten()
         .collect();
+    let (tmp, filter) = (node.map(|_| over("tmp")), Filter::for_functions());
     let mut command = Command::new(program);
     command.args(arguments).env_clear().env("PATH", "/var/lang/bin:/usr/bin:/bin").current_dir("/");
     forked::before_program(&mut command, move || {
-        let is_root = rustix::process::geteuid().is_root();
-        forked::unshare(
-            if is_root { UnshareFlags::empty() } else { UnshareFlags::NEWUSER } | UnshareFlags::NEWNS,
-        )?;
+        let (number, group) = (rustix::process::geteuid(), rustix::process::getegid());
+        let is_root = number.is_root();
+        let user = if is_root { UnshareFlags::empty() } else { UnshareFlags::NEWUSER };
+        forked::unshare(user | UnshareFlags::NEWNS)?;
+        if !is_root {
+            // A user without numbers cannot make files.
+            fs::write("/proc/self/uid_map", format!("993 {number} 1"))?;
+            fs::write("/proc/self/setgroups", "deny")?;
+            fs::write("/proc/self/gid_map", format!("990 {group} 1"))?;
+        }
         let null = std::ptr::null();
         // SAFETY: all are NUL-terminated strings or null where the call allows it.
         let failed = unsafe {
@@ -59,11 +72,27 @@ fn run_in(base: &Base, node: Option<&Path>, program: &str, arguments: &[&str]) -
                     let flags = libc::MS_BIND | libc::MS_REC;
                     libc::mount(from.as_ptr(), to.as_ptr(), null, flags, null.cast()) != 0
                 })
+                || tmp.as_ref().is_some_and(|tmp| {
+                    let (kind, options) = (c"tmpfs".as_ptr(), c"mode=1777".as_ptr());
+                    libc::mount(kind, tmp.as_ptr(), kind, 0, options.cast()) != 0
+                })
                 || libc::chroot(root.as_ptr()) != 0
                 || libc::chdir(c"/".as_ptr()) != 0
-                || is_root && (libc::setgroups(0, std::ptr::null()) != 0 || libc::setuid(54_321) != 0)
         };
-        if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
+        if failed {
+            return Err(io::Error::last_os_error());
+        }
+        capabilities::drop_bounding()?;
+        // SAFETY: numbers and null.
+        if is_root && unsafe { libc::setgroups(0, std::ptr::null()) != 0 || libc::setuid(54_321) != 0 } {
+            return Err(io::Error::last_os_error());
+        }
+        if tmp.is_some() {
+            capabilities::drop_all()?;
+            landlock::restrict()?;
+            filter.install()?;
+        }
+        Ok(())
     });
     command.output().expect("a program")
 }
@@ -244,20 +273,17 @@ fn a_base_is_made_again_only_when_something_changed() {
 
 #[test]
 #[ignore = "needs Node.js binaries: LAMBKIN_RUNTIMES, as `cargo xtask test` sets it"]
-fn every_node_runs() {
+fn every_node_runs_confined() {
     let place = Place::new();
     let base = &place.base();
     let directory = std::env::var_os("LAMBKIN_RUNTIMES").expect("LAMBKIN_RUNTIMES");
     let mut ran = 0;
     walk(Path::new(&directory), &mut |path, metadata| {
         if metadata.is_file() && path.file_name().is_some_and(|name| name == "node") {
-            let output =
-                run_in(base, Some(path), "/usr/bin/timeout", &["30", "node", "-p", "process.version"]);
-            assert!(
-                output.status.success() && output.stdout.starts_with(b"v"),
-                "{}: {output:?}",
-                path.display()
-            );
+            let arguments = ["30", "node", "-e", include_str!("tests/features.js")];
+            let output = run_in(base, Some(path), "/usr/bin/timeout", &arguments);
+            let said = (text(&output.stdout), output.status.code());
+            assert_eq!(said, ("end\n".to_owned(), Some(0)), "{}: {}", path.display(), text(&output.stderr));
             ran += 1;
         }
     });
