@@ -182,3 +182,36 @@ def test_a_function_that_is_being_updated_takes_a_reservation(lambda_, name):
     lambda_.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
     assert active(lambda_, name)["Timeout"] == 5
     lambda_.delete_function_concurrency(FunctionName=name)
+
+
+def machine_megabytes():
+    with open("/proc/meminfo") as file:
+        return next(int(line.split()[1]) // 1024 for line in file if line.startswith("MemTotal:"))
+
+
+def test_idle_environments_make_room_where_memory_is_short(server):
+    counts = "let n=0;exports.handler=async()=>++n"
+    everything = machine_megabytes()
+    for share, third in (("0.8", 3), ("none", 3), (f"{150 / everything:.6f}", 1)):
+        here = server("--memory-share", share)
+        lambda_ = client(here.endpoint)
+        create(lambda_, "f", counts)
+        create(lambda_, "g", counts)
+        assert [invoke(lambda_, "f").payload for _ in range(2)] == [1, 2]
+        # One that has run counts some 40 MB, a new one its 128: more than 150.
+        assert invoke(lambda_, "g").payload == 1
+        assert invoke(lambda_, "f").payload == third, share
+
+
+def test_a_function_larger_than_the_memory_runs_alone(server):
+    lambda_ = client(server("--memory-share", f"{200 / machine_megabytes():.6f}").endpoint)
+    create(lambda_, "big", "exports.handler=async e=>e", MemorySize=10240)
+    create(lambda_, "f")
+    for name in ("big", "f", "big"):
+        assert invoke(lambda_, name, name).payload == name
+
+
+def test_what_is_no_share_is_refused(server):
+    for wrong in ("0", "80%"):
+        with pytest.raises(AssertionError, match="memory-share"):
+            server("--memory-share", wrong)

@@ -452,6 +452,7 @@ impl Environment {
                 if let Some(running) = &mut self.running {
                     self.peak_memory = self.peak_memory.max(running.measure_memory());
                 }
+                self.mailbox.room.measured(self.peak_memory);
             }
             Line::InitStart(_)
             | Line::InitReport { .. }

@@ -14,6 +14,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::assignment::Assignment;
 use crate::launch::Launch;
+use crate::memory::Room;
 use crate::permit::Executions;
 
 /// What an environment is told.
@@ -28,13 +29,20 @@ pub(crate) enum Message {
 /// Where an environment is reached. Its mailbox holds two: it is given one invocation at a time,
 /// and at most one retirement follows; more would be a bug and panics.
 #[derive(Debug, Clone)]
-pub(crate) struct Mailbox(pub(crate) mpsc::Sender<Message>);
+pub(crate) struct Mailbox {
+    pub(crate) sender: mpsc::Sender<Message>,
+    /// What its environment counts of the machine's memory.
+    pub(crate) room: Arc<Room>,
+}
 
 impl Mailbox {
     pub(crate) const CAPACITY: usize = 2;
 
     fn send(&self, message: Message) {
-        match self.0.try_send(message) {
+        if matches!(message, Message::Retire) {
+            self.room.leaves();
+        }
+        match self.sender.try_send(message) {
             Ok(()) => {}
             // The environment's task is gone, as at a shutdown: dropping the message answers it.
             Err(mpsc::error::TrySendError::Closed(_)) => {}
@@ -149,6 +157,7 @@ impl Fleet {
     /// start.
     pub(crate) fn release(&self, mailbox: &Mailbox, first: bool) -> Next {
         let mut state = self.lock();
+        mailbox.room.freed();
         if first {
             state.starting -= 1;
         }
@@ -208,9 +217,10 @@ impl Fleet {
         }
     }
 
-    /// Since when its least recently used idle environment is idle.
-    pub(crate) fn oldest_idle(&self) -> Option<Instant> {
-        self.lock().idle.first().map(|(_, since)| *since)
+    /// Its idle environments, the least recently used first: since when, and what each counts of the
+    /// machine's memory.
+    pub(crate) fn idle(&self) -> Vec<(Instant, u64)> {
+        self.lock().idle.iter().map(|(mailbox, since)| (*since, mailbox.room.counted())).collect()
     }
 
     /// Retires the least recently used idle environment.

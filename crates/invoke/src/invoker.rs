@@ -7,25 +7,32 @@ use std::sync::{Arc, Mutex, RwLock, Weak};
 use lambkin_model::catalog::{CatalogRead, Head, Stored};
 use lambkin_model::code::CodeRead;
 use lambkin_model::concurrency::minimum_unreserved;
+use lambkin_model::error::ThrottleReason;
 use lambkin_model::function::State;
 use lambkin_model::invocation::{Invocation, Invoke, Reply, trace_id};
 use lambkin_model::log::LogSink;
 use lambkin_model::name::{FunctionKey, LATEST};
+use lambkin_model::placement;
 use lambkin_model::runtime::RuntimeProvider;
 use lambkin_model::sandbox::{LaunchError, Launcher};
 use lambkin_model::{Error, Pending, quota};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 
 use crate::assignment::Assignment;
 use crate::capture::{self, Capture};
 use crate::environment::Environment;
 use crate::fleet::{Fleet, Mailbox, Placed};
 use crate::launch::{self, Launch};
+use crate::memory::{Memory, Room};
 use crate::permit::Permits;
 use crate::running::LAUNCH_TIMEOUT;
 use crate::vigil::Vigil;
+
+/// How long a start waits for memory. AWS's machines are never full; a caller gets the answer that it
+/// would get there for too many at once, which every SDK tries again.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the operator decided.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +43,8 @@ pub struct InvokerConfig {
     pub idle_timeout: Duration,
     /// Inits that run at once.
     pub inits: usize,
+    /// Bytes that all environments together may count; `None` is no bound.
+    pub memory: Option<u64>,
 }
 
 impl Default for InvokerConfig {
@@ -45,6 +54,7 @@ impl Default for InvokerConfig {
             concurrency: quota::CONCURRENT_EXECUTIONS,
             idle_timeout: Duration::from_secs(600),
             inits: 2 * cores,
+            memory: None,
         }
     }
 }
@@ -75,6 +85,7 @@ struct Core {
     /// Environments, starting ones among them.
     environments: Arc<AtomicUsize>,
     gate: Arc<Semaphore>,
+    memory: Arc<Memory>,
     fleets: RwLock<HashMap<FunctionKey, Arc<Fleet>>>,
     vigil: Arc<Vigil>,
     /// No fleet is made any more.
@@ -100,6 +111,7 @@ impl Invoker {
             permits: Permits::new(config.concurrency),
             environments: Arc::default(),
             gate: Arc::new(Semaphore::new(config.inits)),
+            memory: Arc::new(Memory::new(config.memory)),
             fleets: RwLock::default(),
             vigil: Arc::new(Vigil::new()),
             closing: AtomicBool::new(false),
@@ -267,7 +279,7 @@ impl Core {
 
     fn start(self: &Arc<Self>, fleet: Arc<Fleet>) {
         if self.environments.load(Ordering::Acquire) > self.config.concurrency {
-            self.make_room();
+            self.make_room(1, 0);
         }
         let mut tasks = self.tasks.lock().expect("not poisoned");
         match &mut *tasks {
@@ -284,6 +296,7 @@ impl Core {
     }
 
     async fn environment(self: Arc<Self>, fleet: Arc<Fleet>) {
+        let Some(room) = self.room(&fleet).await else { return };
         let Ok(gate) = Arc::clone(&self.gate).acquire_owned().await else { return };
         // While this waited for its turn, another environment may have become free.
         if !fleet.still_wanted() {
@@ -307,17 +320,53 @@ impl Core {
         let capture = Capture::new(Arc::clone(&self.ports.logs), stream);
         drop(self);
         let (sender, messages) = mpsc::channel(Mailbox::CAPACITY);
-        Environment::new(fleet, Mailbox(sender), messages, sandbox, capture, gate).live().await;
+        let mailbox = Mailbox { sender, room: Arc::new(room) };
+        Environment::new(fleet, mailbox, messages, sandbox, capture, gate).live().await;
     }
 
-    /// As many environments as executions at the most: the one that was idle longest makes room.
-    fn make_room(&self) {
+    /// Memory for one more environment of the fleet. Where there is none in time, and where it is not
+    /// wanted any more, the start is over.
+    async fn room(&self, fleet: &Fleet) -> Option<Room> {
+        let size = fleet.launch.memory();
+        if let Some(room) = self.memory.room_now(size) {
+            return Some(room);
+        }
+        let wait = async {
+            let turn = self.memory.turn().await?;
+            loop {
+                // Meanwhile another environment of the fleet may have become free.
+                if !fleet.still_wanted() {
+                    return None;
+                }
+                match turn.room(&self.memory, size) {
+                    Ok(room) => return Some(room),
+                    Err(short) => self.make_room(0, short),
+                }
+                turn.changed().await;
+            }
+        };
+        if let Ok(room) = tokio::time::timeout(ROOM_TIMEOUT, wait).await {
+            return room;
+        }
+        tracing::warn!(function = %fleet.launch.key, "no memory for another environment in time");
+        if let Some(assignment) = fleet.start_failed() {
+            let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
+            assignment.answer(Err(Error::TooManyRequests { reason }));
+        }
+        None
+    }
+
+    /// As many environments as executions at the most, and as much memory as there is: those that
+    /// were idle longest make room.
+    fn make_room(&self, excess: usize, short: u64) {
         let fleets = self.fleets.read().expect("not poisoned");
-        let oldest = fleets
+        let mut idle: Vec<(Instant, u64, &Arc<Fleet>)> = fleets
             .values()
-            .filter_map(|fleet| Some((fleet.oldest_idle()?, fleet)))
-            .min_by_key(|(since, _)| *since);
-        if let Some((_, fleet)) = oldest {
+            .flat_map(|fleet| fleet.idle().into_iter().map(move |(since, bytes)| (since, bytes, fleet)))
+            .collect();
+        idle.sort_by_key(|(since, _, _)| *since);
+        let count = placement::retire(idle.iter().map(|(_, bytes, _)| *bytes), excess, short);
+        for (_, _, fleet) in &idle[..count] {
             fleet.retire_oldest();
         }
     }

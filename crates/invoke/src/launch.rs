@@ -61,6 +61,11 @@ impl Launch {
         &self.version.configuration
     }
 
+    /// The function's memory, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        u64::from(self.configuration().memory_size) << 20
+    }
+
     /// One environment: `id` is 32 hex digits.
     pub(crate) fn environment(
         &self,

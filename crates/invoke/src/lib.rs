@@ -11,6 +11,7 @@ mod environment;
 mod fleet;
 mod invoker;
 mod launch;
+mod memory;
 mod output;
 mod permit;
 mod posted;

@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use lambkin_model::quota;
 use lambkin_model::runtime::Runtime;
 
+use crate::memory_budget::MemoryShare;
+
 /// The AWS Lambda API for your own machines.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -37,6 +39,11 @@ pub(crate) struct Serve {
     /// Concurrent executions of the account; beyond it invocations are throttled (429)
     #[arg(long, default_value_t = quota::CONCURRENT_EXECUTIONS, value_name = "N")]
     pub(crate) max_concurrency: usize,
+    /// Part of the memory that execution environments may use, or none. An environment counts its
+    /// function's memory until it has run, then what it was seen to use; idle ones go for new ones, and
+    /// where that is not enough an invocation waits, at most 10 seconds. More than 1 overcommits
+    #[arg(long, default_value = "0.8", value_name = "PART|none")]
+    pub(crate) memory_share: MemoryShare,
     /// Seconds after which an idle execution environment goes
     #[arg(long, default_value_t = 600.0, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) idle_timeout: f64,

@@ -2,6 +2,7 @@
 //! concrete store or jail.
 
 mod arguments;
+mod memory_budget;
 mod one_shot;
 mod places;
 mod runtimes_command;

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Serve;
+use crate::memory_budget;
 use crate::places;
 
 /// Packages that no function uses go after this time: longer than an invocation may run on them.
@@ -55,11 +56,13 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         launcher: Arc::new(launcher.clone()),
         logs: logs.clone(),
     };
+    let memory = memory_budget::budget(options.memory_share);
     let invoker = Invoker::new(
         ports,
         InvokerConfig {
             concurrency: options.max_concurrency,
             idle_timeout: Duration::from_secs_f64(options.idle_timeout),
+            memory: memory.map(|(budget, _)| budget),
             ..InvokerConfig::default()
         },
     );
@@ -75,8 +78,13 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         Arc::clone(&control),
         Arc::new(invoker.clone()),
     ));
-    tracing::info!(data = %data.display(), isolation = "process: no isolation between functions", "lambkin is up");
-    greet(address);
+    tracing::info!(
+        data = %data.display(),
+        isolation = "process: no isolation between functions",
+        memory_mb = memory.map(|(budget, _)| budget >> 20),
+        "lambkin is up"
+    );
+    greet(address, memory);
     let stop = async move {
         let name = tokio::select! {
             _ = interrupt.recv() => "SIGINT",
@@ -124,8 +132,12 @@ async fn sweep_code(control: Arc<Control>) {
 }
 
 /// The line that tools wait for comes first.
-fn greet(address: SocketAddr) {
+fn greet(address: SocketAddr, memory: Option<(u64, u64)>) {
     println!("listening on http://{address}");
+    match memory {
+        Some((budget, of)) => println!("memory for functions: {} MB of {} MB", budget >> 20, of >> 20),
+        None => println!("memory for functions: no bound"),
+    }
     println!(
         r#"
 Try it, with the aws CLI (any credentials will do):

@@ -9,6 +9,7 @@ mod endings;
 mod hostile;
 mod inits;
 mod logs;
+mod memory;
 mod placement;
 mod process;
 mod runtime_api;

@@ -71,7 +71,9 @@ async fn storm(seed: u64) -> usize {
     let concurrency = usize::try_from(2 + dice.roll(12)).unwrap();
     let inits = usize::try_from(1 + dice.roll(3)).unwrap();
     let idle_timeout = Duration::from_millis(100 + dice.roll(3000));
-    let world = World::with(InvokerConfig { concurrency, inits, idle_timeout });
+    // Room for one, for a few, for all.
+    let memory = dice.one_of(&[None, None, Some(130 << 20), Some(400 << 20)]);
+    let world = World::with(InvokerConfig { concurrency, inits, idle_timeout, memory });
     world.stage.start_takes.store(dice.roll(20), Ordering::SeqCst);
     world.stage.kill_takes.store(dice.roll(50), Ordering::SeqCst);
     let change = |dice: &mut Dice, name: &str| {

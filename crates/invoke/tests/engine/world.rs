@@ -38,7 +38,7 @@ pub struct World {
 
 impl World {
     pub fn new(concurrency: usize, inits: usize) -> Self {
-        Self::with(InvokerConfig { concurrency, inits, idle_timeout: Duration::from_secs(600) })
+        Self::with(InvokerConfig { concurrency, inits, idle_timeout: Duration::from_secs(600), memory: None })
     }
 
     pub fn with(config: InvokerConfig) -> Self {
