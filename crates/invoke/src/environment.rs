@@ -22,6 +22,7 @@ use crate::assignment::Assignment;
 use crate::capture::{self, Capture};
 use crate::channel::{Broken, Frame};
 use crate::fleet::{Fleet, Mailbox, Message, Next};
+use crate::keeping::KeepFailure;
 use crate::posted::{self, Posted};
 use crate::running::{Running, call, delivery_head};
 use crate::runtime_api::{self, Call, Listener, RuntimeApi};
@@ -339,6 +340,9 @@ impl Environment {
             let capture = &mut self.capture;
             running.output.finish(&mut |line| capture.push_raw(capture::now(), line));
             self.happened(Event::Exited(running.run, status)).await;
+            if self.fleet.withdraw(&self.mailbox) {
+                self.happened(Event::Retire).await;
+            }
         }
     }
 
@@ -384,7 +388,9 @@ impl Environment {
             Action::Answer(verdict) => self.answer(verdict),
             Action::Free => {
                 let first = self.gate.take().is_some();
-                return match self.fleet.release(&self.mailbox, first) {
+                let why = || self.launch_error.clone().map_or(KeepFailure::Init, KeepFailure::Platform);
+                let cold = self.running.is_none().then(why);
+                return match self.fleet.release(&self.mailbox, first, cold) {
                     Next::Wait => None,
                     Next::Retire => Some(Event::Retire),
                 };
@@ -509,6 +515,6 @@ impl Environment {
 /// Also where it is ended by force, at the end of a shutdown, or by a bug.
 impl Drop for Environment {
     fn drop(&mut self) {
-        self.fleet.gone(self.gate.is_some());
+        self.fleet.gone(&self.mailbox, self.gate.is_some());
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
 use crate::assignment::Assignment;
+use crate::keeping::{KeepFailure, Keeping, Kept};
 use crate::launch::Launch;
 use crate::memory::Room;
 use crate::permit::Executions;
@@ -57,6 +58,7 @@ pub(crate) struct Fleet {
     pub(crate) launch: Launch,
     /// Of the function, whichever its fleets.
     pub(crate) executions: Arc<Executions>,
+    pub(crate) keeping: Arc<Keeping>,
     /// Revision of the head that it was last seen to fit.
     pub(crate) revision: AtomicU64,
     /// Environments of all fleets, for the cap on processes.
@@ -71,6 +73,8 @@ struct State {
     /// Bounded by the permits: each waiting invocation holds one.
     waiting: VecDeque<Box<Assignment>>,
     starting: usize,
+    /// Environments, starting ones among them, but not those that were told to go.
+    alive: usize,
     retired: bool,
 }
 
@@ -96,10 +100,18 @@ impl Fleet {
     pub(crate) fn new(
         launch: Launch,
         executions: Arc<Executions>,
+        keeping: Arc<Keeping>,
         revision: u64,
         total: Arc<AtomicUsize>,
     ) -> Self {
-        Self { launch, executions, revision: AtomicU64::new(revision), total, state: Mutex::default() }
+        Self {
+            launch,
+            executions,
+            keeping,
+            revision: AtomicU64::new(revision),
+            total,
+            state: Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -133,11 +145,58 @@ impl Fleet {
             }
             Placement::StartAndWait => {
                 state.waiting.push_back(assignment);
-                state.starting += 1;
-                self.total.fetch_add(1, Ordering::AcqRel);
+                self.begin(&mut state);
                 Placed::Start
             }
         }
+    }
+
+    fn begin(&self, state: &mut State) {
+        state.starting += 1;
+        state.alive += 1;
+        self.total.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn give_up(&self, state: &mut State) {
+        state.starting -= 1;
+        state.alive -= 1;
+        self.total.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Counts the environments that are to be started so that as many are kept as were asked for.
+    pub(crate) fn begin_missing(&self) -> usize {
+        let mut state = self.lock();
+        if state.retired || !self.keeping.may_start() {
+            return 0;
+        }
+        let missing = self.keeping.requested().saturating_sub(state.alive);
+        (0..missing).for_each(|_| self.begin(&mut state));
+        missing
+    }
+
+    pub(crate) fn kept(&self) -> Kept {
+        let (state, requested) = (self.lock(), self.keeping.requested());
+        let allocated = state.alive.saturating_sub(state.starting).min(requested);
+        let available = state.idle.len().min(requested);
+        Kept { requested, allocated, available, failure: self.keeping.failure() }
+    }
+
+    /// Idle environments that may go: more than are kept.
+    fn spare(&self, state: &State) -> usize {
+        state.alive.saturating_sub(self.keeping.requested()).min(state.idle.len())
+    }
+
+    /// Takes an idle environment back whose process has ended, where another is to be kept instead.
+    pub(crate) fn withdraw(&self, mailbox: &Mailbox) -> bool {
+        if self.keeping.requested() == 0 {
+            return false;
+        }
+        let mut state = self.lock();
+        let at = state.idle.iter().position(|(idle, _)| idle.sender.same_channel(&mailbox.sender));
+        if let Some(at) = at {
+            state.idle.remove(at);
+        }
+        at.is_some()
     }
 
     /// Whether an environment about to be started is still wanted. Where not, it does not count as
@@ -145,21 +204,22 @@ impl Fleet {
     pub(crate) fn still_wanted(&self) -> bool {
         let mut state = self.lock();
         state.waiting.retain(|assignment| !assignment.is_abandoned());
-        let wanted = state.waiting.len() >= state.starting;
+        let kept = !state.retired && state.alive <= self.keeping.requested();
+        let wanted = state.waiting.len() >= state.starting || kept;
         if !wanted {
-            state.starting -= 1;
-            self.total.fetch_sub(1, Ordering::AcqRel);
+            self.give_up(&mut state);
         }
         wanted
     }
 
     /// An environment became free: it takes the first that waits, or is idle. `first` after its
-    /// start.
-    pub(crate) fn release(&self, mailbox: &Mailbox, first: bool) -> Next {
+    /// start; `cold` says why where it has no process.
+    pub(crate) fn release(&self, mailbox: &Mailbox, first: bool, cold: Option<KeepFailure>) -> Next {
         let mut state = self.lock();
         mailbox.room.freed();
         if first {
             state.starting -= 1;
+            self.keeping.started(cold.clone());
         }
         while let Some(assignment) = state.waiting.pop_front() {
             if !assignment.is_abandoned() {
@@ -167,7 +227,8 @@ impl Fleet {
                 return Next::Wait;
             }
         }
-        if state.retired {
+        // One that would have to run its init in an invocation is not kept: another is started.
+        if state.retired || (cold.is_some() && self.keeping.requested() > 0) {
             return Next::Retire;
         }
         state.idle.push((mailbox.clone(), Instant::now()));
@@ -179,21 +240,25 @@ impl Fleet {
     pub(crate) fn start_failed(&self) -> Option<Box<Assignment>> {
         let mut state = self.lock();
         state.waiting.retain(|assignment| !assignment.is_abandoned());
-        state.starting -= 1;
-        self.total.fetch_sub(1, Ordering::AcqRel);
+        self.give_up(&mut state);
         if state.waiting.len() > state.starting { state.waiting.pop_front() } else { None }
     }
 
     /// An environment is gone. Where it never became free (it was ended by force, or by a bug), who
     /// counted on it is told: dropping an invocation answers it.
-    pub(crate) fn gone(&self, never_free: bool) {
+    pub(crate) fn gone(&self, mailbox: &Mailbox, never_free: bool) {
+        let mut state = self.lock();
         if never_free {
-            let mut state = self.lock();
             state.starting -= 1;
             if state.waiting.len() > state.starting {
                 state.waiting.pop_front();
             }
         }
+        if !mailbox.room.is_leaving() {
+            state.alive = state.alive.saturating_sub(1);
+        }
+        drop(state);
+        self.keeping.stir();
         self.total.fetch_sub(1, Ordering::AcqRel);
     }
 
@@ -202,6 +267,7 @@ impl Fleet {
     pub(crate) fn retire(&self) {
         let mut state = self.lock();
         state.retired = true;
+        state.alive = state.alive.saturating_sub(state.idle.len());
         for (mailbox, _) in state.idle.drain(..) {
             mailbox.send(Message::Retire);
         }
@@ -212,21 +278,26 @@ impl Fleet {
         let mut state = self.lock();
         // The least recently used come first.
         let count = state.idle.iter().take_while(|(_, since)| since.elapsed() >= limit).count();
+        let count = count.min(self.spare(&state));
+        state.alive = state.alive.saturating_sub(count);
         for (mailbox, _) in state.idle.drain(..count) {
             mailbox.send(Message::Retire);
         }
     }
 
-    /// Its idle environments, the least recently used first: since when, and what each counts of the
-    /// machine's memory.
+    /// Its idle environments that may go, the least recently used first: since when, and what each
+    /// counts of the machine's memory.
     pub(crate) fn idle(&self) -> Vec<(Instant, u64)> {
-        self.lock().idle.iter().map(|(mailbox, since)| (*since, mailbox.room.counted())).collect()
+        let state = self.lock();
+        let spare = state.idle.iter().take(self.spare(&state));
+        spare.map(|(mailbox, since)| (*since, mailbox.room.counted())).collect()
     }
 
     /// Retires the least recently used idle environment.
     pub(crate) fn retire_oldest(&self) {
         let mut state = self.lock();
-        if !state.idle.is_empty() {
+        if self.spare(&state) > 0 {
+            state.alive -= 1;
             let (mailbox, _) = state.idle.remove(0);
             mailbox.send(Message::Retire);
         }

@@ -16,7 +16,7 @@ use lambkin_model::placement;
 use lambkin_model::runtime::RuntimeProvider;
 use lambkin_model::sandbox::{LaunchError, Launcher};
 use lambkin_model::{Error, Pending, quota};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ use crate::assignment::Assignment;
 use crate::capture::{self, Capture};
 use crate::environment::Environment;
 use crate::fleet::{Fleet, Mailbox, Placed};
+use crate::keeping::{KeepFailure, Keeping, Kept, RETRY_AFTER};
 use crate::launch::{self, Launch};
 use crate::memory::{Memory, Room};
 use crate::permit::Permits;
@@ -87,6 +88,10 @@ struct Core {
     gate: Arc<Semaphore>,
     memory: Arc<Memory>,
     fleets: RwLock<HashMap<FunctionKey, Arc<Fleet>>>,
+    /// Of functions that have a fleet or keep environments.
+    keepings: Mutex<HashMap<FunctionKey, Arc<Keeping>>>,
+    /// Something that is to be kept may be missing.
+    missing: Arc<Notify>,
     vigil: Arc<Vigil>,
     /// No fleet is made any more.
     closing: AtomicBool,
@@ -113,6 +118,8 @@ impl Invoker {
             gate: Arc::new(Semaphore::new(config.inits)),
             memory: Arc::new(Memory::new(config.memory)),
             fleets: RwLock::default(),
+            keepings: Mutex::default(),
+            missing: Arc::default(),
             vigil: Arc::new(Vigil::new()),
             closing: AtomicBool::new(false),
             tasks: Mutex::default(),
@@ -133,9 +140,34 @@ impl Invoker {
         let mut keepers = JoinSet::new();
         keepers.spawn(retire_idle(Arc::downgrade(&core), config.idle_timeout));
         keepers.spawn(Arc::clone(&core.vigil).keep());
+        keepers.spawn(start_missing(Arc::downgrade(&core), Arc::clone(&core.missing)));
         let tasks = Tasks { environments: JoinSet::new(), keepers };
         *core.tasks.lock().expect("not poisoned") = Some(tasks);
         Self(core)
+    }
+
+    /// Keeps so many environments of the function initialised from now on, invoked or not: those that
+    /// end are replaced, none is retired for being idle or for want of memory. A changed function
+    /// has its new ones; a deleted one none. Neither permits nor the account's limit are touched.
+    pub fn keep(&self, key: &FunctionKey, count: usize) {
+        self.0.keeping(key).request(count);
+    }
+
+    /// How that goes.
+    #[must_use]
+    pub fn kept(&self, key: &FunctionKey) -> Kept {
+        let fleet = self.0.fleets.read().expect("not poisoned").get(key).cloned();
+        if let Some(fleet) = fleet {
+            return fleet.kept();
+        }
+        let keepings = self.0.keepings.lock().expect("not poisoned");
+        let keeping = keepings.get(key);
+        Kept {
+            requested: keeping.map_or(0, |keeping| keeping.requested()),
+            allocated: 0,
+            available: 0,
+            failure: keeping.and_then(|keeping| keeping.failure()),
+        }
     }
 
     /// Retires every environment and waits for them; after `grace` those that still run are killed.
@@ -251,7 +283,7 @@ impl Core {
             fleet.retire();
         }
         let (executions, total) = (self.permits.function(key), Arc::clone(&self.environments));
-        let fleet = Arc::new(Fleet::new(launch, executions, head.revision.0, total));
+        let fleet = Arc::new(Fleet::new(launch, executions, self.keeping(key), head.revision.0, total));
         fleets.insert(key.clone(), Arc::clone(&fleet));
         Ok(fleet)
     }
@@ -311,6 +343,7 @@ impl Core {
             Ok(sandbox) => sandbox,
             Err(error) => {
                 tracing::error!(function = %fleet.launch.key, %error, "an environment could not be made");
+                fleet.keeping.started(Some(KeepFailure::Platform(error.to_string())));
                 if let Some(assignment) = fleet.start_failed() {
                     assignment.answer(Err(Error::Service(error.to_string())));
                 }
@@ -349,6 +382,7 @@ impl Core {
             return room;
         }
         tracing::warn!(function = %fleet.launch.key, "no memory for another environment in time");
+        fleet.keeping.started(Some(KeepFailure::Platform("no memory for another environment".into())));
         if let Some(assignment) = fleet.start_failed() {
             let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
             assignment.answer(Err(Error::TooManyRequests { reason }));
@@ -377,6 +411,13 @@ impl Core {
         let reserved = || Some(self.ports.catalog.head(key)?.record.reserved_concurrency);
         self.permits.changed(key, reserved);
         let head = self.ports.catalog.head(key);
+        let keeping = match head {
+            Some(_) => self.keepings.lock().expect("not poisoned").get(key).cloned(),
+            None => self.keepings.lock().expect("not poisoned").remove(key),
+        };
+        if let Some(keeping) = keeping {
+            keeping.stir();
+        }
         let mut fleets = self.fleets.write().expect("not poisoned");
         let Some(fleet) = fleets.get(key) else { return };
         let fits = head.is_some_and(|head| {
@@ -385,6 +426,24 @@ impl Core {
         });
         if !fits && let Some(fleet) = fleets.remove(key) {
             fleet.retire();
+        }
+    }
+
+    fn keeping(&self, key: &FunctionKey) -> Arc<Keeping> {
+        let mut keepings = self.keepings.lock().expect("not poisoned");
+        let keeping = keepings.entry(key.clone());
+        Arc::clone(keeping.or_insert_with(|| Arc::new(Keeping::new(Arc::clone(&self.missing)))))
+    }
+
+    /// Starts what is missing of a function's kept environments.
+    async fn tend(self: &Arc<Self>, key: &FunctionKey, keeping: &Keeping) {
+        let Some(head) = self.ports.catalog.head(key) else { return };
+        if head.record.latest.state != State::Active {
+            return;
+        }
+        match self.fleet(&head).await {
+            Ok(fleet) => (0..fleet.begin_missing()).for_each(|_| self.start(Arc::clone(&fleet))),
+            Err(error) => keeping.started(Some(KeepFailure::Platform(error.to_string()))),
         }
     }
 }
@@ -401,6 +460,23 @@ async fn retire_idle(core: Weak<Core>, limit: Duration) {
         let Some(core) = core.upgrade() else { return };
         for fleet in core.fleets.read().expect("not poisoned").values() {
             fleet.retire_idle(limit);
+        }
+    }
+}
+
+/// Looks where something happened, and after failures from time to time.
+async fn start_missing(core: Weak<Core>, missing: Arc<Notify>) {
+    loop {
+        // Elapsed or woken: there is something to look at either way.
+        let _ = tokio::time::timeout(RETRY_AFTER, missing.notified()).await;
+        let Some(core) = core.upgrade() else { return };
+        let wanted: Vec<(FunctionKey, Arc<Keeping>)> = {
+            let keepings = core.keepings.lock().expect("not poisoned");
+            let wanted = keepings.iter().filter(|(_, keeping)| keeping.requested() > 0);
+            wanted.map(|(key, keeping)| (key.clone(), Arc::clone(keeping))).collect()
+        };
+        for (key, keeping) in wanted {
+            core.tend(&key, &keeping).await;
         }
     }
 }

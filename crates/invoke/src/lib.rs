@@ -10,6 +10,7 @@ mod channel;
 mod environment;
 mod fleet;
 mod invoker;
+mod keeping;
 mod launch;
 mod memory;
 mod output;
@@ -20,3 +21,4 @@ mod runtime_api;
 mod vigil;
 
 pub use invoker::{Invoker, InvokerConfig, Ports};
+pub use keeping::{KeepFailure, Kept};

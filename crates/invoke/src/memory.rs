@@ -142,6 +142,10 @@ impl Room {
         }
     }
 
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
     /// Its environment became free.
     pub(crate) fn freed(&self) {
         self.memory.stir();

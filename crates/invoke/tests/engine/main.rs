@@ -8,6 +8,7 @@ mod concurrency;
 mod endings;
 mod hostile;
 mod inits;
+mod keeping;
 mod logs;
 mod memory;
 mod placement;

@@ -9,7 +9,7 @@ use lambkin_invoke::InvokerConfig;
 use lambkin_model::Error;
 use lambkin_model::code::CodeSha256;
 
-use crate::world::{World, payload};
+use crate::world::{World, key, payload};
 
 /// SplitMix64: the seed says all.
 struct Dice(u64);
@@ -103,7 +103,8 @@ async fn storm(seed: u64) -> usize {
                 let at = usize::try_from(dice.roll(running.len() as u64)).unwrap();
                 running.swap_remove(at).2.abort();
             }
-            8..=15 => tokio::time::sleep(Duration::from_millis(dice.roll(400))).await,
+            8 => world.invoker.keep(&key(name), usize::try_from(dice.roll(3)).unwrap()),
+            9..=15 => tokio::time::sleep(Duration::from_millis(dice.roll(400))).await,
             _ => tokio::task::yield_now().await,
         }
         if dice.roll(10) == 0 && world.run("respond still there").await.is_err() {
@@ -111,6 +112,9 @@ async fn storm(seed: u64) -> usize {
         }
     }
     world.logs.open.send_replace(true);
+    for name in ["f", "g"] {
+        world.invoker.keep(&key(name), 0);
+    }
     let mut answered = 0;
     for (mark, words, one) in running {
         // A minute is more than any of them may take: init, the wait for its turn, three seconds.
