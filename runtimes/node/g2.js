@@ -2,6 +2,7 @@
 // The bootstrap of nodejs10.x, 12.x, 14.x, 16.x, 18.x, 20.x and 22.x: installs the console and the crash reporters,
 // loads the handler, and enters the event loop (spec section 0, generation G2).
 
+const fs = require('fs');
 const channel = require('./channel');
 const stdio = require('./stdio');
 const consoles = require('./console');
@@ -27,11 +28,25 @@ const traits = {
   // The callback warning and context.tenantId came with client 3.3.0, late in 2025; 18.x left support before it.
   warnsOfCallbacks: major >= 20,
   tenants: major >= 20,
+  // 16.x and 18.x have NODE_EXTRA_CA_CERTS set by AWS; from 20.x on functions set it themselves (section 8.2).
+  caCertificates: major >= 16 && major < 20,
   highWaterMark: major >= 22 ? 65536 : 16384,
 };
 
 stdio.install();
 delete process.env._LAMBDA_TELEMETRY_LOG_FD;
+if (traits.caCertificates && process.env.NODE_EXTRA_CA_CERTS === undefined) {
+  caCertificates();
+}
+
+// Only here, where Node has started: reading the file costs it up to 38 ms, and this process does without. The function
+// and what it starts find the variable as on AWS.
+function caCertificates() {
+  const file = process.env.LAMBDA_RUNTIME_DIR + '/ca-cert.pem';
+  if (fs.existsSync(file)) {
+    process.env.NODE_EXTRA_CA_CERTS = file;
+  }
+}
 
 let runtime = null;
 const json = consoles.install({

@@ -131,23 +131,13 @@ fn command(configuration: &Configuration, layout: &Layout) -> Vec<String> {
     match variable("AWS_LAMBDA_EXEC_WRAPPER") {
         // AWS reads it from nodejs10.x on.
         Some(wrapper) if !wrapper.is_empty() && configuration.runtime.major() >= 10 => {
-            let wrapper = inside(wrapper, layout);
+            let wrapper = layout.inside(wrapper);
             let mut wrapped = vec!["/bin/sh".into(), "-c".into(), WRAPPER_SCRIPT.into(), wrapper];
             wrapped.append(&mut command);
             wrapped
         }
         Some(_) | None => command,
     }
-}
-
-/// A path as functions write it (`/var/task/…`, `/opt/…`), as this process finds it.
-fn inside(path: &str, layout: &Layout) -> String {
-    for (prefix, directory) in [("/var/task/", &layout.task_root), ("/opt/", &layout.opt)] {
-        if let Some(rest) = path.strip_prefix(prefix) {
-            return directory.join(rest).to_string_lossy().into_owned();
-        }
-    }
-    path.to_owned()
 }
 
 /// The part of a configuration that the process sees: changing the rest retires nothing.

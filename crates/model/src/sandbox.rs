@@ -22,6 +22,22 @@ pub struct Layout {
     pub tmp: Option<PathBuf>,
 }
 
+impl Layout {
+    /// A path as functions write it (`/var/task/…`, `/var/runtime/…`, `/opt/…`), as their process finds
+    /// it; any other is as it was.
+    #[must_use]
+    pub fn inside(&self, path: &str) -> String {
+        let directories =
+            [("/var/task/", &self.task_root), ("/var/runtime/", &self.runtime_dir), ("/opt/", &self.opt)];
+        let found =
+            directories.iter().find_map(|(prefix, directory)| Some((path.strip_prefix(prefix)?, directory)));
+        match found {
+            Some((rest, directory)) => directory.join(rest).to_string_lossy().into_owned(),
+            None => path.to_owned(),
+        }
+    }
+}
+
 /// Where the directories come from on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Sources {

@@ -75,7 +75,10 @@ pub fn variables(subject: &Subject<'_>) -> BTreeMap<String, String> {
     }
     for (name, value) in configuration.variables.iter().flatten() {
         if !name.starts_with('_') {
-            all.insert(name.clone(), value.clone());
+            // Node.js reads this one before any code runs that could find the directory: AWS tells
+            // functions to set it to /var/runtime/ca-cert.pem, or to a file of their own.
+            let value = if name == "NODE_EXTRA_CA_CERTS" { layout.inside(value) } else { value.clone() };
+            all.insert(name.clone(), value);
         }
     }
     let mut fixed = |name: &str, value: String| all.insert(name.to_owned(), value);
@@ -139,6 +142,27 @@ mod tests {
     use super::*;
     use crate::function::LoggingConfig;
     use crate::runtime::Runtime;
+
+    #[test]
+    fn paths_that_functions_write_follow_the_layout() {
+        let layout = Layout {
+            task_root: "/a/task".into(),
+            runtime_dir: "/b/runtime".into(),
+            bin: "/bin".into(),
+            opt: "/c/opt".into(),
+            tmp: None,
+        };
+        for (written, found) in [
+            ("/var/task/w.sh", "/a/task/w.sh"),
+            ("/var/runtime/ca-cert.pem", "/b/runtime/ca-cert.pem"),
+            ("/opt/x/y", "/c/opt/x/y"),
+            ("/etc/ssl/certs/ca.pem", "/etc/ssl/certs/ca.pem"),
+            ("var/task/w", "var/task/w"),
+            ("/var/tasks", "/var/tasks"),
+        ] {
+            assert_eq!(layout.inside(written), found);
+        }
+    }
 
     #[test]
     fn are_aws_s_in_a_jail() {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use lambkin_model::runtime::{BOOTSTRAP_FILE, Generation, Runtime};
 
+use crate::ca_bundle;
 use crate::cache::{Cache, hex_sha256};
 use crate::sdk;
 
@@ -40,6 +41,9 @@ pub(crate) fn place(cache: &Cache, runtime: Runtime) -> io::Result<PathBuf> {
     let directory = cache.root().join("bootstrap").join(&hash[..16]).join(runtime.name());
     write(&directory, BOOTSTRAP_FILE, bundle)?;
     write(&directory, "package.json", PACKAGE_JSON)?;
+    if runtime.major() >= ca_bundle::SINCE {
+        ca_bundle::place(&directory, &ca_bundle::HOST)?;
+    }
     // Relative: the cache may be copied to another machine or another path.
     let target = Path::new("../../../sdk").join(sdk::line(runtime).directory).join("node_modules");
     link(&directory.join("node_modules"), &target)?;

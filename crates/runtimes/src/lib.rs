@@ -6,6 +6,7 @@
 //! (`sandbox`, `invoke`), what the bootstrap does (`runtimes/node/`), and the command line.
 
 mod bootstrap;
+mod ca_bundle;
 mod cache;
 mod fetch;
 mod flight;
