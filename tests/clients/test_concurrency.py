@@ -198,7 +198,7 @@ def test_idle_environments_make_room_where_memory_is_short(server):
         create(lambda_, "f", counts)
         create(lambda_, "g", counts)
         assert [invoke(lambda_, "f").payload for _ in range(2)] == [1, 2]
-        # One that has run counts some 40 MB, a new one its 128: more than 150.
+        # One that has run counts what it used, some 60 MB, a new one its 128: more than 150.
         assert invoke(lambda_, "g").payload == 1
         assert invoke(lambda_, "f").payload == third, share
 
