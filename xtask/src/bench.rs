@@ -1,23 +1,32 @@
 //! `cargo xtask bench`: lambkin in its default configuration against a bare Node.js server, in
 //! interleaved rounds of one run, so that a noisy machine disturbs both alike. Prints a table of
 //! medians and ratios; it judges nothing.
+//!
+//! Warm figures are taken twice: where the kernel places the processes, and with everything on one core,
+//! because a bare server may share its client's core by chance and then answers several times as fast.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::http::{Connection, request};
+use crate::load::Load;
+use crate::pinned::Pinned;
 use crate::server::Server;
 use crate::tools::{self, Result};
 
 const RUNTIME: &str = "nodejs22.x";
 const HANDLER: &str = "exports.handler = async (event) => event.key1;";
+const CONNECTIONS: usize = 16;
 const EVENT: &[u8] = br#"{"key1":"value1","key2":"value2","key3":"value3"}"#;
 
 /// How much is measured.
 struct Scale {
     rounds: usize,
+    /// Seconds of load before the warm rounds: V8 compiles a process's hot code after thousands of
+    /// invocations, and lambkin has a process for each connection.
+    warm_up: f64,
     requests: usize,
     seconds: f64,
     colds: usize,
@@ -27,9 +36,17 @@ struct Scale {
 
 pub(crate) fn run(quick: bool) -> Result {
     let scale = if quick {
-        Scale { rounds: 3, requests: 500, seconds: 0.5, colds: 5, soak: 5_000, functions: 50 }
+        Scale { rounds: 3, warm_up: 2.0, requests: 500, seconds: 0.5, colds: 5, soak: 5_000, functions: 50 }
     } else {
-        Scale { rounds: 10, requests: 3_000, seconds: 2.0, colds: 20, soak: 200_000, functions: 1_000 }
+        Scale {
+            rounds: 10,
+            warm_up: 15.0,
+            requests: 3_000,
+            seconds: 2.0,
+            colds: 20,
+            soak: 200_000,
+            functions: 1_000,
+        }
     };
     let lambkin = tools::lambkin()?;
     let runtimes = tools::scratch("runtimes");
@@ -42,12 +59,19 @@ pub(crate) fn run(quick: bool) -> Result {
     let node = node_binary(&lambkin, &runtimes)?;
     let data = tempfile::tempdir().map_err(|error| error.to_string())?;
     let server = Server::lambkin(&lambkin, data.path(), &runtimes)?;
-    let bare = Server::start(Command::new(&node).arg(tools::root().join("benches/bare.js")))?;
+    let bare = || Server::start(Command::new(&node).arg(tools::root().join("benches/bare.js")));
     let idle = server.resident_kib()?;
     server.create("bench", RUNTIME, HANDLER)?;
 
     let mut table = Table::default();
-    warm(&scale, &server, &bare, &mut table)?;
+    warm(&scale, &server, &bare()?, "", &mut table)?;
+    {
+        let _pinned = Pinned::to_one_core()?;
+        let data = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let server = Server::lambkin(&lambkin, data.path(), &runtimes)?;
+        server.create("bench", RUNTIME, HANDLER)?;
+        warm(&scale, &server, &bare()?, ", all on one core", &mut table)?;
+    }
     cold(&scale, &server, &node, &mut table)?;
     table.row("RSS, idle", format!("{:.1} MiB", mib(idle)), "", "≤ 40 MiB");
     soak(&scale, &server, &mut table)?;
@@ -56,38 +80,45 @@ pub(crate) fn run(quick: bool) -> Result {
     Ok(())
 }
 
-fn warm(scale: &Scale, server: &Server, bare: &Server, table: &mut Table) -> Result {
-    let (ours, theirs) = (invoke_request("bench"), request("POST", "/", EVENT));
-    // Both have run their code before the first measured round, with all the environments that the
-    // widest round needs.
-    throughput(server.address, &ours, 16, 1.0)?;
-    throughput(bare.address, &theirs, 16, 1.0)?;
-    let (mut latencies, mut rates) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+fn warm(scale: &Scale, server: &Server, bare: &Server, placement: &str, table: &mut Table) -> Result {
+    let both = [(server, invoke_request("bench")), (bare, request("POST", "/", EVENT))];
+    for (server, bytes) in &both {
+        Load::run(server.address, bytes, CONNECTIONS, scale.warm_up)?;
+    }
+    let mut latencies = [Vec::new(), Vec::new()];
+    let mut rates = [Vec::new(), Vec::new()];
+    let mut costs = [Vec::new(), Vec::new()];
     for _ in 0..scale.rounds {
-        for (index, (address, bytes)) in
-            [(server.address, &ours), (bare.address, &theirs)].into_iter().enumerate()
-        {
-            latencies[index].push(median_latency(address, bytes, scale.requests)?);
+        for ((server, bytes), latencies) in both.iter().zip(&mut latencies) {
+            latencies.push(median_latency(server.address, bytes, scale.requests)?);
         }
-        for (index, (address, bytes)) in
-            [(server.address, &ours), (bare.address, &theirs)].into_iter().enumerate()
-        {
-            rates[index].push(throughput(address, bytes, 16, scale.seconds)?);
+        for (((server, bytes), rates), costs) in both.iter().zip(&mut rates).zip(&mut costs) {
+            let before = server.cpu_micros()?;
+            let load = Load::run(server.address, bytes, CONNECTIONS, scale.seconds)?;
+            rates.push(load.rate());
+            costs.push((server.cpu_micros()? - before) as f64 / load.answered as f64);
         }
     }
     let [ours, theirs] = latencies.map(median);
     table.row(
-        "warm Invoke, 1 connection, p50",
+        &format!("warm Invoke, 1 connection{placement}, p50"),
         format!("{:.0} µs against {:.0} µs", ours * 1e6, theirs * 1e6),
         &format!("{:.2}×", ours / theirs),
         "≤ 2.5×",
     );
     let [ours, theirs] = rates.map(median);
     table.row(
-        "warm Invoke, 16 connections",
+        &format!("warm Invoke, {CONNECTIONS} connections{placement}"),
         format!("{ours:.0}/s against {theirs:.0}/s"),
         &format!("{:.2}×", ours / theirs),
         "≥ 0.7×",
+    );
+    let [ours, theirs] = costs.map(median);
+    table.row(
+        &format!("processor time of each{placement}"),
+        format!("{ours:.0} µs against {theirs:.0} µs"),
+        &format!("{:.2}×", ours / theirs),
+        "",
     );
     Ok(())
 }
@@ -202,29 +233,6 @@ fn median_latency(address: SocketAddr, bytes: &[u8], count: usize) -> Result<f64
         seconds.push(began.elapsed().as_secs_f64());
     }
     Ok(median(seconds))
-}
-
-/// Requests a second over `connections` kept connections, each with a thread of its own.
-fn throughput(address: SocketAddr, bytes: &[u8], connections: usize, seconds: f64) -> Result<f64> {
-    let began = Instant::now();
-    let end = began + Duration::from_secs_f64(seconds);
-    let counts = std::thread::scope(|scope| {
-        let client = || -> Result<usize> {
-            let mut connection = Connection::open(address)?;
-            let mut count = 0;
-            while Instant::now() < end {
-                connection.call(bytes)?;
-                count += 1;
-            }
-            Ok(count)
-        };
-        let clients: Vec<_> = (0..connections).map(|_| scope.spawn(client)).collect();
-        clients
-            .into_iter()
-            .map(|client| client.join().expect("no client panics"))
-            .collect::<Result<Vec<usize>>>()
-    })?;
-    Ok(counts.iter().sum::<usize>() as f64 / began.elapsed().as_secs_f64())
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

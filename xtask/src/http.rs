@@ -1,7 +1,8 @@
-//! A bare HTTP/1.1 client for loopback: one kept connection, one request at a time.
+//! A bare HTTP/1.1 client for loopback: one kept connection, one request at a time, waited for or polled.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use crate::tools::Result;
@@ -9,12 +10,6 @@ use crate::tools::Result;
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
-}
-
-/// An answer's status and body.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: Vec<u8>,
 }
 
 /// A whole request, as bytes.
@@ -41,40 +36,46 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(16 * 1024) })
     }
 
-    pub(crate) fn send(&mut self, request: &[u8]) -> Result<Answer> {
-        self.stream.write_all(request).map_err(|error| error.to_string())?;
+    /// Sends a request and does not wait for its answer.
+    pub(crate) fn ask(&mut self, request: &[u8]) -> Result {
         self.buffer.clear();
-        let mut scratch = [0; 16 * 1024];
-        let (head, length) = loop {
-            let read = self.stream.read(&mut scratch).map_err(|error| error.to_string())?;
-            if read == 0 {
-                return Err("the server closed the connection".into());
-            }
-            self.buffer.extend_from_slice(&scratch[..read]);
-            if let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
-                break (end + 4, content_length(&self.buffer[..end])?);
-            }
-        };
-        while self.buffer.len() < head + length {
-            let read = self.stream.read(&mut scratch).map_err(|error| error.to_string())?;
-            if read == 0 {
-                return Err("the server closed the connection".into());
-            }
-            self.buffer.extend_from_slice(&scratch[..read]);
-        }
-        let status = std::str::from_utf8(&self.buffer[9..12]).ok().and_then(|text| text.parse().ok());
-        let status = status.ok_or("not an HTTP answer")?;
-        Ok(Answer { status, body: self.buffer[head..head + length].to_vec() })
+        self.stream.write_all(request).map_err(|error| error.to_string())
     }
 
-    /// As [`send`](Self::send), and anything but 2xx is an error.
-    pub(crate) fn call(&mut self, request: &[u8]) -> Result<Vec<u8>> {
-        let answer = self.send(request)?;
-        if answer.status / 100 == 2 {
-            Ok(answer.body)
-        } else {
-            Err(format!("{}: {}", answer.status, String::from_utf8_lossy(&answer.body)))
+    /// Reads once; the answer's body where it is complete. Anything but 2xx is an error.
+    pub(crate) fn read(&mut self) -> Result<Option<&[u8]>> {
+        let mut scratch = [0; 16 * 1024];
+        let read = self.stream.read(&mut scratch).map_err(|error| error.to_string())?;
+        if read == 0 {
+            return Err("the server closed the connection".into());
         }
+        self.buffer.extend_from_slice(&scratch[..read]);
+        let Some(head) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
+        let length = content_length(&self.buffer[..head])?;
+        let Some(body) = self.buffer.get(head + 4..head + 4 + length) else { return Ok(None) };
+        // After "HTTP/1.1 ".
+        if self.buffer[9] == b'2' {
+            Ok(Some(body))
+        } else {
+            let status = String::from_utf8_lossy(&self.buffer[9..12]);
+            Err(format!("{status}: {}", String::from_utf8_lossy(body)))
+        }
+    }
+
+    /// Sends a request and waits for the body of its answer.
+    pub(crate) fn call(&mut self, request: &[u8]) -> Result<Vec<u8>> {
+        self.ask(request)?;
+        loop {
+            if let Some(body) = self.read()? {
+                return Ok(body.to_vec());
+            }
+        }
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 

@@ -3,6 +3,8 @@
 mod bench;
 mod check;
 mod http;
+mod load;
+mod pinned;
 mod server;
 mod test;
 mod tools;

@@ -59,6 +59,36 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse().map_err(|_| format!("VmRSS:{line}"))
     }
 
+    /// Microseconds of processor time that it and all processes below it have used so far.
+    pub(crate) fn cpu_micros(&self) -> Result<u64> {
+        let mut parents = Vec::new();
+        for entry in std::fs::read_dir("/proc").map_err(|error| error.to_string())?.flatten() {
+            // A process that has just ended is not counted any more.
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
+            let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+            // pid (name) state parent: the name may hold anything.
+            let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+            parents.push((pid, parent.unwrap_or(0)));
+        }
+        let mut tree = vec![self.process.id()];
+        let mut next = 0;
+        while let Some(of) = tree.get(next).copied() {
+            tree.extend(parents.iter().filter(|(_, parent)| *parent == of).map(|(pid, _)| *pid));
+            next += 1;
+        }
+        let mut nanos = 0;
+        for pid in tree {
+            let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+            for thread in threads.flatten() {
+                let Ok(text) = std::fs::read_to_string(thread.path().join("schedstat")) else { continue };
+                nanos += text.split(' ').next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
+            }
+        }
+        Ok(nanos / 1000)
+    }
+
     /// Ends it as an operator would, and waits.
     pub(crate) fn stop(mut self) -> Result {
         let terminated = Command::new("kill").arg(self.process.id().to_string()).status();
