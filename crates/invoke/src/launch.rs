@@ -48,8 +48,12 @@ impl Launch {
         let unpacked = code.unpacked(version.code.sha256).ok_or_else(|| {
             Error::Service(format!("the deployment package of {} is not in the code store", head.key))
         })?;
-        let sources =
-            Sources { code: unpacked, runtime_dir: runtime.runtime_dir.clone(), node: runtime.node.clone() };
+        let sources = Sources {
+            code: unpacked,
+            runtime_dir: runtime.runtime_dir.clone(),
+            modules: runtime.modules.clone(),
+            node: runtime.node.clone(),
+        };
         let digest = digest(&head.identity, &version, &runtime, &sources);
         let executed_version = version.version.as_str().into();
         let identity = head.identity.clone();

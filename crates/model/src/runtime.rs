@@ -219,8 +219,10 @@ pub struct InstalledRuntime {
     /// The `node` executable.
     pub node: PathBuf,
     /// The directory that is `LAMBDA_RUNTIME_DIR`: it holds the bootstrap ([`BOOTSTRAP_FILE`]) and
-    /// `node_modules` with the AWS SDK.
+    /// an empty `node_modules`.
     pub runtime_dir: PathBuf,
+    /// `node_modules` with the AWS SDK, or a link to it; not there where none was installed.
+    pub modules: PathBuf,
 }
 
 /// Why a runtime is not there. The text names what to do.

@@ -14,6 +14,8 @@ pub struct Layout {
     pub task_root: PathBuf,
     /// `/var/runtime`.
     pub runtime_dir: PathBuf,
+    /// `/var/runtime/node_modules`: the AWS SDK.
+    pub modules: PathBuf,
     /// Directory of `node`, for `PATH`.
     pub bin: PathBuf,
     /// `/opt`.
@@ -43,8 +45,10 @@ impl Layout {
 pub struct Sources {
     /// The unpacked deployment package.
     pub code: PathBuf,
-    /// Directory of the bootstrap and the AWS SDK.
+    /// Directory of the bootstrap. Its empty `node_modules` is where the SDK belongs.
     pub runtime_dir: PathBuf,
+    /// `node_modules` with the AWS SDK, or a link to it; not there where none was installed.
+    pub modules: PathBuf,
     /// The `node` executable.
     pub node: PathBuf,
 }

@@ -124,10 +124,10 @@ fn library_path(layout: &Layout) -> String {
 
 fn node_path(layout: &Layout, major: u32) -> String {
     let (opt, runtime, task) = (text(&layout.opt), text(&layout.runtime_dir), text(&layout.task_root));
-    let layers =
-        format!("{opt}/nodejs/node{major}/node_modules:{opt}/nodejs/node_modules:{runtime}/node_modules");
+    let modules = text(&layout.modules);
+    let layers = format!("{opt}/nodejs/node{major}/node_modules:{opt}/nodejs/node_modules:{modules}");
     match major {
-        4..=8 => format!("{layers}:{runtime}:{task}:{runtime}/node_modules"),
+        4..=8 => format!("{layers}:{runtime}:{task}:{modules}"),
         10 | 12 => layers,
         _ => format!("{layers}:{runtime}:{task}"),
     }
@@ -148,6 +148,7 @@ mod tests {
         let layout = Layout {
             task_root: "/a/task".into(),
             runtime_dir: "/b/runtime".into(),
+            modules: "/runtime/node_modules".into(),
             bin: "/bin".into(),
             opt: "/c/opt".into(),
             tmp: None,
@@ -187,6 +188,7 @@ mod tests {
         let layout = Layout {
             task_root: "/var/task".into(),
             runtime_dir: "/var/runtime".into(),
+            modules: "/var/runtime/node_modules".into(),
             bin: "/var/lang/bin".into(),
             opt: "/opt".into(),
             tmp: None,

@@ -13,7 +13,6 @@ use lambkin_model::runtime::{BOOTSTRAP_FILE, Generation, Runtime};
 
 use crate::ca_bundle;
 use crate::cache::{Cache, hex_sha256};
-use crate::sdk;
 
 /// A `package.json` far above the cache, in someone's home, must not turn the bootstrap into an ES
 /// module; the nearest one decides, so there is one beside it.
@@ -44,10 +43,16 @@ pub(crate) fn place(cache: &Cache, runtime: Runtime) -> io::Result<PathBuf> {
     if runtime.major() >= ca_bundle::SINCE {
         ca_bundle::place(&directory, &ca_bundle::HOST)?;
     }
-    // Relative: the cache may be copied to another machine or another path.
-    let target = Path::new("../../../sdk").join(sdk::line(runtime).directory).join("node_modules");
-    link(&directory.join("node_modules"), &target)?;
+    make_mount_point(&directory.join("node_modules"))?;
     Ok(directory)
+}
+
+/// An empty directory; a former lambkin had a link there.
+fn make_mount_point(path: &Path) -> io::Result<()> {
+    if path.is_symlink() {
+        fs::remove_file(path)?;
+    }
+    fs::create_dir_all(path)
 }
 
 fn write(directory: &Path, name: &str, text: &str) -> io::Result<()> {
@@ -61,17 +66,5 @@ fn write(directory: &Path, name: &str, text: &str) -> io::Result<()> {
     // Temporary files are private; the function's process may run as another user.
     fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644))?;
     file.persist(&path)?;
-    Ok(())
-}
-
-/// Points `path` at `target`, by a rename over whatever link was there.
-pub(crate) fn link(path: &Path, target: &Path) -> io::Result<()> {
-    if fs::read_link(path).is_ok_and(|found| found == target) {
-        return Ok(());
-    }
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let temporary =
-        tempfile::Builder::new().make_in(directory, |name| std::os::unix::fs::symlink(target, name))?;
-    temporary.into_temp_path().persist(path)?;
     Ok(())
 }

@@ -217,6 +217,7 @@ impl Inner {
             sha256: row.sha256.clone(),
             node: self.cache.node(row),
             runtime_dir: bootstrap::place(&self.cache, row.runtime)?,
+            modules: sdk::line(row.runtime).modules(&self.cache),
         })
     }
 }

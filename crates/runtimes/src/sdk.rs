@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 
 use lambkin_model::runtime::{Runtime, RuntimeError, Sdk};
 
-use crate::bootstrap::link;
 use crate::cache::Cache;
 use crate::source::npm::{Npm, NpmError, private_project};
 use crate::source::{SourceError, Stop};
@@ -122,12 +121,17 @@ impl Line {
         cache.root().join("sdk").join(self.directory)
     }
 
+    /// What is `/var/runtime/node_modules` for functions.
+    pub(crate) fn modules(&self, cache: &Cache) -> PathBuf {
+        self.path(cache).join("node_modules")
+    }
+
     /// Which of these packages are not on this machine. Local and quick.
     pub(crate) fn missing(&self, cache: &Cache, packages: &BTreeSet<String>) -> BTreeSet<String> {
-        let path = self.path(cache);
+        let modules = self.modules(cache);
         let there = |package: &String| {
-            path.join("node_modules").join(package).join("package.json").is_file()
-                || path.join("absent").join(marker(package)).is_file()
+            modules.join(package).join("package.json").is_file()
+                || self.path(cache).join("absent").join(marker(package)).is_file()
         };
         packages.iter().filter(|package| self.has(package) && !there(package)).cloned().collect()
     }
@@ -205,8 +209,7 @@ fn install_set(
 ) -> Result<(), NpmError> {
     let io = |error| SourceError::io("the SDK's directory", error);
     let path = line.path(cache);
-    let modules = path.join("node_modules");
-    let current = fs::canonicalize(&modules).ok().and_then(|tree| Some(tree.parent()?.to_owned()));
+    let current = fs::canonicalize(line.modules(cache)).ok().and_then(|tree| Some(tree.parent()?.to_owned()));
 
     let mut wanted = missing.clone();
     wanted.extend(missing.iter().filter_map(|package| companion(package)).map(str::to_owned));
@@ -260,6 +263,18 @@ fn publish(path: &Path, set: &Path) -> io::Result<()> {
     let number = (last + 1).to_string();
     fs::rename(set, sets.join(&number))?;
     link(&path.join("node_modules"), &Path::new("sets").join(number).join("node_modules"))
+}
+
+/// Points `path` at `target`, by a rename over whatever link was there.
+fn link(path: &Path, target: &Path) -> io::Result<()> {
+    if fs::read_link(path).is_ok_and(|found| found == target) {
+        return Ok(());
+    }
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let temporary =
+        tempfile::Builder::new().make_in(directory, |name| std::os::unix::fs::symlink(target, name))?;
+    temporary.into_temp_path().persist(path)?;
+    Ok(())
 }
 
 /// The libraries that leave their client to the user, whose newest npm would otherwise choose.

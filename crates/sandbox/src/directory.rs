@@ -47,6 +47,7 @@ impl Base {
         Layout {
             task_root: sources.code.clone(),
             runtime_dir: sources.runtime_dir.clone(),
+            modules: sources.modules.clone(),
             bin: sources.node.parent().unwrap_or(Path::new("/")).to_owned(),
             opt: self.opt(),
             tmp: Some(self.tmp(id)),
@@ -83,7 +84,7 @@ fn make_private(path: &Path) -> io::Result<()> {
 /// SDK is put beside the task root. Where that is not possible, `require` still finds it.
 fn link_modules(sources: &Sources) {
     let Some(parent) = sources.code.parent() else { return };
-    let Ok(modules) = fs::canonicalize(sources.runtime_dir.join("node_modules")) else { return };
+    let Ok(modules) = fs::canonicalize(&sources.modules) else { return };
     let link = parent.join("node_modules");
     if fs::read_link(&link).is_ok_and(|target| target == modules) {
         return;

@@ -139,6 +139,7 @@ impl RuntimeProvider for Runtimes {
                 sha256: String::new(),
                 node: PathBuf::new(),
                 runtime_dir: PathBuf::new(),
+                modules: PathBuf::new(),
             })
         })
     }

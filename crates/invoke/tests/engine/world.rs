@@ -266,6 +266,7 @@ fn installed() -> InstalledRuntime {
         sha256: "00".into(),
         node: "/runtimes/node".into(),
         runtime_dir: "/runtimes/dir".into(),
+        modules: "/runtimes/modules".into(),
     }
 }
 
@@ -293,6 +294,7 @@ impl Launcher for Stage {
         Layout {
             task_root: sources.code.clone(),
             runtime_dir: sources.runtime_dir.clone(),
+            modules: sources.modules.clone(),
             bin: "/bin".into(),
             opt: "/opt".into(),
             tmp: Some(format!("/tmp/{id}").into()),

@@ -55,10 +55,16 @@ async fn the_runtime_directory_is_complete() {
     assert!(fs::read_to_string(&index).unwrap().contains("own('./g2')"));
     assert_eq!(fs::metadata(&index).unwrap().permissions().mode() & 0o777, 0o644);
     assert!(fs::read_to_string(installed.runtime_dir.join("package.json")).unwrap().contains("commonjs"));
-    let target =
-        installed.runtime_dir.join(fs::read_link(installed.runtime_dir.join("node_modules")).unwrap());
+    let mount_point = installed.runtime_dir.join("node_modules");
+    assert_eq!(fs::read_dir(&mount_point).unwrap().count(), 0, "the jail mounts the SDK over it");
     fs::create_dir_all(place.root().join("sdk/v3-3.1169.0/node_modules/probe")).unwrap();
-    assert!(target.join("probe").is_dir(), "{}", target.display());
+    assert!(installed.modules.join("probe").is_dir(), "{}", installed.modules.display());
+
+    // A former lambkin had a link there.
+    fs::remove_dir(&mount_point).unwrap();
+    std::os::unix::fs::symlink("/nowhere", &mount_point).unwrap();
+    assert_eq!(runtimes.installed(&need(&[])), Some(installed.clone()));
+    assert!(!mount_point.is_symlink() && mount_point.is_dir());
 
     // A bootstrap that someone has changed is put right.
     fs::write(&index, "changed").unwrap();

@@ -33,7 +33,7 @@ async fn exactly_what_is_missing_is_installed_once() {
     let runtimes = runtimes(config(&place));
     let s3 = need(&["@aws-sdk/client-s3"]);
     let installed = runtimes.ensure(s3.clone()).await.unwrap();
-    let package = installed.runtime_dir.join("node_modules/@aws-sdk/client-s3/package.json");
+    let package = installed.modules.join("@aws-sdk/client-s3/package.json");
     assert!(package.is_file());
     let calls = place.npm_calls();
     assert_eq!(calls.len(), 1, "{calls:?}");
@@ -48,7 +48,7 @@ async fn exactly_what_is_missing_is_installed_once() {
     runtimes.ensure(both.clone()).await.unwrap();
     assert!(before.is_file() && package.is_file());
     assert_ne!(fs::canonicalize(&package).unwrap(), before);
-    let tree = fs::canonicalize(installed.runtime_dir.join("node_modules")).unwrap();
+    let tree = fs::canonicalize(&installed.modules).unwrap();
     let project = fs::read_to_string(tree.with_file_name("package.json")).unwrap();
     assert!(project.contains("\"@aws-sdk/client-s3\": \"<=3.1169.0\""), "{project}");
     assert!(project.contains("\"@aws-sdk/client-dynamodb\": \"<=3.1169.0\""), "its companion: {project}");
@@ -78,7 +78,7 @@ async fn a_package_that_does_not_exist_does_not_keep_the_others_away() {
     let runtimes = runtimes(config(&place));
     let some = need(&["@aws-sdk/client-nope", "@aws-sdk/client-sqs"]);
     let installed = runtimes.ensure(some.clone()).await.unwrap();
-    assert!(installed.runtime_dir.join("node_modules/@aws-sdk/client-sqs/package.json").is_file());
+    assert!(installed.modules.join("@aws-sdk/client-sqs/package.json").is_file());
     assert!(runtimes.installed(&some).is_some(), "it is not asked for again");
     // Alone it proves nothing about the registry.
     let text = text(runtimes.ensure(need(&["@aws-sdk/other-nope"])).await.unwrap_err());
@@ -105,5 +105,5 @@ async fn the_common_packages_come_in_one_go() {
     assert_eq!(place.npm_calls().len(), 1);
     let installed = runtimes.ensure(need(&COMMON_V3)).await.unwrap();
     assert_eq!(place.npm_calls().len(), 1);
-    assert!(installed.runtime_dir.join("node_modules/@aws-sdk/credential-providers").is_dir());
+    assert!(installed.modules.join("@aws-sdk/credential-providers").is_dir());
 }

@@ -54,7 +54,12 @@ impl Bed {
 
     pub(crate) fn sources(&self) -> Sources {
         let at = |name: &str| self.directory.path().join(name);
-        Sources { code: at("code/task"), runtime_dir: at("runtime"), node: at("runtime/bin/node") }
+        Sources {
+            code: at("code/task"),
+            runtime_dir: at("runtime"),
+            modules: at("runtime/node_modules"),
+            node: at("runtime/bin/node"),
+        }
     }
 
     pub(crate) fn spec(&self, command: &[&str]) -> SandboxSpec {
