@@ -35,17 +35,23 @@ pub(crate) struct Child {
     pub(crate) report: OwnedFd,
 }
 
-/// Forks. The caller must have one thread only, and `/dev/null` as its standard input.
-pub(crate) fn spawn(plan: &Plan<'_>, descriptors: &Descriptors) -> io::Result<Child> {
+/// Forks. The caller must have one thread only, and `/dev/null` as its standard input. `confine` is
+/// the last that the child does before its program.
+pub(crate) fn spawn(
+    plan: &Plan<'_>,
+    descriptors: &Descriptors,
+    confine: impl FnOnce() -> Result<(), Errno>,
+) -> io::Result<Child> {
     let (report, reporter) = io::pipe()?;
-    let (report, reporter) = (OwnedFd::from(report), OwnedFd::from(reporter));
+    // Above the numbers that the child gives away.
+    let (report, reporter) = (OwnedFd::from(report), fcntl_dupfd_cloexec(&reporter, CHANNEL + 1)?);
     let spawner = rustix::process::getpid();
     // SAFETY: the spawner has one thread, so no lock or allocator state is left half-changed in the
     // child; the child ends in `execve` or `_exit` and never returns into the spawner's loop.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
-            let (step, errno) = become_program(plan, descriptors, &reporter, spawner);
+            let (step, errno) = become_program(plan, descriptors, spawner, confine);
             let [a, b, c, d] = errno.raw_os_error().to_le_bytes();
             // Five bytes into an empty pipe: whole or not at all. Without a reader nobody cares.
             let _ = rustix::io::write(&reporter, &[step.code(), a, b, c, d]);
@@ -79,10 +85,10 @@ pub(crate) fn failure(report: BorrowedFd<'_>) -> Option<(Step, i32)> {
 fn become_program(
     plan: &Plan<'_>,
     descriptors: &Descriptors,
-    reporter: &OwnedFd,
     spawner: Pid,
+    confine: impl FnOnce() -> Result<(), Errno>,
 ) -> (Step, Errno) {
-    if let Err(errno) = set_up(descriptors, reporter, spawner) {
+    if let Err(errno) = set_up(descriptors, spawner) {
         return (Step::SetUp, errno);
     }
     if let Err(errno) = rustix::process::chdir(plan.directory) {
@@ -90,6 +96,9 @@ fn become_program(
     }
     let arguments = pointers(&plan.command);
     let variables = pointers(&plan.variables);
+    if let Err(errno) = confine() {
+        return (Step::SetUp, errno);
+    }
     // SAFETY: all are NUL-terminated strings, the arrays end in a null pointer (so that the first
     // of them is there), and `plan` outlives the call.
     unsafe { libc::execve(arguments[0], arguments.as_ptr(), variables.as_ptr()) };
@@ -100,11 +109,11 @@ fn pointers(strings: &[&CStr]) -> Vec<*const c_char> {
     strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
 }
 
-fn set_up(descriptors: &Descriptors, reporter: &OwnedFd, spawner: Pid) -> Result<(), Errno> {
+fn set_up(descriptors: &Descriptors, spawner: Pid) -> Result<(), Errno> {
     // A session of its own is a process group of its own too, without a terminal.
     rustix::process::setsid()?;
     die_with_spawner(spawner)?;
-    place(descriptors, reporter)?;
+    place(descriptors)?;
     signals::restore_defaults();
     rustix::process::umask(Mode::from_raw_mode(0o022));
     // Niceness and the other limits are the operator's: they stay what lambkin was started with.
@@ -127,14 +136,10 @@ fn die_with_spawner(_: Pid) -> Result<(), Errno> {
 }
 
 /// 0 stays `/dev/null`; 1 and 2 become the output, 3 the channel; all else closes at `execve`.
-fn place(descriptors: &Descriptors, reporter: &OwnedFd) -> Result<(), Errno> {
-    // Out of the way first: either may sit on number 3. The reporter does not: the spawner's socket
-    // took the lowest number from 3 on, so that 3 is taken.
+fn place(descriptors: &Descriptors) -> Result<(), Errno> {
+    // Out of the way first: either may sit on number 3.
     let output = fcntl_dupfd_cloexec(&descriptors.output, CHANNEL + 1)?;
     let channel = fcntl_dupfd_cloexec(&descriptors.channel, CHANNEL + 1)?;
-    if reporter.as_raw_fd() <= CHANNEL {
-        return Err(Errno::BADF);
-    }
     rustix::stdio::dup2_stdout(&output)?;
     rustix::stdio::dup2_stderr(&output)?;
     // SAFETY: number 3 is nobody's in this child that uses it again: what the spawner kept there is
@@ -163,7 +168,7 @@ fn close_on_exec_above(last_kept: i32) {
     }
 }
 
-fn limit(resource: Resource, wanted: u64) -> Result<(), Errno> {
+pub(crate) fn limit(resource: Resource, wanted: u64) -> Result<(), Errno> {
     // Where the operator gave lambkin less, less it is.
     let most = rustix::process::getrlimit(resource).maximum.map_or(wanted, |maximum| maximum.min(wanted));
     rustix::process::setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })

@@ -72,6 +72,25 @@ pub(crate) fn restrict() -> io::Result<Landlocked> {
     Ok(Landlocked { abi, writes: enforced, scopes: enforced && abi >= SCOPES as i32 })
 }
 
+/// What it does on this machine, or what it cannot.
+pub(crate) fn try_out() -> Result<String, String> {
+    // Only the thread that asks is restricted, and this one ends at once.
+    let tried = std::thread::spawn(restrict).join();
+    match tried.unwrap_or_else(|_| Err(io::Error::other("the thread that tried it panicked"))) {
+        Ok(Landlocked { abi, writes: true, scopes: true }) => {
+            Ok(format!("ABI {abi}: writing, signals and abstract sockets"))
+        }
+        Ok(Landlocked { abi: 0, .. }) => {
+            Err("this kernel has none, or it is switched off (lsm=landlock)".into())
+        }
+        Ok(Landlocked { abi, writes, .. }) => {
+            let part = if writes { "only writing is restricted" } else { "nothing is restricted" };
+            Err(format!("ABI {abi}: {part}; Linux 6.12 has all of it"))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::linux::net::SocketAddrExt as _;

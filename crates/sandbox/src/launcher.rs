@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::SPAWNER_ARGUMENT;
 use crate::directory::{self, Base};
 use crate::sandbox::ProcessSandbox;
-use crate::spawner_process::SpawnerProcess;
+use crate::spawner_process::{SpawnerCommand, SpawnerProcess};
 use crate::supervisor::{Requests, Supervisor};
 use crate::wire::SpawnMessage;
 
@@ -71,10 +71,11 @@ impl ProcessLauncher {
     pub async fn start(config: Config) -> Result<Self, LaunchError> {
         let base = Base::open(&config.directory)?;
         raise_open_files();
-        let spawner = SpawnerProcess::start(&config)?;
+        let command = SpawnerCommand { program: config.spawner, arguments: config.spawner_arguments };
+        let spawner = SpawnerProcess::start(&command)?;
         let (requests, requested) = Requests::new();
         let (stop, stopped) = watch::channel(());
-        let supervisor = Supervisor::new(config, base.clone(), spawner);
+        let supervisor = Supervisor::new(command, base.clone(), spawner);
         let supervisor = Mutex::new(Some(tokio::spawn(supervisor.run(requested, stopped))));
         Ok(Self(Arc::new(Shared { base, requests: Arc::new(requests), stop, supervisor })))
     }
@@ -94,7 +95,7 @@ impl ProcessLauncher {
 
 /// lambkin holds four descriptors for each environment, and systems start programs with a limit of
 /// 1,024. The processes get their own limit.
-fn raise_open_files() {
+pub(crate) fn raise_open_files() {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     // The system may not allow what it says is the maximum (macOS): then it stays as it is.
     let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });

@@ -1,35 +1,35 @@
-//! The plain-process launcher behind the model's `Launcher` port: each environment's process has
-//! its own session, directories and a clean environment, and dies with all that it started.
+//! Sandboxes behind the model's `Launcher` port, of two kinds. In a *jail* a function sees neither the
+//! host nor another function (`jail`, on Linux); as a *plain process* it has its own session,
+//! directories and a clean environment, and no isolation.
 //!
 //! lambkin itself never forks. It starts itself once more as the *spawner*, one thread without a
-//! runtime, and talks to it over a socket; only the spawner forks, reaps and kills. The rest of
-//! this crate is the supervisor's side. `unsafe` stays in `child` and `signals`.
+//! runtime, and talks to it over a socket; only the spawner, and in a jail its init, forks and reaps.
 //!
-//! Deliberately not here: isolation. Functions run as lambkin's own user and see the host; the
-//! jail comes as another `Launcher` beside this one.
+//! `unsafe` stays in `child`, `signals`, `seccomp` and `jail::system`.
 
 #[cfg(target_os = "linux")]
-#[cfg_attr(not(test), expect(dead_code, reason = "the jail that calls it comes next"))]
 mod base;
 #[cfg(target_os = "linux")]
-#[cfg_attr(not(test), expect(dead_code, reason = "the jail that calls it comes next"))]
 mod capabilities;
 #[cfg(target_os = "linux")]
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the jail that calls it comes next"))]
 mod cgroup;
 mod child;
 mod directory;
+mod finding;
 #[cfg(all(test, target_os = "linux"))]
 mod forked;
+mod isolation;
 #[cfg(target_os = "linux")]
-#[cfg_attr(not(test), expect(dead_code, reason = "the jail that calls it comes next"))]
+mod jail;
+#[cfg(target_os = "linux")]
 mod landlock;
 mod launcher;
+mod packets;
 mod peak_memory;
+mod pipes;
 mod proc;
 mod sandbox;
 #[cfg(target_os = "linux")]
-#[cfg_attr(not(test), expect(dead_code, reason = "the jail that calls it comes next"))]
 mod seccomp;
 mod signals;
 mod spawner;
@@ -38,6 +38,10 @@ mod supervisor;
 mod tree;
 mod wire;
 
+pub use finding::Finding;
+pub use isolation::{Isolated, Isolation};
+#[cfg(target_os = "linux")]
+pub use jail::{JailConfig, JailLauncher};
 pub use launcher::{Config, ProcessLauncher};
 pub use spawner::run_spawner;
 

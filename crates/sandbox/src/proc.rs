@@ -55,6 +55,17 @@ pub(crate) fn contains(text: &[u8], part: &[u8]) -> bool {
     !part.is_empty() && text.windows(part.len()).any(|window| window == part)
 }
 
+/// Bytes that a process has for itself: anonymous and shared memory, without files' pages.
+#[cfg(target_os = "linux")]
+pub(crate) fn private_memory(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kilobytes = |line: &str| {
+        let rest = line.strip_prefix("RssAnon:").or_else(|| line.strip_prefix("RssShmem:"))?;
+        rest.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    };
+    status.lines().filter_map(kilobytes).sum::<u64>() * 1024
+}
+
 /// This process.
 pub(crate) fn own_pid() -> i32 {
     std::process::id().cast_signed()
@@ -100,6 +111,15 @@ mod tests {
         assert_eq!(stat, Stat { state: b'S', parent: 7, session: 41, memory: 123_456 });
         assert!(!stat.is_zombie() && !stat.is_exiting());
         assert_eq!(Stat::parse(b"42 (a"), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn private_memory_grows_with_what_is_used() {
+        let before = private_memory(own_pid());
+        let used = vec![1_u8; 8 << 20];
+        let after = private_memory(own_pid());
+        assert!(before > 0 && after >= before + (7 << 20), "{before} {after} {}", used.len());
     }
 
     #[test]

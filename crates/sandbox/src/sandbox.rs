@@ -3,7 +3,6 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,19 +10,16 @@ use std::time::Duration;
 use lambkin_model::Pending;
 use lambkin_model::exit::ExitStatus;
 use lambkin_model::sandbox::{LaunchError, Process, ProcessControl, Sandbox};
-use rustix::net::sockopt;
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::oneshot;
 
 use crate::peak_memory::PeakMemory;
+use crate::pipes;
 use crate::supervisor::{Ending, Launch, Requests};
 use crate::wire::SpawnMessage;
 
 /// From asking for a process until its program runs: a disk that answers slowly may take long.
 const START: Duration = Duration::from_secs(10);
-
-/// Payloads of 6 MB pass through the channel: a write of that takes six turns instead of thirty.
-const CHANNEL_BUFFER: usize = 1024 * 1024;
 
 pub(crate) struct ProcessSandbox {
     pub(crate) id: String,
@@ -41,8 +37,8 @@ impl ProcessSandbox {
     async fn start_process(&self) -> Result<Process, LaunchError> {
         let kill = self.requests.reserve_ending()?;
         let made = |error: io::Error| LaunchError(format!("a process's channel could not be made: {error}"));
-        let (ours, theirs) = channel().map_err(made)?;
-        let (output, writer) = output().map_err(made)?;
+        let (ours, theirs) = pipes::channel().map_err(made)?;
+        let (output, writer) = pipes::output().map_err(made)?;
         let run = self.requests.next_run();
         let (answer, answered) = oneshot::channel();
         let (exit, exited) = oneshot::channel();
@@ -116,23 +112,4 @@ impl ProcessControl for Control {
     fn peak_memory(&self) -> Option<u64> {
         self.peak.as_ref()?.read()
     }
-}
-
-/// Ours, non-blocking, and the process's, blocking.
-fn channel() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (ours, theirs) = UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
-    for end in [&ours, &theirs] {
-        // A system that allows less gives what it allows.
-        let _ = sockopt::set_socket_send_buffer_size(end, CHANNEL_BUFFER);
-    }
-    Ok((ours.into(), theirs.into()))
-}
-
-/// Reading end, non-blocking, and writing end. 64 KiB as the system makes it: a process that writes
-/// faster than it is read waits.
-fn output() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (reader, writer) = io::pipe()?;
-    rustix::io::ioctl_fionbio(&reader, true)?;
-    Ok((reader.into(), writer.into()))
 }

@@ -32,11 +32,25 @@ pub(crate) fn install() -> io::Result<OwnedFd> {
     if installed != 0 {
         return Err(io::Error::last_os_error());
     }
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE] {
-        // SAFETY: ignoring a signal runs no code of ours.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
-    }
+    ignore(&TERMINAL);
     Ok(reader.into())
+}
+
+/// For a parent that never waits: the kernel reaps its children.
+#[cfg(target_os = "linux")]
+pub(crate) fn ignore_children() {
+    ignore(&TERMINAL);
+    ignore(&[libc::SIGCHLD]);
+}
+
+/// What a terminal or a service manager sends to a whole group.
+const TERMINAL: [libc::c_int; 5] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE];
+
+fn ignore(signals: &[libc::c_int]) {
+    for signal in signals {
+        // SAFETY: ignoring a signal runs no code of ours.
+        unsafe { libc::signal(*signal, libc::SIG_IGN) };
+    }
 }
 
 extern "C" fn wake(_: libc::c_int) {

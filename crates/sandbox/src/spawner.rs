@@ -25,9 +25,13 @@ use crate::wire::{self, MAX_MESSAGE, Reply, Request, Step};
 /// that has not ended yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Becomes the spawner: the binary calls it, before it has started any thread, where its first
+/// Becomes a spawner: the binary calls it, before it has started any thread, where its first
 /// argument is [`crate::SPAWNER_ARGUMENT`]. Standard input is the socket to lambkin.
 pub fn run_spawner() -> ! {
+    #[cfg(target_os = "linux")]
+    if std::env::args_os().next_back().is_some_and(|kind| kind == crate::jail::SPAWNER_KIND) {
+        crate::jail::run_spawner();
+    }
     let mut spawner = match Spawner::new() {
         Ok(spawner) => spawner,
         Err(error) => fail(&error),
@@ -147,18 +151,16 @@ impl Spawner {
         let request =
             Request::decode(bytes).ok_or_else(|| io::Error::other("lambkin sent an unknown message"))?;
         match request {
-            Request::Spawn { run, plan } => {
+            Request::Spawn { run, marker, plan } => {
                 let Ok([channel, output]) = <[OwnedFd; 2]>::try_from(descriptors) else {
                     let errno = Errno::MFILE.raw_os_error();
                     return self.reply(Reply::Failed { run, step: Step::SetUp, errno }, None);
                 };
-                match child::spawn(&plan, &Descriptors { channel, output }) {
+                match child::spawn(&plan, &Descriptors { channel, output }, || Ok(())) {
                     Ok(Child { pid, report }) => {
                         let state = State::Starting { report };
-                        self.trees.insert(
-                            run,
-                            Tree { leader: pid, marker: plan.marker.to_bytes().to_owned(), state },
-                        );
+                        self.trees
+                            .insert(run, Tree { leader: pid, marker: marker.to_bytes().to_owned(), state });
                         self.leaders.insert(pid.as_raw_pid(), run);
                         Ok(())
                     }
@@ -179,6 +181,8 @@ impl Spawner {
                 }
                 Ok(())
             }
+            // A process's children have no init here that could find them all.
+            Request::Stop { .. } | Request::Continue { .. } => Ok(()),
         }
     }
 
@@ -286,7 +290,7 @@ fn open_status(pid: i32) -> Option<OwnedFd> {
     open(format!("/proc/{pid}/status"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
-fn exit_status(status: WaitStatus) -> ExitStatus {
+pub(crate) fn exit_status(status: WaitStatus) -> ExitStatus {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => ExitStatus::Code(code),
         (None, signal) => ExitStatus::Signal(signal.unwrap_or(libc::SIGKILL)),

@@ -18,10 +18,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::directory::{self, Base};
-use crate::launcher::Config;
-use crate::spawner_process::SpawnerProcess;
+use crate::spawner_process::{SpawnerCommand, SpawnerProcess};
 use crate::tree;
-use crate::wire::{self, Reply, Step};
+use crate::wire::{self, Reply};
 
 /// How long processes of a dead spawner may take to die.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
@@ -125,7 +124,7 @@ struct Outgoing {
 }
 
 pub(crate) struct Supervisor {
-    config: Config,
+    command: SpawnerCommand,
     base: Base,
     spawner: Option<SpawnerProcess>,
     runs: HashMap<u64, Run>,
@@ -142,7 +141,7 @@ enum Event {
 
 impl Supervisor {
     /// Begins to remove environments whose lambkin is gone.
-    pub(crate) fn new(config: Config, base: Base, spawner: SpawnerProcess) -> Self {
+    pub(crate) fn new(command: SpawnerCommand, base: Base, spawner: SpawnerProcess) -> Self {
         let mut jobs = JoinSet::new();
         let leftovers = base.environments();
         if !leftovers.is_empty() {
@@ -154,7 +153,7 @@ impl Supervisor {
             });
         }
         let (runs, outbox, doomed) = Default::default();
-        Self { config, base, spawner: Some(spawner), runs, outbox, doomed, jobs }
+        Self { command, base, spawner: Some(spawner), runs, outbox, doomed, jobs }
     }
 
     /// Until `stop` is sent or its sender is gone; then takes everything down.
@@ -198,7 +197,7 @@ impl Supervisor {
             return Err(LaunchError("the environment's last process has not ended".into()));
         }
         if self.spawner.is_none() {
-            self.spawner = Some(SpawnerProcess::start(&self.config)?);
+            self.spawner = Some(SpawnerProcess::start(&self.command)?);
         }
         Ok(())
     }
@@ -262,16 +261,8 @@ impl Supervisor {
                 }
             }
             Reply::Failed { run, step, errno } => {
-                let error = io::Error::from_raw_os_error(errno);
-                let text = match step {
-                    Step::Fork => format!("no process could be made: {error}"),
-                    Step::SetUp => format!("the process could not be set up: {error}"),
-                    Step::Directory => format!("the task root cannot be entered: {error}"),
-                    Step::Program => {
-                        let program = self.runs.get(&run).map_or("the program", |run| &run.program);
-                        format!("{program} cannot be run: {error}")
-                    }
-                };
+                let program = self.runs.get(&run).map_or("the program", |run| &run.program);
+                let text = step.failure(program, errno);
                 self.not_started(run, text);
             }
             Reply::Exited { run, status } => {

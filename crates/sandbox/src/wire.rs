@@ -24,10 +24,12 @@ use rustix::net::{
 pub(crate) const MAX_MESSAGE: usize = 128 * 1024;
 
 /// Most descriptors beside one message.
-const MAX_DESCRIPTORS: usize = 2;
+const MAX_DESCRIPTORS: usize = 8;
 
 const SPAWN: u8 = 1;
 const KILL: u8 = 2;
+const STOP: u8 = 3;
+const CONTINUE: u8 = 4;
 const SPAWNED: u8 = 1;
 const FAILED: u8 = 2;
 const EXITED: u8 = 3;
@@ -40,17 +42,24 @@ pub(crate) enum Request<'a> {
     /// Comes with the process's end of the channel and the writing end of its output.
     Spawn {
         run: u64,
+        /// Text that the variables of all its processes contain.
+        marker: &'a CStr,
         plan: Plan<'a>,
     },
     Kill {
+        run: u64,
+    },
+    /// Only to a jail's init, where nothing better can freeze: stops every process of the run.
+    Stop {
+        run: u64,
+    },
+    Continue {
         run: u64,
     },
 }
 
 /// What is started.
 pub(crate) struct Plan<'a> {
-    /// Text that the variables of all its processes contain.
-    pub(crate) marker: &'a CStr,
     /// Working directory.
     pub(crate) directory: &'a CStr,
     /// The program's path and its arguments.
@@ -95,6 +104,17 @@ impl Step {
             Self::SetUp => 1,
             Self::Directory => 2,
             Self::Program => 3,
+        }
+    }
+
+    /// What is said to the operator.
+    pub(crate) fn failure(self, program: &str, errno: i32) -> String {
+        let error = io::Error::from_raw_os_error(errno);
+        match self {
+            Self::Fork => format!("no process could be made: {error}"),
+            Self::SetUp => format!("the process could not be set up: {error}"),
+            Self::Directory => format!("the task root cannot be entered: {error}"),
+            Self::Program => format!("{program} cannot be run: {error}"),
         }
     }
 
@@ -162,6 +182,12 @@ pub(crate) fn kill_message(run: u64) -> Vec<u8> {
     header(KILL, run)
 }
 
+/// See [`Request::Stop`].
+#[cfg(target_os = "linux")]
+pub(crate) fn stop_message(run: u64, stop: bool) -> Vec<u8> {
+    header(if stop { STOP } else { CONTINUE }, run)
+}
+
 fn header(kind: u8, run: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + 5);
     bytes.push(kind);
@@ -181,9 +207,11 @@ impl<'a> Request<'a> {
                 let directory = reader.string()?;
                 let command = (0..arguments).map(|_| reader.string()).collect::<Option<_>>()?;
                 let variables = (0..variables).map(|_| reader.string()).collect::<Option<_>>()?;
-                Some(Self::Spawn { run, plan: Plan { marker, directory, command, variables } })
+                Some(Self::Spawn { run, marker, plan: Plan { directory, command, variables } })
             }
             KILL => Some(Self::Kill { run }),
+            STOP => Some(Self::Stop { run }),
+            CONTINUE => Some(Self::Continue { run }),
             _ => None,
         }
     }
@@ -260,14 +288,38 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[Borrowed
     Ok(())
 }
 
+/// Sends one message without descriptors, where there is room for it.
+pub(crate) fn send_now(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    let flags = SEND.union(SendFlags::DONTWAIT);
+    sendmsg(socket, &[IoSlice::new(bytes)], &mut SendAncillaryBuffer::default(), flags)?;
+    Ok(())
+}
+
 /// Receives one message without waiting; `None` is the end: the other side is gone.
 pub(crate) fn receive(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
 ) -> io::Result<Option<(usize, Vec<OwnedFd>)>> {
+    receive_with(socket, buffer, RECEIVE)
+}
+
+/// The same, waiting for it.
+#[cfg(target_os = "linux")]
+pub(crate) fn receive_waiting(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> io::Result<Option<(usize, Vec<OwnedFd>)>> {
+    receive_with(socket, buffer, RecvFlags::CMSG_CLOEXEC)
+}
+
+fn receive_with(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: RecvFlags,
+) -> io::Result<Option<(usize, Vec<OwnedFd>)>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, RECEIVE)?;
+    let received = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags)?;
     let mut descriptors = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
@@ -304,8 +356,10 @@ mod tests {
         let command = ["/bin/sh".to_owned(), String::new(), "x y".to_owned()];
         let message = SpawnMessage::new("mark", Path::new("/var"), &command, &variables).expect("a plan");
         let bytes = message.for_run(7);
-        let Some(Request::Spawn { run: 7, plan }) = Request::decode(&bytes) else { panic!("not a spawn") };
-        assert_eq!((plan.marker, plan.directory), (c"mark", c"/var"));
+        let Some(Request::Spawn { run: 7, marker, plan }) = Request::decode(&bytes) else {
+            panic!("not a spawn")
+        };
+        assert_eq!((marker, plan.directory), (c"mark", c"/var"));
         assert_eq!(plan.command, [c"/bin/sh", c"", c"x y"]);
         assert_eq!(plan.variables, [c"A=1", c"EMPTY="]);
         assert!((0..bytes.len()).all(|length| Request::decode(&bytes[..length]).is_none()), "cut off");

@@ -26,6 +26,14 @@ pub(crate) enum Command {
     /// The Node.js binaries of the runtimes
     #[command(subcommand)]
     Runtimes(Runtimes),
+    /// What this machine can do to keep functions apart, and how to get the rest
+    Doctor(Doctor),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) sources: Sources,
 }
 
 #[derive(Debug, Args)]
@@ -56,8 +64,30 @@ pub(crate) struct Serve {
     /// Listen beyond loopback although callers' signatures are not verified
     #[arg(long)]
     pub(crate) allow_unauthenticated: bool,
+    /// How functions are kept apart: the strongest that works here, the whole jail or no start, or
+    /// plain processes
+    #[arg(long, value_enum, default_value = "auto", value_name = "auto|strict|process")]
+    pub(crate) isolation: IsolationName,
     #[command(flatten)]
     pub(crate) sources: Sources,
+}
+
+/// The words for `--isolation`.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum IsolationName {
+    Auto,
+    Strict,
+    Process,
+}
+
+impl From<IsolationName> for lambkin_sandbox::Isolation {
+    fn from(name: IsolationName) -> Self {
+        match name {
+            IsolationName::Auto => Self::Auto,
+            IsolationName::Strict => Self::Strict,
+            IsolationName::Process => Self::Process,
+        }
+    }
 }
 
 /// Where Node.js binaries come from.

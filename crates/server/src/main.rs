@@ -2,6 +2,7 @@
 //! concrete store or jail.
 
 mod arguments;
+mod doctor;
 mod memory_budget;
 mod one_shot;
 mod places;
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
     let default_level = match arguments.command {
         Command::Serve(_) => "info",
         // Their own words go to a person; the log is for trouble.
-        Command::Invoke(_) | Command::Runtimes(_) => "warn",
+        Command::Invoke(_) | Command::Runtimes(_) | Command::Doctor(_) => "warn",
     };
     let filter = EnvFilter::try_from_env("LAMBKIN_LOG").unwrap_or_else(|_| EnvFilter::new(default_level));
     tracing_subscriber::fmt()
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::Serve(options) => serve::serve(options).await.map(|()| ExitCode::SUCCESS),
             Command::Invoke(options) => one_shot::invoke(options).await,
+            Command::Doctor(options) => doctor::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Runtimes(command) => runtimes_command::run(command).await.map(|()| ExitCode::SUCCESS),
         }
     });

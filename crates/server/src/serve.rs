@@ -11,7 +11,7 @@ use lambkin_invoke::{Invoker, InvokerConfig, Ports};
 use lambkin_model::name::DEFAULT_ACCOUNT;
 use lambkin_model::time::Timestamp;
 use lambkin_observe::LogStore;
-use lambkin_sandbox::ProcessLauncher;
+use lambkin_sandbox::Isolated;
 use lambkin_store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,9 +40,9 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         LogStore::open(&data, &lambkin_observe::Config::default()).map_err(|error| error.to_string())?,
     );
     let runtimes = Arc::new(places::runtimes(options.sources)?);
-    let launcher = ProcessLauncher::start(lambkin_sandbox::Config::new(data.join("environments")))
-        .await
-        .map_err(|error| error.to_string())?;
+    let sandboxes = lambkin_sandbox::Config::new(data.join("environments"));
+    let sandboxes =
+        Isolated::start(options.isolation.into(), sandboxes).await.map_err(|error| error.to_string())?;
     let ambient = Ambient { now, uuid: || uuid::Uuid::new_v4().to_string() };
     let policy = Policy {
         refuse_retired_runtimes: options.refuse_deprecated_runtimes,
@@ -53,7 +53,7 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         catalog: store.catalog(),
         code: store.code(),
         runtimes,
-        launcher: Arc::new(launcher.clone()),
+        launcher: sandboxes.launcher(),
         logs: logs.clone(),
     };
     let memory = memory_budget::budget(options.memory_share);
@@ -80,7 +80,7 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     ));
     tracing::info!(
         data = %data.display(),
-        isolation = "process: no isolation between functions",
+        isolation = sandboxes.description(),
         memory_mb = memory.map(|(budget, _)| budget >> 20),
         "lambkin is up"
     );
@@ -98,7 +98,7 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     control.shutdown().await;
     // What the API let finish has finished; what it cut off does not get another grace.
     invoker.shutdown(Duration::from_millis(500)).await;
-    launcher.shutdown().await;
+    sandboxes.shutdown().await;
     let closing = tokio::task::spawn_blocking(move || {
         if let Err(error) = logs.close(CLOSE_TIMEOUT) {
             tracing::warn!(%error, "not every log line could be written in time");

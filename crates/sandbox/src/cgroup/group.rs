@@ -163,6 +163,7 @@ impl Group {
     }
 
     /// Bytes in use.
+    #[cfg(test)]
     pub(crate) fn memory(&self) -> Option<u64> {
         let hierarchy = self.serving(Feature::Memory)?;
         let file = match hierarchy.version {
@@ -173,6 +174,7 @@ impl Group {
     }
 
     /// How many processes the kernel killed because the group had no more memory.
+    #[cfg(test)]
     pub(crate) fn out_of_memory_kills(&self) -> u64 {
         let Some(hierarchy) = self.serving(Feature::Memory) else { return 0 };
         let file = match hierarchy.version {
@@ -198,6 +200,7 @@ impl Group {
     }
 
     /// CPU time of all processes it ever had.
+    #[cfg(test)]
     pub(crate) fn cpu_usage(&self) -> Option<Duration> {
         let hierarchy = self.serving(Feature::Usage)?;
         match hierarchy.version {

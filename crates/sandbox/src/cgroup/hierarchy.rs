@@ -94,6 +94,7 @@ impl Hierarchy {
     }
 
     /// A number that stands alone in its file.
+    #[cfg(test)]
     pub(super) fn number(&self, group: &str, file: &str) -> Option<u64> {
         self.read(group, file)?.trim_ascii().parse().ok()
     }

@@ -1,0 +1,124 @@
+//! Which launcher: the jail where it works, or plain processes.
+
+use std::sync::Arc;
+
+use lambkin_model::sandbox::{LaunchError, Launcher};
+
+use crate::finding::Finding;
+#[cfg(target_os = "linux")]
+use crate::jail::{JailConfig, JailLauncher};
+use crate::launcher::{Config, ProcessLauncher};
+
+/// How functions are kept apart from each other and from the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// The strongest that works here.
+    Auto,
+    /// The whole jail, with every limit enforced by the kernel, or nothing.
+    Strict,
+    /// Plain processes.
+    Process,
+}
+
+/// The launcher that was chosen. Clones are the same launcher.
+#[derive(Clone)]
+pub enum Isolated {
+    /// Functions are in jails.
+    #[cfg(target_os = "linux")]
+    Jail(JailLauncher),
+    /// Functions are plain processes.
+    Process(ProcessLauncher),
+}
+
+impl Isolated {
+    /// Starts the launcher that is asked for. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The launcher cannot start, or, where [`Isolation::Strict`] is asked for, lacks something: the
+    /// text says what, and how to get it.
+    pub async fn start(isolation: Isolation, config: Config) -> Result<Self, LaunchError> {
+        match isolation {
+            Isolation::Process => Ok(Self::Process(ProcessLauncher::start(config).await?)),
+            Isolation::Auto => match Self::jail(&config).await {
+                Ok(jail) => Ok(jail),
+                Err(error) => {
+                    tracing::warn!(%error, "no jail can be made here; functions are plain processes");
+                    Ok(Self::Process(ProcessLauncher::start(config).await?))
+                }
+            },
+            Isolation::Strict => {
+                let jail = Self::jail(&config).await?;
+                let lacking: Vec<_> =
+                    jail.findings().into_iter().filter(|finding| !finding.is_enough()).collect();
+                if lacking.is_empty() {
+                    return Ok(jail);
+                }
+                jail.shutdown().await;
+                let lacking: Vec<_> = lacking
+                    .iter()
+                    .filter_map(|finding| {
+                        Some(format!("{} ({})", finding.what, finding.found.as_ref().err()?))
+                    })
+                    .collect();
+                Err(LaunchError(format!("strict isolation is not possible here: {}", lacking.join("; "))))
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    async fn jail(config: &Config) -> Result<Self, LaunchError> {
+        Ok(Self::Jail(JailLauncher::start(JailConfig::new(config.clone())?).await?))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    async fn jail(_: &Config) -> Result<Self, LaunchError> {
+        Err(LaunchError("the jail is made of what only Linux has".into()))
+    }
+
+    /// What is on and what is missing, in a line.
+    #[must_use]
+    pub fn description(&self) -> String {
+        let findings = self.findings();
+        let named = |there: bool| {
+            let found = findings.iter().filter(|finding| finding.found.is_ok() == there);
+            found.map(|finding| finding.what).collect::<Vec<_>>().join(", ")
+        };
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Jail(_) => match named(false) {
+                missing if missing.is_empty() => format!("jail ({})", named(true)),
+                missing => format!("jail ({}); missing: {missing} (see `lambkin doctor`)", named(true)),
+            },
+            Self::Process(_) => "process: nothing keeps functions from each other and from the host".into(),
+        }
+    }
+
+    /// What the jail is made of on this machine; nothing where there is none.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Jail(jail) => jail.findings(),
+            Self::Process(_) => Vec::new(),
+        }
+    }
+
+    /// Kills every process and waits until all are gone.
+    pub async fn shutdown(&self) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Jail(jail) => jail.shutdown().await,
+            Self::Process(processes) => processes.shutdown().await,
+        }
+    }
+
+    /// As the port.
+    #[must_use]
+    pub fn launcher(&self) -> Arc<dyn Launcher> {
+        match self.clone() {
+            #[cfg(target_os = "linux")]
+            Self::Jail(jail) => Arc::new(jail),
+            Self::Process(processes) => Arc::new(processes),
+        }
+    }
+}

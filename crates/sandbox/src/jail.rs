@@ -1,0 +1,29 @@
+//! The jail: sandboxes that see neither the host nor each other (`spec`: SPECIFICATION.md, "Jail").
+//!
+//! lambkin asks the *spawner* (`spawner`, one thread) for a *shell*: new namespaces around an *init*
+//! (`init`, PID 1 in there), a read-only root, a group of its own, no code yet. Code and runtime are
+//! mounted into a shell when an environment needs one; then init starts the function's process and
+//! walls it in (`function`). The rest is lambkin's side: `keeper` asks the spawner, `shell` is one
+//! jail, `launcher` has some ready and ends those that are done.
+
+mod disk;
+mod freezer;
+mod function;
+mod init;
+mod keeper;
+mod launcher;
+mod mounting;
+mod root;
+mod run;
+mod sample;
+mod sandbox;
+mod shell;
+mod spawner;
+mod system;
+mod wire;
+
+pub use launcher::{JailConfig, JailLauncher};
+pub(crate) use spawner::run_spawner;
+
+/// Last argument of the program that is to be the jail's spawner.
+pub(crate) const SPAWNER_KIND: &str = "jail";

@@ -1,0 +1,39 @@
+//! `lambkin doctor`: what this machine can do for functions, tried for real.
+
+use lambkin_sandbox::{Config, Isolated, Isolation};
+
+use crate::arguments;
+use crate::places;
+
+pub(crate) async fn run(options: arguments::Doctor) -> Result<(), String> {
+    let scratch = tempfile::tempdir().map_err(|error| format!("no scratch directory: {error}"))?;
+    println!("lambkin {} on {} {}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
+    jail(scratch.path().join("environments")).await;
+    println!();
+    let runtimes = places::runtimes(options.sources)?;
+    let (mut installed, mut builds) = (0, 0);
+    for listed in runtimes.list() {
+        builds += usize::from(listed.build.is_some());
+        installed += usize::from(listed.build.is_some_and(|build| build.installed.is_some()));
+    }
+    println!(
+        "{:<20}{installed} of {builds} installed; the others are fetched when a function needs them",
+        "runtimes"
+    );
+    Ok(())
+}
+
+async fn jail(directory: std::path::PathBuf) {
+    match Isolated::start(Isolation::Auto, Config::new(directory)).await {
+        Ok(isolated) => {
+            let findings = isolated.findings();
+            findings.iter().for_each(|finding| println!("{finding}"));
+            let strict = !findings.is_empty() && findings.iter().all(lambkin_sandbox::Finding::is_enough);
+            println!();
+            println!("{:<20}{}", "--isolation auto", isolated.description());
+            println!("{:<20}{}", "--isolation strict", if strict { "starts" } else { "refuses to start" });
+            isolated.shutdown().await;
+        }
+        Err(error) => println!("{:<20}{error}", "processes"),
+    }
+}
