@@ -37,13 +37,33 @@ def name(request):
     return f"{plain}-{next(_numbers)}"
 
 
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory):
+    """A client of a server whose functions are plain processes: they meet the test in the host's files."""
+    with Server(tmp_path_factory.mktemp("plain"), *PLAIN) as server:
+        yield lambda_client.client(server.endpoint)
+
+
 @pytest.fixture
 def server(tmp_path):
     """A server of this test's own; call it with options."""
+    yield from _servers(tmp_path)
+
+
+@pytest.fixture
+def plain_server(tmp_path):
+    """The same, with functions that are plain processes."""
+    yield from _servers(tmp_path, *PLAIN)
+
+
+PLAIN = ("--isolation", "process")
+
+
+def _servers(tmp_path, *usual):
     servers = []
 
     def start(*options, **more):
-        made = Server(tmp_path / f"lambkin-{len(servers)}", *options, **more)
+        made = Server(tmp_path / f"lambkin-{len(servers)}", *usual, *options, **more)
         servers.append(made)
         return made.start()
 

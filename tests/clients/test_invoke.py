@@ -121,18 +121,18 @@ def test_a_result_that_is_too_large_is_an_error_and_its_log_stays(lambda_, name)
     assert invoke(lambda_, name).payload == 3
 
 
-def test_concurrent_invocations_have_environments_of_their_own_and_these_are_reused(lambda_, name):
+def test_concurrent_invocations_have_environments_of_their_own_and_these_are_reused(plain, name):
     code = """
 const fs=require('fs'),id=require('crypto').randomUUID();let n=0,inside=0;
 exports.handler=async e=>{inside++;const together=inside;fs.writeFileSync(e.dir+'/'+e.number,'');
 while(fs.readdirSync(e.dir).length<e.of)await new Promise(r=>setTimeout(r,5));inside--;return {id,n:++n,together}}
 """
-    create(lambda_, name, code, Timeout=60)
+    create(plain, name, code, Timeout=60)
 
     def round_of(count, folder):
         with concurrent.futures.ThreadPoolExecutor(count) as pool:
             # Each waits until all are inside: they can only end together.
-            calls = [pool.submit(invoke, lambda_, name, {"dir": folder, "of": count, "number": i}) for i in range(count)]
+            calls = [pool.submit(invoke, plain, name, {"dir": folder, "of": count, "number": i}) for i in range(count)]
             return [call.result(90).payload for call in calls]
 
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two, tempfile.TemporaryDirectory() as three:
@@ -142,11 +142,11 @@ while(fs.readdirSync(e.dir).length<e.of)await new Promise(r=>setTimeout(r,5));in
         second = round_of(8, two)
         assert {a["id"] for a in second} == {a["id"] for a in first} and {a["n"] for a in second} == {2}
         # Most recently used first: one after another, one environment does all of it.
-        assert len({invoke(lambda_, name, {"dir": three, "of": 0, "number": i}).payload["id"] for i in range(5)}) == 1
+        assert len({invoke(plain, name, {"dir": three, "of": 0, "number": i}).payload["id"] for i in range(5)}) == 1
 
 
-def test_beyond_the_account_limit_invocations_are_throttled(server, tmp_path):
-    lambda_ = client(server("--max-concurrency", "2").endpoint)
+def test_beyond_the_account_limit_invocations_are_throttled(plain_server, tmp_path):
+    lambda_ = client(plain_server("--max-concurrency", "2").endpoint)
     go = tmp_path / "go"
     create(
         lambda_, "busy",
@@ -170,22 +170,22 @@ def test_beyond_the_account_limit_invocations_are_throttled(server, tmp_path):
     assert invoke(lambda_, "busy").payload == "ok"
 
 
-def test_an_update_lets_running_invocations_end_on_the_old_code(lambda_, name, tmp_path):
+def test_an_update_lets_running_invocations_end_on_the_old_code(plain, name, tmp_path):
     begun, go = tmp_path / "begun", tmp_path / "go"
     code = (
         "const fs=require('fs');exports.handler=async e=>{if(e.begun){fs.writeFileSync(e.begun,'');"
         "while(!fs.existsSync(e.go))await new Promise(r=>setTimeout(r,10))}return '%s'}"
     )
-    create(lambda_, name, code % "old", Timeout=60)
+    create(plain, name, code % "old", Timeout=60)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        running = pool.submit(invoke, lambda_, name, {"begun": str(begun), "go": str(go)})
+        running = pool.submit(invoke, plain, name, {"begun": str(begun), "go": str(go)})
         eventually(begun.exists, 30, "the old code runs")
-        lambda_.update_function_code(FunctionName=name, ZipFile=zipped({"index.js": code % "new"}))
-        active(lambda_, name)
-        assert invoke(lambda_, name).payload == "new"
+        plain.update_function_code(FunctionName=name, ZipFile=zipped({"index.js": code % "new"}))
+        active(plain, name)
+        assert invoke(plain, name).payload == "new"
         go.touch()
         assert running.result(60).payload == "old"
-    assert invoke(lambda_, name).payload == "new"
+    assert invoke(plain, name).payload == "new"
 
 
 def test_only_what_a_process_sees_retires_its_environments(lambda_, name):
@@ -216,8 +216,8 @@ def test_a_timeout_keeps_tmp_and_loses_module_state(lambda_, name):
     assert invoke(lambda_, name).payload == [42, "kept"]
 
 
-def test_an_idle_environment_retires(server):
-    lambda_ = client(server("--idle-timeout", "1").endpoint)
+def test_an_idle_environment_retires(plain_server):
+    lambda_ = client(plain_server("--idle-timeout", "1").endpoint)
     create(lambda_, "idle", "let n=0;exports.handler=async()=>[++n,process.pid]")
     count, pid = invoke(lambda_, "idle").payload
     assert count == 1 and invoke(lambda_, "idle").payload == [2, pid]

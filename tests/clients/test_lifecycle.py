@@ -22,8 +22,8 @@ CHILD = (
 )
 
 
-def test_sigterm_lets_a_running_invocation_finish(server, tmp_path):
-    running = server()
+def test_sigterm_lets_a_running_invocation_finish(plain_server, tmp_path):
+    running = plain_server()
     lambda_ = client(running.endpoint)
     begun, go = tmp_path / "begun", tmp_path / "go"
     create(lambda_, "slow", BLOCKS, Timeout=60)
@@ -46,8 +46,8 @@ def test_sigterm_lets_a_running_invocation_finish(server, tmp_path):
     running.assert_nothing_is_left()
 
 
-def test_sigterm_does_not_wait_longer_than_the_grace(server, tmp_path):
-    running = server("--grace", "1")
+def test_sigterm_does_not_wait_longer_than_the_grace(plain_server, tmp_path):
+    running = plain_server("--grace", "1")
     lambda_ = client(running.endpoint)
     begun = tmp_path / "begun"
     create(lambda_, "endless", BLOCKS, Timeout=600)
@@ -69,9 +69,9 @@ def test_sigint_is_a_clean_end_too(server):
     running.assert_nothing_is_left()
 
 
-def test_kill_9_leaves_no_process(server, tmp_path):
+def test_kill_9_leaves_no_process(plain_server, tmp_path):
     """Not the functions', not what these started and detached, not lambkin's own helpers."""
-    running = server()
+    running = plain_server()
     lambda_ = client(running.endpoint)
     create(lambda_, "parent", CHILD)
     create(lambda_, "busy", BLOCKS, Timeout=600)
