@@ -5,6 +5,7 @@
 
 const stdio = require('./stdio');
 const consoles = require('./console-g1');
+const endpoints = require('./endpoints');
 const loaders = require('./loader');
 const runtime = require('./runtime-g1');
 
@@ -26,6 +27,7 @@ exports.start = function (awaitsPromises) {
   });
   // Which id module code logs under is not known (spec section 13.1); there is none before the first event.
   consoles.install(undefined);
+  endpoints.install();
   runtime.start({
     loader: loaders.disguise(['node_modules/awslambda/index.js'], false),
     root: process.env.LAMBDA_TASK_ROOT,

@@ -9,6 +9,7 @@ const consoles = require('./console');
 const errors = require('./errors');
 const errorsG2 = require('./errors-g2');
 const beforeExit = require('./before-exit');
+const endpoints = require('./endpoints');
 const loaders = require('./loader');
 const handlers = require('./handler-g2');
 const awslambda = require('./awslambda');
@@ -82,6 +83,7 @@ process.on('unhandledRejection', (reason, promise) => {
   crash.unhandledRejection(error);
 });
 beforeExit.install();
+endpoints.install();
 
 function start(handler) {
   const streaming = traits.esm && handlers.isStreaming(handler);

@@ -6,6 +6,7 @@ const stdio = require('./stdio');
 const consoles = require('./console');
 const errors = require('./errors');
 const errorsG3 = require('./errors-g3');
+const endpoints = require('./endpoints');
 const loaders = require('./loader');
 const handlers = require('./handler-g3');
 const awslambda = require('./awslambda');
@@ -26,6 +27,7 @@ const json = consoles.install({
   errorsFrom: 1,
 });
 const logError = errors.logger(json, errorsG3.wrap, errorsG3.body);
+endpoints.install();
 const loader = loaders.disguise(['index.mjs'], true);
 if (awslambda.wanted()) {
   invokeStore.install();

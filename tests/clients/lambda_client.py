@@ -60,7 +60,7 @@ def create(lambda_, name, code=ECHO, runtime="nodejs22.x", wait=True, **settings
     answer = lambda_.create_function(
         FunctionName=name,
         Runtime=runtime,
-        Role=ROLE,
+        Role=settings.pop("Role", ROLE),
         Handler=settings.pop("Handler", "index.handler"),
         Code={"ZipFile": zipped(files)},
         **settings,

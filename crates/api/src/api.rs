@@ -2,7 +2,7 @@
 //! wrong on the way, a panic among it, leaves through the error table.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use lambkin_model::invocation::{Invoke, RequestId};
 use lambkin_model::quota;
 
 use crate::body::{Budget, discard, work};
+use crate::callers::{Callers, Door};
 use crate::code_link::{self, CodeLinks};
 use crate::gate;
 use crate::input;
@@ -41,6 +42,8 @@ pub(crate) const BUILT: [&str; 12] = [
 ];
 
 const HEALTH: &str = "/_lambkin/health";
+/// As whom lambkin sees who asks.
+const CALLER: &str = "/_lambkin/caller";
 
 /// What the operator decided about the API.
 #[derive(Debug, Clone)]
@@ -67,6 +70,7 @@ pub struct Api {
     pub(crate) control: Arc<Control>,
     pub(crate) invoke: Arc<dyn Invoke>,
     pub(crate) links: CodeLinks,
+    callers: Callers,
     pub(crate) budget: Budget,
     routes: Routes,
 }
@@ -82,25 +86,33 @@ pub(crate) struct Call<'r> {
 }
 
 impl Api {
-    /// Reads the service model, which takes a millisecond or two.
+    /// Reads the service model, which takes a millisecond or two. `callers` reach it from now on.
     #[must_use]
-    pub fn new(config: ApiConfig, control: Arc<Control>, invoke: Arc<dyn Invoke>) -> Self {
-        Self {
+    pub fn new(
+        config: ApiConfig,
+        control: Arc<Control>,
+        invoke: Arc<dyn Invoke>,
+        callers: &Callers,
+    ) -> Arc<Self> {
+        let api = Arc::new(Self {
             config,
             control,
             invoke,
             links: CodeLinks::new(),
+            callers: callers.clone(),
             budget: Budget::new(),
             routes: Routes::new(&MODEL),
-        }
+        });
+        callers.open(&api);
+        api
     }
 
-    /// Answers one request, whatever comes. `local` is the address its connection arrived at.
-    pub(crate) async fn handle(&self, request: Request<Incoming>, local: IpAddr) -> Reply {
+    /// Answers one request, whatever comes.
+    pub(crate) async fn handle(&self, request: Request<Incoming>, door: &Door) -> Reply {
         let (parts, mut body) = request.into_parts();
         let request_id = RequestId(uuid::Uuid::new_v4().into_bytes());
         let answered =
-            AssertUnwindSafe(self.answer(&parts, &mut body, request_id, local)).catch_unwind().await;
+            AssertUnwindSafe(self.answer(&parts, &mut body, request_id, door)).catch_unwind().await;
         let mut response = match answered {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
@@ -126,19 +138,24 @@ impl Api {
         parts: &Parts,
         body: &mut Incoming,
         request_id: RequestId,
-        local: IpAddr,
+        door: &Door,
     ) -> Result<Reply, Error> {
-        let host = gate::host(parts, self.config.listen, local)?;
+        let host = gate::host(parts, self.config.listen, door.address)?;
         let path = parts.uri.path();
         if path.starts_with("/_lambkin/") {
-            return self.own_path(parts, path).await;
+            return self.own_path(parts, path, door).await;
         }
         gate::check_signed(parts)?;
         let query = parts.uri.query().unwrap_or_default();
         let Some(matched) = self.routes.find(&MODEL, &parts.method, path, query) else {
             return Err(Error::UnknownOperation(format!("Unknown operation: {} {path}", parts.method)));
         };
-        let region = gate::region(parts, &self.config.default_region);
+        let caller = self.callers.caller(parts, door);
+        let region = caller.as_ref().map_or(&*self.config.default_region, |caller| &caller.function.region);
+        let region = gate::region(parts, region);
+        if let Some(caller) = &caller {
+            tracing::debug!(caller = %caller.function, %request_id, method = %parts.method, path, "called from inside");
+        }
         let call = Call { parts, request_id, account: &self.config.account, region, host };
         if &*matched.operation.name == "Invoke" {
             return self.invoke_function(&call, &matched, body).await;
@@ -188,7 +205,7 @@ impl Api {
     }
 
     /// lambkin's own paths, which only read and need no signature.
-    async fn own_path(&self, parts: &Parts, path: &str) -> Result<Reply, Error> {
+    async fn own_path(&self, parts: &Parts, path: &str, door: &Door) -> Result<Reply, Error> {
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             let mut response = reply(StatusCode::METHOD_NOT_ALLOWED, ReplyBody::Bytes(bytes::Bytes::new()));
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -196,6 +213,14 @@ impl Api {
         }
         if path == HEALTH {
             return Ok(json(StatusCode::OK, &serde_json::json!({ "status": "ok" })));
+        }
+        if path == CALLER {
+            let caller = self.callers.caller(parts, door);
+            let said = caller.map_or(serde_json::json!({}), |caller| {
+                let function = caller.function.qualified_arn(&caller.version);
+                serde_json::json!({ "function": function, "role": caller.role })
+            });
+            return Ok(json(StatusCode::OK, &said));
         }
         match path.strip_prefix(code_link::PATH) {
             Some(token) => self.download(token).await,

@@ -1,7 +1,7 @@
 //! Who may talk to lambkin at all: a web page must not be able to drive it (DESIGN §3). Also the
 //! region, which a request carries in the scope of its credential.
 //!
-//! Deliberately not here: verifying signatures.
+//! Deliberately not here: verifying signatures, and who the caller is (`callers`).
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};

@@ -6,6 +6,7 @@
 
 mod api;
 mod body;
+mod callers;
 mod code_link;
 mod concurrency;
 mod constraint;
@@ -28,4 +29,5 @@ mod stalled;
 mod tests;
 
 pub use api::{Api, ApiConfig};
+pub use callers::Callers;
 pub use server::serve;

@@ -12,16 +12,20 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use lambkin_model::services::Caller;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::Api;
+use crate::callers::Door;
 use crate::stalled::StallGuard;
 
-/// Connections at once. Beyond: the listener's backlog waits, then the clients do.
+/// Connections at once: of everybody, and of one environment, whose SDK opens 50. Beyond: the
+/// listener's backlog waits, then the clients do.
 const CONNECTIONS: usize = 4096;
+const ENVIRONMENT_CONNECTIONS: usize = 64;
 /// Buffer that heads and bodies are read through. hyper refuses a head (431) once it is full and
 /// the head is not complete, so that at most twice as much is ever held.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -38,7 +42,29 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    accept(listener, api, None, shutdown, grace).await;
+}
+
+/// The same for one environment, over a listener that only it reaches: whatever a request says of
+/// itself, it is this caller's. Closes what is left at once, for who waited for it is gone.
+pub(crate) async fn serve_environment(
+    listener: TcpListener,
+    api: Arc<Api>,
+    caller: Arc<Caller>,
+    end: impl Future<Output = ()>,
+) {
+    accept(listener, api, Some(caller), end, Duration::ZERO).await;
+}
+
+async fn accept(
+    listener: TcpListener,
+    api: Arc<Api>,
+    caller: Option<Arc<Caller>>,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) {
+    let room = if caller.is_some() { ENVIRONMENT_CONNECTIONS } else { CONNECTIONS };
+    let room = Arc::new(Semaphore::new(room));
     let (stop, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -53,7 +79,7 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
             (accepted, permit) = accepted => match accepted {
                 Ok((stream, _)) => {
-                    let connection = connection(stream, Arc::clone(&api), stopped.clone());
+                    let connection = connection(stream, Arc::clone(&api), caller.clone(), stopped.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(permit);
@@ -71,23 +97,32 @@ pub async fn serve(
     stop.send_replace(());
     let all = async { while connections.join_next().await.is_some() {} };
     if timeout(grace, all).await.is_err() {
-        tracing::warn!(connections = connections.len(), "requests did not finish within the grace time");
+        if !grace.is_zero() {
+            tracing::warn!(connections = connections.len(), "requests did not finish within the grace time");
+        }
         connections.shutdown().await;
     }
 }
 
-async fn connection(stream: TcpStream, api: Arc<Api>, mut stopped: watch::Receiver<()>) {
-    let local = match prepare(&stream) {
-        Ok(local) => local,
+async fn connection(
+    stream: TcpStream,
+    api: Arc<Api>,
+    caller: Option<Arc<Caller>>,
+    mut stopped: watch::Receiver<()>,
+) {
+    // A frozen environment says nothing for as long as it is idle, and its end is the deadline.
+    let head = caller.is_none().then_some(HEAD);
+    let door = match prepare(&stream) {
+        Ok(address) => Arc::new(Door { address, caller }),
         Err(error) => return tracing::debug!(%error, "the connection ended at once"),
     };
     let service = service_fn(move |request| {
-        let api = Arc::clone(&api);
-        async move { Ok::<_, Infallible>(api.handle(request, local).await) }
+        let (api, door) = (Arc::clone(&api), Arc::clone(&door));
+        async move { Ok::<_, Infallible>(api.handle(request, &door).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(head)
         .max_buf_size(BUFFER_BYTES)
         // An invocation goes on when its caller hangs up, as on AWS; and no running request pays
         // for looking whether the caller is still there.

@@ -1,5 +1,6 @@
 //! The API from outside: raw requests over TCP, the real control plane over ports in memory.
 
+mod callers;
 mod concurrency;
 mod fakes;
 mod functions;

@@ -1,6 +1,8 @@
 //! The door: resolve the function, admit the invocation, place it.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock, Weak};
 
@@ -15,8 +17,9 @@ use lambkin_model::name::{FunctionKey, LATEST};
 use lambkin_model::placement;
 use lambkin_model::runtime::RuntimeProvider;
 use lambkin_model::sandbox::{LaunchError, Launcher};
+use lambkin_model::services::{Admission, Services};
 use lambkin_model::{Error, Pending, quota};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
@@ -73,6 +76,8 @@ pub struct Ports {
     pub launcher: Arc<dyn Launcher>,
     /// Where log events go.
     pub logs: Arc<dyn LogSink>,
+    /// What environments reach of lambkin itself; `None`: nothing.
+    pub services: Option<Arc<dyn Services>>,
 }
 
 /// The data plane. Cheap to clone.
@@ -336,10 +341,11 @@ impl Core {
         }
         let id = uuid::Uuid::new_v4().simple().to_string();
         let launcher = &self.ports.launcher;
-        let (spec, stream) = fleet.launch.environment(&**launcher, &id, capture::now());
+        let admission = self.ports.services.as_ref().map(|services| services.admit(fleet.launch.caller()));
+        let (spec, stream) = fleet.launch.environment(&**launcher, &id, capture::now(), admission.as_deref());
         let opened = tokio::time::timeout(LAUNCH_TIMEOUT, launcher.open(spec)).await;
         let too_long = || Err(LaunchError("making its sandbox took too long".into()));
-        let sandbox = match opened.unwrap_or_else(|_| too_long()) {
+        let mut sandbox = match opened.unwrap_or_else(|_| too_long()) {
             Ok(sandbox) => sandbox,
             Err(error) => {
                 tracing::error!(function = %fleet.launch.key, %error, "an environment could not be made");
@@ -353,8 +359,13 @@ impl Core {
         let capture = Capture::new(Arc::clone(&self.ports.logs), stream);
         drop(self);
         let (sender, messages) = mpsc::channel(Mailbox::CAPACITY);
+        let serving = sandbox.services().zip(admission.as_deref()).map(|(listener, at)| serve(listener, at));
         let mailbox = Mailbox { sender, room: Arc::new(room) };
         Environment::new(fleet, mailbox, messages, sandbox, capture, gate).live().await;
+        if let Some((end, mut serving)) = serving {
+            drop(end);
+            while serving.join_next().await.is_some() {}
+        }
     }
 
     /// Memory for one more environment of the fleet. Where there is none in time, and where it is not
@@ -446,6 +457,14 @@ impl Core {
             Err(error) => keeping.started(Some(KeepFailure::Platform(error.to_string()))),
         }
     }
+}
+
+/// lambkin's services for one environment, by one task, until the sender is dropped.
+fn serve(listener: OwnedFd, admission: &dyn Admission) -> (oneshot::Sender<Infallible>, JoinSet<()>) {
+    let (end, ended) = oneshot::channel();
+    let mut serving = JoinSet::new();
+    serving.spawn(admission.serve(listener, Box::pin(async { drop(ended.await) })));
+    (end, serving)
 }
 
 fn shutting_down() -> Error {

@@ -12,6 +12,7 @@ use lambkin_model::name::FunctionKey;
 use lambkin_model::platform_line::{Speaker, SystemLevel};
 use lambkin_model::runtime::{BOOTSTRAP_FILE, InstalledRuntime, RuntimeNeed, host_architecture};
 use lambkin_model::sandbox::{Launcher, Layout, SandboxSpec, Sources};
+use lambkin_model::services::{Admission, Caller, Credentials};
 use lambkin_model::time::Timestamp;
 use lambkin_model::variables::{self, Subject};
 
@@ -70,23 +71,37 @@ impl Launch {
         u64::from(self.configuration().memory_size) << 20
     }
 
+    /// As which it calls lambkin's own services.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller {
+            function: self.key.clone(),
+            version: self.version.version.clone(),
+            role: self.configuration().role.clone(),
+        }
+    }
+
     /// One environment: `id` is 32 hex digits.
     pub(crate) fn environment(
         &self,
         launcher: &dyn Launcher,
         id: &str,
         now: Timestamp,
+        admission: Option<&dyn Admission>,
     ) -> (SandboxSpec, LogStreamName) {
         let configuration = self.configuration();
         let layout = launcher.layout(&self.sources, id);
         let shared = configuration.logging.group.is_some();
         let stream = LogStreamName::stream_for(now, shared, &self.key.name, &self.version.version, id);
+        let nowhere = Credentials::nowhere();
+        let own = layout.services.map(|address| format!("http://{address}"));
         let variables = variables::variables(&Subject {
             key: &self.key,
             version: &self.version.version,
             configuration,
             layout: &layout,
             log_stream: &stream,
+            credentials: admission.map_or(&nowhere, Admission::credentials),
+            services: admission.map(|admission| own.as_deref().unwrap_or(admission.endpoint())),
         });
         let spec = SandboxSpec {
             id: id.to_owned(),

@@ -22,6 +22,7 @@ pub mod platform_line;
 pub mod quota;
 pub mod runtime;
 pub mod sandbox;
+pub mod services;
 pub mod time;
 pub mod variables;
 

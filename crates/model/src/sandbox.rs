@@ -1,6 +1,7 @@
 //! The port to the jail: one sandbox holds one environment's process, and its `/tmp` outlives it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -22,6 +23,9 @@ pub struct Layout {
     pub opt: PathBuf,
     /// `Some` where `/tmp` is another path: `TMPDIR` then says so.
     pub tmp: Option<PathBuf>,
+    /// Where its processes reach lambkin's services by a listener of their own; `None`: at lambkin's
+    /// own address.
+    pub services: Option<SocketAddr>,
 }
 
 impl Layout {
@@ -93,6 +97,10 @@ pub trait Sandbox: Send {
     /// `AWS_LAMBDA_RUNTIME_API`: the same one over all starts. Can be taken once; `None` afterwards,
     /// and where the sandbox was made without.
     fn runtime_api(&mut self) -> Option<OwnedFd>;
+
+    /// The listening TCP socket, non-blocking, at [`Layout::services`]: the same one over all starts. Can
+    /// be taken once; `None` afterwards, and where there is none.
+    fn services(&mut self) -> Option<OwnedFd>;
 
     /// Starts the process. At most one runs: the last one's end was seen before.
     fn start(&mut self) -> Pending<'_, Result<Process, LaunchError>>;

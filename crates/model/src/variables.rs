@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::function::{Configuration, LogFormat};
 use crate::name::FunctionKey;
 use crate::sandbox::Layout;
+use crate::services::{Credentials, SERVED};
 
 /// Keys that a function's configuration cannot set (node-runtime §8.3).
 const RESERVED: [&str; 19] = [
@@ -37,6 +38,7 @@ pub fn is_reserved(key: &str) -> bool {
 }
 
 /// What the variables are made of.
+#[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// Which function.
     pub key: &'a FunctionKey,
@@ -48,13 +50,17 @@ pub struct Subject<'a> {
     pub layout: &'a Layout,
     /// Log stream of the environment.
     pub log_stream: &'a str,
+    /// What its AWS clients sign with.
+    pub credentials: &'a Credentials,
+    /// Where it reaches lambkin's own services, `http://127.0.0.1:4566`; `None`: nowhere.
+    pub services: Option<&'a str>,
 }
 
 /// All variables of the process. Precedence: the function's own (those that begin with `_` are
 /// dropped, as RAPID does), under what AWS presets only, under what AWS reserves.
 #[must_use]
 pub fn variables(subject: &Subject<'_>) -> BTreeMap<String, String> {
-    let Subject { key, version, configuration, layout, log_stream } = subject;
+    let Subject { key, version, configuration, layout, log_stream, credentials, services } = subject;
     let runtime = configuration.runtime;
     let mut all = BTreeMap::new();
     let mut preset = |name: &str, value: String| all.insert(name.to_owned(), value);
@@ -73,6 +79,13 @@ pub fn variables(subject: &Subject<'_>) -> BTreeMap<String, String> {
     if let Some(tmp) = &layout.tmp {
         preset("TMPDIR", text(tmp));
     }
+    let own = |name: &str| configuration.variables.as_ref().is_some_and(|all| all.contains_key(name));
+    // A function that says where AWS is means it for every service.
+    if let Some(endpoint) = services.filter(|_| !own("AWS_ENDPOINT_URL")) {
+        for service in SERVED {
+            preset(&format!("AWS_ENDPOINT_URL_{service}"), endpoint.to_owned());
+        }
+    }
     for (name, value) in configuration.variables.iter().flatten() {
         if !name.starts_with('_') {
             // Node.js reads this one before any code runs that could find the directory: AWS tells
@@ -85,10 +98,11 @@ pub fn variables(subject: &Subject<'_>) -> BTreeMap<String, String> {
     fixed("_HANDLER", configuration.handler.clone());
     fixed("AWS_REGION", key.region.to_string());
     fixed("AWS_DEFAULT_REGION", key.region.to_string());
-    // Good nowhere: an account of its own does not exist behind them.
-    fixed("AWS_ACCESS_KEY_ID", "ASIALAMBKIN000000000".into());
-    fixed("AWS_SECRET_ACCESS_KEY", "lambkin".into());
-    fixed("AWS_SESSION_TOKEN", "lambkin".into());
+    fixed("AWS_ACCESS_KEY_ID", credentials.access_key_id.clone());
+    fixed("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key.clone());
+    if let Some(token) = &credentials.session_token {
+        fixed("AWS_SESSION_TOKEN", token.clone());
+    }
     fixed("AWS_EXECUTION_ENV", format!("AWS_Lambda_{runtime}"));
     fixed("AWS_LAMBDA_FUNCTION_NAME", key.name.to_string());
     fixed("AWS_LAMBDA_FUNCTION_VERSION", (*version).to_owned());
@@ -152,6 +166,7 @@ mod tests {
             bin: "/bin".into(),
             opt: "/c/opt".into(),
             tmp: None,
+            services: None,
         };
         for (written, found) in [
             ("/var/task/w.sh", "/a/task/w.sh"),
@@ -192,14 +207,18 @@ mod tests {
             bin: "/var/lang/bin".into(),
             opt: "/opt".into(),
             tmp: None,
+            services: None,
         };
-        let all = variables(&Subject {
+        let subject = Subject {
             key: &key,
             version: "$LATEST",
             configuration: &configuration,
             layout: &layout,
             log_stream: "s",
-        });
+            credentials: &Credentials::nowhere(),
+            services: Some("http://127.0.0.1:4566"),
+        };
+        let all = variables(&subject);
         for (name, value) in [
             ("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin"),
             (
@@ -212,6 +231,7 @@ mod tests {
             ),
             ("TZ", "Europe/Berlin"),
             ("MINE", "1"),
+            ("AWS_ENDPOINT_URL_LAMBDA", "http://127.0.0.1:4566"),
             ("AWS_REGION", "us-east-1"),
             ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/f"),
         ] {
@@ -219,5 +239,13 @@ mod tests {
         }
         assert!(!all.contains_key("_X"));
         assert!(!all.contains_key("AWS_LAMBDA_LOG_FORMAT"));
+        for (name, expected) in [("AWS_ENDPOINT_URL_LAMBDA", Some("mine")), ("AWS_ENDPOINT_URL", None)] {
+            let configuration = Configuration {
+                variables: Some([(name.to_owned(), "mine".to_owned())].into()),
+                ..configuration.clone()
+            };
+            let all = variables(&Subject { configuration: &configuration, ..subject });
+            assert_eq!(all.get("AWS_ENDPOINT_URL_LAMBDA").map(String::as_str), expected, "{name} is its own");
+        }
     }
 }

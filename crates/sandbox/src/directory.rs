@@ -51,6 +51,7 @@ impl Base {
             bin: sources.node.parent().unwrap_or(Path::new("/")).to_owned(),
             opt: self.opt(),
             tmp: Some(self.tmp(id)),
+            services: None,
         }
     }
 

@@ -68,6 +68,10 @@ impl Sandbox for ProcessSandbox {
         self.runtime_api.take()
     }
 
+    fn services(&mut self) -> Option<OwnedFd> {
+        None
+    }
+
     fn start(&mut self) -> Pending<'_, Result<Process, LaunchError>> {
         Box::pin(async move {
             let started = tokio::time::timeout(START, self.start_process()).await;

@@ -68,6 +68,9 @@ pub(crate) struct Serve {
     /// plain processes
     #[arg(long, value_enum, default_value = "auto", value_name = "auto|strict|process")]
     pub(crate) isolation: IsolationName,
+    /// Real AWS credentials for functions by their role: JSON, a role's ARN and a profile or keys
+    #[arg(long, value_name = "FILE")]
+    pub(crate) role_credentials: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) sources: Sources,
 }

@@ -6,6 +6,7 @@ mod doctor;
 mod memory_budget;
 mod one_shot;
 mod places;
+mod role_credentials;
 mod runtimes_command;
 mod serve;
 

@@ -73,6 +73,7 @@ pub(crate) async fn invoke(options: Invoke) -> Result<ExitCode, String> {
         runtimes,
         launcher: Arc::new(launcher.clone()),
         logs: Arc::new(Stderr),
+        services: None,
     };
     let invoker = Invoker::new(ports, InvokerConfig::default());
     let answered = invoker

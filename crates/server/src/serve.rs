@@ -1,11 +1,12 @@
 //! `lambkin serve`: opens the store, wires the rooms together, serves until a signal, and closes
 //! everything in order.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use lambkin_api::{Api, ApiConfig};
+use lambkin_api::{Api, ApiConfig, Callers};
 use lambkin_control::{Ambient, Control, Policy};
 use lambkin_invoke::{Invoker, InvokerConfig, Ports};
 use lambkin_model::name::DEFAULT_ACCOUNT;
@@ -19,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::arguments::Serve;
 use crate::memory_budget;
 use crate::places;
+use crate::role_credentials;
 
 /// Packages that no function uses go after this time: longer than an invocation may run on them.
 const CODE_GRACE: Duration = Duration::from_secs(20 * 60);
@@ -34,6 +36,10 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
             options.listen
         ));
     }
+    let roles = match &options.role_credentials {
+        Some(file) => role_credentials::read(file, role_credentials::shared())?,
+        None => HashMap::new(),
+    };
     let data = places::data(options.data)?;
     let store = Store::open(&data).map_err(|error| error.to_string())?;
     let logs = Arc::new(
@@ -49,12 +55,17 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         concurrency: options.max_concurrency,
     };
     let control = Control::new(store.catalog(), store.code(), runtimes.clone(), ambient, policy);
+    let listener = TcpListener::bind(options.listen).await;
+    let listener = listener.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let callers = Callers::new(address, roles);
     let ports = Ports {
         catalog: store.catalog(),
         code: store.code(),
         runtimes,
         launcher: sandboxes.launcher(),
         logs: logs.clone(),
+        services: Some(Arc::new(callers.clone())),
     };
     let memory = memory_budget::budget(options.memory_share);
     let invoker = Invoker::new(
@@ -66,18 +77,16 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
             ..InvokerConfig::default()
         },
     );
-    let listener = TcpListener::bind(options.listen).await;
-    let listener = listener.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     control.resume();
     let sweeper = tokio::spawn(sweep_code(Arc::clone(&control)));
-    let api = Arc::new(Api::new(
+    let api = Api::new(
         ApiConfig::new(DEFAULT_ACCOUNT, address),
         Arc::clone(&control),
         Arc::new(invoker.clone()),
-    ));
+        &callers,
+    );
     tracing::info!(
         data = %data.display(),
         isolation = sandboxes.description(),

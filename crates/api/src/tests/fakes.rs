@@ -1,6 +1,6 @@
 //! The ports in memory, and a server over them that raw requests are sent to.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 
-use crate::{Api, ApiConfig, serve};
+use crate::{Api, ApiConfig, Callers, serve};
 
 #[derive(Default)]
 struct MemoryCatalog(Mutex<BTreeMap<FunctionKey, Arc<Stored<Head>>>>, AtomicU64);
@@ -181,6 +181,7 @@ impl Invoke for Echo {
 pub(super) struct Server {
     pub(super) address: std::net::SocketAddr,
     pub(super) echo: Arc<Echo>,
+    pub(super) callers: Callers,
     runtimes: Arc<Notify>,
     stop: Option<oneshot::Sender<()>>,
     serving: tokio::task::JoinHandle<()>,
@@ -201,17 +202,17 @@ impl Server {
             Policy::default(),
         );
         let echo = Arc::new(Echo::default());
-        let api = Arc::new(Api::new(ApiConfig::new("000000000000", address), control, echo.clone()));
+        let callers = Callers::new(address, HashMap::new());
+        let config = ApiConfig::new("000000000000", address);
+        let api = Api::new(config, control, echo.clone(), &callers);
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { stopped.await.unwrap_or_default() };
         let serving = tokio::spawn(serve(listener, api, shutdown, Duration::from_secs(5)));
-        Self { address, echo, runtimes, stop: Some(stop), serving }
+        Self { address, echo, callers, runtimes, stop: Some(stop), serving }
     }
 
     pub(super) async fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Client(stream)
+        Client::connect(self.address).await
     }
 
     /// One request on a connection of its own, signed, with the usual headers.
@@ -250,6 +251,14 @@ pub(super) const SIGNED: &str = "Host: localhost\r\nAuthorization: AWS4-HMAC-SHA
     Credential=AKID/20260101/eu-west-1/lambda/aws4_request, SignedHeaders=host, Signature=0\r\n";
 
 pub(super) struct Client(TcpStream);
+
+impl Client {
+    pub(super) async fn connect(address: std::net::SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self(stream)
+    }
+}
 
 impl Client {
     pub(super) async fn send(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) {

@@ -50,6 +50,7 @@ impl World {
             runtimes: Arc::new(Runtimes),
             launcher: Arc::clone(&stage) as _,
             logs: Arc::clone(&logs) as _,
+            services: None,
         };
         Self { invoker: Invoker::new(ports, config), catalog, stage, logs, code, ids: AtomicU64::new(1) }
     }
@@ -298,6 +299,7 @@ impl Launcher for Stage {
             bin: "/bin".into(),
             opt: "/opt".into(),
             tmp: Some(format!("/tmp/{id}").into()),
+            services: None,
         }
     }
 
@@ -359,6 +361,10 @@ impl Drop for Jail {
 impl Sandbox for Jail {
     fn runtime_api(&mut self) -> Option<OwnedFd> {
         self.listener.take()
+    }
+
+    fn services(&mut self) -> Option<OwnedFd> {
+        None
     }
 
     fn start(&mut self) -> Pending<'_, Result<Process, LaunchError>> {

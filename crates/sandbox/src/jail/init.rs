@@ -42,9 +42,9 @@ pub(super) fn run(shell: &Shell, given: Given) -> ! {
     system::close_all_but(&kept);
     let Given { socket, go, joins } = given;
     let wake = match set_up(shell, &go, joins) {
-        Ok(Ready { wake, mounts, listener }) => {
+        Ok(Ready { wake, mounts, listeners }) => {
             let mut descriptors = vec![mounts.as_fd()];
-            descriptors.extend(listener.iter().map(|listener| listener.as_fd()));
+            descriptors.extend(listeners.iter().map(|listener| listener.as_fd()));
             let said = postcard::to_stdvec(&Ok::<(), Failure>(())).unwrap_or_default();
             if wire::send(socket.as_fd(), &said, &descriptors).is_err() {
                 system::exit(1);
@@ -61,7 +61,7 @@ pub(super) fn run(shell: &Shell, given: Given) -> ! {
     drop(go);
     let mut init = Init { socket, wake, ids: shell.ids, running: None };
     let served = init.serve();
-    init.kill_all(None);
+    init.kill_all();
     system::exit(i32::from(served.is_err()));
 }
 
@@ -69,7 +69,7 @@ struct Ready {
     wake: OwnedFd,
     /// The mount namespace, for the spawner, which could not open it by itself: init is closed.
     mounts: OwnedFd,
-    listener: Option<TcpListener>,
+    listeners: Vec<TcpListener>,
 }
 
 fn set_up(shell: &Shell, go: &OwnedFd, joins: Vec<OwnedFd>) -> Result<Ready, Failure> {
@@ -90,7 +90,7 @@ fn set_up(shell: &Shell, go: &OwnedFd, joins: Vec<OwnedFd>) -> Result<Ready, Fai
     root::set_umask();
     root::complete()?;
     rustix::system::sethostname(HOST_NAME).at("setting the host's name")?;
-    let listener = if shell.network { Some(listen(shell.port)?) } else { None };
+    let listeners = if shell.network { listen(&shell.ports)? } else { Vec::new() };
     // Its memory and descriptors are nobody's business, also where it has the function's user.
     capabilities::set_dumpable(false).at("closing init")?;
     // Fails only for an invalid name.
@@ -98,7 +98,7 @@ fn set_up(shell: &Shell, go: &OwnedFd, joins: Vec<OwnedFd>) -> Result<Ready, Fai
     let mounts = open("/proc/self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     let mounts = mounts.at("opening the mount namespace")?;
     let wake = signals::install().at("installing the signal handler")?;
-    Ok(Ready { wake, mounts, listener })
+    Ok(Ready { wake, mounts, listeners })
 }
 
 /// AWS has an address there that says nothing either.
@@ -114,11 +114,14 @@ fn wait_for_base(go: &OwnedFd) -> Result<OwnedFd, Failure> {
     }
 }
 
-fn listen(port: u16) -> Result<TcpListener, Failure> {
+fn listen(ports: &[u16]) -> Result<Vec<TcpListener>, Failure> {
     system::raise_loopback().at("bringing loopback up")?;
-    let listener = TcpListener::bind(("127.0.0.1", port)).at("listening")?;
-    listener.set_nonblocking(true).at("listening")?;
-    Ok(listener)
+    let listener = |port: &u16| {
+        let listener = TcpListener::bind(("127.0.0.1", *port))?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    ports.iter().map(listener).collect::<io::Result<_>>().at("listening")
 }
 
 struct Init {
@@ -161,7 +164,7 @@ impl Init {
         match Request::decode(bytes).ok_or_else(unknown)? {
             Request::Spawn { run, marker: _, plan } => {
                 // Who asked for it has stopped waiting before it was there.
-                self.end(None)?;
+                self.end(ExitStatus::Signal(libc::SIGKILL))?;
                 let Ok([channel, output]) = <[OwnedFd; 2]>::try_from(descriptors) else {
                     let errno = Errno::MFILE.raw_os_error();
                     return self.reply(Reply::Failed { run, step: Step::SetUp, errno });
@@ -170,7 +173,7 @@ impl Init {
                 match child::spawn(&plan, &Descriptors { channel, output }, move || function::confine(ids)) {
                     Ok(Child { pid, report }) => match child::failure(report.as_fd()) {
                         Some((step, errno)) => {
-                            self.kill_all(None);
+                            self.kill_all();
                             self.reply(Reply::Failed { run, step, errno })
                         }
                         None => {
@@ -187,7 +190,7 @@ impl Init {
             Request::Stop { run } => self.signal(run, Signal::STOP),
             Request::Continue { run } => self.signal(run, Signal::CONT),
             Request::Kill { run } => match self.running {
-                Some((running, _)) if running == run => self.end(None),
+                Some((running, _)) if running == run => self.end(ExitStatus::Signal(libc::SIGKILL)),
                 // It has just ended.
                 Some(_) | None => Ok(()),
             },
@@ -210,7 +213,7 @@ impl Init {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
                     if self.running.is_some_and(|(_, leader)| leader == pid) {
-                        self.end(Some(exit_status(status)))?;
+                        self.end(exit_status(status))?;
                     }
                 }
                 Ok(None) | Err(Errno::CHILD) => return Ok(()),
@@ -220,25 +223,21 @@ impl Init {
         }
     }
 
-    /// The leader has ended, with this status, or is to end: nothing that it started outlives it.
-    fn end(&mut self, status: Option<ExitStatus>) -> io::Result<()> {
-        let Some((run, leader)) = self.running.take() else { return Ok(()) };
-        let found = self.kill_all(Some(leader));
-        let status = status.or(found).unwrap_or(ExitStatus::Signal(libc::SIGKILL));
+    /// The leader has ended or is to end: nothing that it started outlives it.
+    fn end(&mut self, status: ExitStatus) -> io::Result<()> {
+        let Some((run, _)) = self.running.take() else { return Ok(()) };
+        self.kill_all();
         self.reply(Reply::Exited { run, status })
     }
 
-    /// Everything in the jail but this process, which is all that it can see. Gives the status of one
-    /// of them: it may have ended by itself just before.
-    fn kill_all(&self, leader: Option<Pid>) -> Option<ExitStatus> {
-        let mut found = None;
+    /// Everything in the jail but this process, which is all that it can see.
+    fn kill_all(&self) {
         loop {
             // For this number it is `kill(-1)`. Fails where nothing is left to be killed.
             let _ = kill_process_group(Pid::INIT, Signal::KILL);
             match wait(WaitOptions::empty()) {
-                Ok(Some((pid, status))) if Some(pid) == leader => found = Some(exit_status(status)),
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => return found,
+                Err(_) => return,
             }
         }
     }

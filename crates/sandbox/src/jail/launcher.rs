@@ -1,6 +1,7 @@
 //! The jail's launcher: has a few shells ready, makes sandboxes of them, and ends those that are done.
 
 use std::collections::HashSet;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,6 +39,9 @@ const ENDINGS: usize = 16_384;
 
 /// The Runtime API's port, as on AWS.
 const PORT: u16 = 9001;
+
+/// Of lambkin's own services, as it has it outside.
+const SERVICES_PORT: u16 = 4566;
 
 /// The first user of the host that jails use, and how many pairs there are.
 const FIRST_USER: u32 = 1_000_000;
@@ -332,8 +336,14 @@ impl Shared {
             users.made += 1;
             (format!("jail-{}", users.made), ids)
         };
-        let made =
-            Made { base: self.base.path().to_owned(), ids, leaf: false, joins: 0, network: true, port: PORT };
+        let made = Made {
+            base: self.base.path().to_owned(),
+            ids,
+            leaf: false,
+            joins: 0,
+            network: true,
+            ports: vec![PORT, SERVICES_PORT],
+        };
         let group = self
             .cgroups
             .make(&name)
@@ -452,6 +462,7 @@ impl Launcher for JailLauncher {
             bin: "/var/lang/bin".into(),
             opt: "/opt".into(),
             tmp: None,
+            services: Some((Ipv4Addr::LOCALHOST, SERVICES_PORT).into()),
         }
     }
 
@@ -468,7 +479,8 @@ impl Launcher for JailLauncher {
             let end = self.0.ended.clone().try_reserve_owned();
             let end = end.map_err(|_| LaunchError(format!("more than {ENDINGS} environments are open")))?;
             let mut shell = self.0.shell().await?;
-            let listener = shell.listener.take();
+            let mut listeners = std::mem::take(&mut shell.listeners).into_iter();
+            let (runtime_api, services) = (listeners.next(), listeners.next());
             let shell = Arc::new(shell);
             let mut limits = Limits::for_memory_mb(spec.memory_mb, false);
             if self.0.disks.is_err() {
@@ -481,7 +493,8 @@ impl Launcher for JailLauncher {
                 runs: 0,
                 limits,
                 sampled: self.0.samples_memory().then_some(u64::from(spec.memory_mb) << 20),
-                runtime_api: listener.filter(|_| spec.runtime_api),
+                runtime_api: runtime_api.filter(|_| spec.runtime_api),
+                services,
                 freezer: self.0.freezer.clone(),
                 end: Some(end),
                 shell,

@@ -27,8 +27,9 @@ pub(super) struct JailSandbox {
     pub(super) limits: Limits,
     /// Bytes, where no group limits memory.
     pub(super) sampled: Option<u64>,
-    /// Until it is taken.
+    /// Until they are taken.
     pub(super) runtime_api: Option<OwnedFd>,
+    pub(super) services: Option<OwnedFd>,
     pub(super) freezer: Freezer,
     /// Takes the jail when this is dropped.
     pub(super) end: Option<OwnedPermit<Arc<Shell>>>,
@@ -75,6 +76,10 @@ impl JailSandbox {
 impl Sandbox for JailSandbox {
     fn runtime_api(&mut self) -> Option<OwnedFd> {
         self.runtime_api.take()
+    }
+
+    fn services(&mut self) -> Option<OwnedFd> {
+        self.services.take()
     }
 
     fn start(&mut self) -> Pending<'_, Result<Process, LaunchError>> {

@@ -25,8 +25,8 @@ const MESSAGE_BYTES: usize = 8192;
 pub(super) struct Shell {
     pub(super) socket: PacketSocket,
     pub(super) group: Group,
-    /// On the jail's own loopback.
-    pub(super) listener: Option<OwnedFd>,
+    /// On the jail's own loopback, in the order of the ports that were asked for.
+    pub(super) listeners: Vec<OwnedFd>,
     mounts: OwnedFd,
     ids: Ids,
     pid: i32,
@@ -56,9 +56,9 @@ impl Shell {
         };
         let process = system::watch(process).map_err(failed)?;
         let ready = tokio::time::timeout(SET_UP, ready(&socket)).await;
-        let (mounts, listener) = ready
+        let (mounts, listeners) = ready
             .unwrap_or_else(|_| Err(LaunchError(format!("a jail was not put together within {SET_UP:?}"))))?;
-        Ok(Self { socket, group, listener, mounts, ids, pid, process })
+        Ok(Self { socket, group, listeners, mounts, ids, pid, process })
     }
 
     /// Mounts these into it, all or none.
@@ -149,7 +149,7 @@ fn of(failure: &Failure) -> LaunchError {
 }
 
 /// Waits for init's first word.
-async fn ready(socket: &PacketSocket) -> Result<(OwnedFd, Option<OwnedFd>), LaunchError> {
+async fn ready(socket: &PacketSocket) -> Result<(OwnedFd, Vec<OwnedFd>), LaunchError> {
     let mut buffer = [0; MESSAGE_BYTES];
     let Ok(Some((length, descriptors))) = socket.receive(&mut buffer).await else {
         return Err(LaunchError("a jail's init ended before it was ready".into()));
@@ -159,7 +159,7 @@ async fn ready(socket: &PacketSocket) -> Result<(OwnedFd, Option<OwnedFd>), Laun
             let mut descriptors = descriptors.into_iter();
             let mounts = descriptors.next();
             let mounts = mounts.ok_or_else(|| LaunchError("too many descriptors are open".into()))?;
-            Ok((mounts, descriptors.next()))
+            Ok((mounts, descriptors.collect()))
         }
         Ok(Err(failure)) => Err(of(&failure)),
         Err(error) => Err(LaunchError(format!("a jail's init sent an unknown message: {error}"))),

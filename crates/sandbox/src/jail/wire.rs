@@ -16,7 +16,7 @@ pub(super) enum Request {
     /// A jail with nothing in it. Comes with init's end of its socket, then the v2 group's directory
     /// where `leaf`, then the files of the groups that init joins by itself.
     /// Answered by `Cloned`, with its pidfd; init then speaks for itself: whether it is ready, with its
-    /// mount namespace and the listener.
+    /// mount namespace and the listeners.
     Clone(Shell),
     /// Mounts into a jail. Comes with its mount namespace. Answered by `Mounted`.
     Mount { pid: i32, mounts: Vec<Mount>, root: u32 },
@@ -33,8 +33,8 @@ pub(super) struct Shell {
     pub(super) joins: usize,
     /// A network of its own: nothing but loopback.
     pub(super) network: bool,
-    /// Of the listener on its loopback.
-    pub(super) port: u16,
+    /// Of the listeners on its loopback.
+    pub(super) ports: Vec<u16>,
 }
 
 /// Who is who inside: number inside, number outside.
