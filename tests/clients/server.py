@@ -44,20 +44,37 @@ def eventually(condition, seconds, what):
         select.select([], [], [], 0.01)
 
 
-def processes_naming(text):
-    """Live processes with `text` in their command line or environment."""
+def processes():
+    """Live processes by number: (start time, parent, what was said at their start). In a jail little is said."""
     found = {}
     for entry in pathlib.Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
-            said = (entry / "cmdline").read_bytes() + b"\0" + (entry / "environ").read_bytes()
+            stat = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            command = (entry / "cmdline").read_bytes()
         except OSError:
             continue
-        if state not in "ZX" and text.encode() in said:
-            found[int(entry.name)] = said.split(b"\0environ")[0].replace(b"\0", b" ")[:200].decode(errors="replace")
+        try:
+            command += b"\0environ" + (entry / "environ").read_bytes()
+        except OSError:
+            pass
+        if stat[0] not in "ZX":
+            found[int(entry.name)] = (stat[19], int(stat[1]), command)
     return found
+
+
+def processes_naming(text):
+    """Live processes with `text` in their command line or environment."""
+    return {pid for pid, (_, _, command) in processes().items() if text.encode() in command}
+
+
+def below(all_processes, root):
+    """Those that `root` has started, directly or not."""
+    family = {root}
+    while more := {pid for pid, (_, parent, _) in all_processes.items() if parent in family} - family:
+        family |= more
+    return family - {root}
 
 
 class Server:
@@ -73,6 +90,8 @@ class Server:
         self.wrapper = list(wrapper)
         self.process = None
         self.endpoint = None
+        # What was below it when it was told to end.
+        self.family = set()
 
     def command(self):
         listen = ["--listen", "127.0.0.1:0", "--data", str(self.data)]
@@ -101,6 +120,7 @@ class Server:
 
     def terminate(self):
         """SIGTERM, without waiting."""
+        self.remember()
         self.process.send_signal(signal.SIGTERM)
 
     def wait(self, seconds=STOP):
@@ -114,6 +134,7 @@ class Server:
 
     def kill(self):
         """kill -9."""
+        self.remember()
         self.process.kill()
         self.process.wait(STOP)
         self.process.stdout.close()
@@ -127,9 +148,19 @@ class Server:
         assert code == 0, f"lambkin ended with {code}; {self.tail()}"
         self.assert_nothing_is_left()
 
+    def remember(self):
+        alive = processes()
+        self.family |= {(pid, alive[pid][0]) for pid in below(alive, self.process.pid)}
+
     def left(self):
-        """Its processes that live, the functions' among them: their paths are below the data directory."""
-        return processes_naming(str(self.directory))
+        """Its processes that live, the functions' among them: what it started, or what names its directory."""
+        alive = processes()
+        mine = below(alive, self.process.pid)
+        return {
+            pid: command.split(b"\0environ")[0].replace(b"\0", b" ")[:200].decode(errors="replace")
+            for pid, (start, _, command) in alive.items()
+            if pid in mine or (pid, start) in self.family or str(self.directory).encode() in command
+        }
 
     def assert_nothing_is_left(self):
         eventually(lambda: not self.left(), 10, f"processes left behind: {self.left()}")

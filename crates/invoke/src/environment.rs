@@ -337,6 +337,8 @@ impl Environment {
         }
         if let Some(mut running) = self.running.take() {
             self.expects = Expects::Nothing;
+            // A group still knows; a process alone has taken it with it.
+            self.peak_memory = self.peak_memory.max(running.control.peak_memory().unwrap_or(0));
             let capture = &mut self.capture;
             running.output.finish(&mut |line| capture.push_raw(capture::now(), line));
             self.happened(Event::Exited(running.run, status)).await;

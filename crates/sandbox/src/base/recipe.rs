@@ -117,6 +117,10 @@ const MOUNT_POINTS: [&str; 13] = [
 /// An empty file, as files can only be mounted over files.
 const NODE: &str = "/var/lang/bin/node";
 
+/// `import` does not look at NODE_PATH, only into `node_modules` of the directories above `/var/task`:
+/// so the SDK is seen there.
+const MODULES: &str = "/var/node_modules";
+
 /// Empty, for a resolver's address to be mounted over.
 const RESOLVER: &str = "/etc/resolv.conf";
 
@@ -163,6 +167,7 @@ pub(super) fn write(tree: &mut Tree, manifest: &mut Manifest) -> io::Result<()> 
         tree.link(Path::new(CERTIFICATES[0]), Path::new("../../pki/tls/certs/ca-bundle.crt"))?;
         break;
     }
+    tree.link(Path::new(MODULES), Path::new("runtime/node_modules"))?;
     zones(Path::new(ZONES), tree, manifest)?;
     if tree.has(&Path::new(ZONES).join("UTC")) {
         tree.link(Path::new("/etc/localtime"), Path::new("../usr/share/zoneinfo/UTC"))?;
@@ -191,6 +196,6 @@ fn zones(directory: &Path, tree: &mut Tree, manifest: &mut Manifest) -> io::Resu
 
 /// Which lists a base was made by.
 pub(super) fn identity(recipe: &Recipe) -> String {
-    let lists = (recipe, NEEDED, WANTED, LINKS, CERTIFICATES, MOUNT_POINTS, TEXTS);
+    let lists = (recipe, NEEDED, WANTED, LINKS, CERTIFICATES, MOUNT_POINTS, MODULES, TEXTS);
     format!("{} {lists:?}", env!("CARGO_PKG_VERSION"))
 }

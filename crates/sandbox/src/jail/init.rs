@@ -61,7 +61,7 @@ pub(super) fn run(shell: &Shell, given: Given) -> ! {
     drop(go);
     let mut init = Init { socket, wake, ids: shell.ids, running: None };
     let served = init.serve();
-    init.kill_all();
+    init.kill_all(None);
     system::exit(i32::from(served.is_err()));
 }
 
@@ -164,7 +164,7 @@ impl Init {
         match Request::decode(bytes).ok_or_else(unknown)? {
             Request::Spawn { run, marker: _, plan } => {
                 // Who asked for it has stopped waiting before it was there.
-                self.end(ExitStatus::Signal(libc::SIGKILL))?;
+                self.end(None)?;
                 let Ok([channel, output]) = <[OwnedFd; 2]>::try_from(descriptors) else {
                     let errno = Errno::MFILE.raw_os_error();
                     return self.reply(Reply::Failed { run, step: Step::SetUp, errno });
@@ -173,7 +173,7 @@ impl Init {
                 match child::spawn(&plan, &Descriptors { channel, output }, move || function::confine(ids)) {
                     Ok(Child { pid, report }) => match child::failure(report.as_fd()) {
                         Some((step, errno)) => {
-                            self.kill_all();
+                            self.kill_all(None);
                             self.reply(Reply::Failed { run, step, errno })
                         }
                         None => {
@@ -190,7 +190,7 @@ impl Init {
             Request::Stop { run } => self.signal(run, Signal::STOP),
             Request::Continue { run } => self.signal(run, Signal::CONT),
             Request::Kill { run } => match self.running {
-                Some((running, _)) if running == run => self.end(ExitStatus::Signal(libc::SIGKILL)),
+                Some((running, _)) if running == run => self.end(None),
                 // It has just ended.
                 Some(_) | None => Ok(()),
             },
@@ -213,7 +213,7 @@ impl Init {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
                     if self.running.is_some_and(|(_, leader)| leader == pid) {
-                        self.end(exit_status(status))?;
+                        self.end(Some(exit_status(status)))?;
                     }
                 }
                 Ok(None) | Err(Errno::CHILD) => return Ok(()),
@@ -223,21 +223,25 @@ impl Init {
         }
     }
 
-    /// The leader has ended or is to end: nothing that it started outlives it.
-    fn end(&mut self, status: ExitStatus) -> io::Result<()> {
-        let Some((run, _)) = self.running.take() else { return Ok(()) };
-        self.kill_all();
+    /// The leader has ended, with this status, or is to end: nothing that it started outlives it.
+    fn end(&mut self, status: Option<ExitStatus>) -> io::Result<()> {
+        let Some((run, leader)) = self.running.take() else { return Ok(()) };
+        let found = self.kill_all(Some(leader));
+        let status = status.or(found).unwrap_or(ExitStatus::Signal(libc::SIGKILL));
         self.reply(Reply::Exited { run, status })
     }
 
-    /// Everything in the jail but this process, which is all that it can see.
-    fn kill_all(&self) {
+    /// Everything in the jail but this process, which is all that it can see. Gives the status of one
+    /// of them: it may have ended by itself just before.
+    fn kill_all(&self, leader: Option<Pid>) -> Option<ExitStatus> {
+        let mut found = None;
         loop {
             // For this number it is `kill(-1)`. Fails where nothing is left to be killed.
             let _ = kill_process_group(Pid::INIT, Signal::KILL);
             match wait(WaitOptions::empty()) {
+                Ok(Some((pid, status))) if Some(pid) == leader => found = Some(exit_status(status)),
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => return,
+                Err(_) => return found,
             }
         }
     }
