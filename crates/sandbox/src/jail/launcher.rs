@@ -321,11 +321,15 @@ impl Shared {
     }
 
     async fn shell(self: &Arc<Self>) -> Result<Shell, LaunchError> {
-        let ready = self.ready().pop();
-        self.taken.notify_one();
-        match ready {
-            Some(shell) => Ok(shell),
-            None => self.make().await,
+        loop {
+            let ready = self.ready().pop();
+            self.taken.notify_one();
+            match ready {
+                // With its spawner. Without room what it had stays, for the next start to find.
+                Some(shell) if shell.has_ended() => drop(self.ended.try_send(Arc::new(shell))),
+                Some(shell) => return Ok(shell),
+                None => return self.make().await,
+            }
         }
     }
 
@@ -453,6 +457,47 @@ impl Users {
     }
 }
 
+impl JailLauncher {
+    async fn open_once(&self, spec: SandboxSpec) -> Result<Box<dyn Sandbox>, LaunchError> {
+        if !is_id(&spec.id) {
+            return Err(LaunchError(format!("{:?} is not 32 hex digits", spec.id)));
+        }
+        let mut variables = spec.variables;
+        if spec.runtime_api {
+            variables.insert("AWS_LAMBDA_RUNTIME_API".into(), format!("127.0.0.1:{PORT}"));
+        }
+        let message = SpawnMessage::new("", Path::new("/var/task"), &spec.command, &variables)?;
+        let end = self.0.ended.clone().try_reserve_owned();
+        let end = end.map_err(|_| LaunchError(format!("more than {ENDINGS} environments are open")))?;
+        let mut shell = self.0.shell().await?;
+        let mut listeners = std::mem::take(&mut shell.listeners).into_iter();
+        let (runtime_api, services) = (listeners.next(), listeners.next());
+        let shell = Arc::new(shell);
+        let mut limits = Limits::for_memory_mb(spec.memory_mb, false);
+        if self.0.disks.is_err() {
+            // What is in `/tmp` is memory too, and must not count as the function's.
+            limits.memory += u64::from(spec.ephemeral_mb) << 20;
+        }
+        let sandbox = JailSandbox {
+            message,
+            program: spec.command.into_iter().next().unwrap_or_default(),
+            runs: 0,
+            limits,
+            sampled: self.0.samples_memory().then_some(u64::from(spec.memory_mb) << 20),
+            runtime_api: runtime_api.filter(|_| spec.runtime_api),
+            services,
+            freezer: self.0.freezer.clone(),
+            end: Some(end),
+            shell,
+        };
+        sandbox.shell.mount(&self.0.keeper, self.0.mounts(&spec.sources, spec.memory_mb)?).await?;
+        if spec.ephemeral_mb != USUAL_TMP {
+            self.0.mount_tmp(&sandbox.shell, spec.ephemeral_mb).await?;
+        }
+        Ok(Box::new(sandbox) as Box<dyn Sandbox>)
+    }
+}
+
 impl Launcher for JailLauncher {
     fn layout(&self, _: &Sources, _: &str) -> Layout {
         Layout {
@@ -468,42 +513,14 @@ impl Launcher for JailLauncher {
 
     fn open(&self, spec: SandboxSpec) -> Pending<'_, Result<Box<dyn Sandbox>, LaunchError>> {
         Box::pin(async move {
-            if !is_id(&spec.id) {
-                return Err(LaunchError(format!("{:?} is not 32 hex digits", spec.id)));
+            match self.open_once(spec.clone()).await {
+                // Perhaps by a spawner that has just died, which is known now: there is another one.
+                Err(error) => {
+                    tracing::debug!(%error, "a sandbox is tried again");
+                    self.open_once(spec).await
+                }
+                opened => opened,
             }
-            let mut variables = spec.variables;
-            if spec.runtime_api {
-                variables.insert("AWS_LAMBDA_RUNTIME_API".into(), format!("127.0.0.1:{PORT}"));
-            }
-            let message = SpawnMessage::new("", Path::new("/var/task"), &spec.command, &variables)?;
-            let end = self.0.ended.clone().try_reserve_owned();
-            let end = end.map_err(|_| LaunchError(format!("more than {ENDINGS} environments are open")))?;
-            let mut shell = self.0.shell().await?;
-            let mut listeners = std::mem::take(&mut shell.listeners).into_iter();
-            let (runtime_api, services) = (listeners.next(), listeners.next());
-            let shell = Arc::new(shell);
-            let mut limits = Limits::for_memory_mb(spec.memory_mb, false);
-            if self.0.disks.is_err() {
-                // What is in `/tmp` is memory too, and must not count as the function's.
-                limits.memory += u64::from(spec.ephemeral_mb) << 20;
-            }
-            let sandbox = JailSandbox {
-                message,
-                program: spec.command.into_iter().next().unwrap_or_default(),
-                runs: 0,
-                limits,
-                sampled: self.0.samples_memory().then_some(u64::from(spec.memory_mb) << 20),
-                runtime_api: runtime_api.filter(|_| spec.runtime_api),
-                services,
-                freezer: self.0.freezer.clone(),
-                end: Some(end),
-                shell,
-            };
-            sandbox.shell.mount(&self.0.keeper, self.0.mounts(&spec.sources, spec.memory_mb)?).await?;
-            if spec.ephemeral_mb != USUAL_TMP {
-                self.0.mount_tmp(&sandbox.shell, spec.ephemeral_mb).await?;
-            }
-            Ok(Box::new(sandbox) as Box<dyn Sandbox>)
         })
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
 use lambkin_model::sandbox::LaunchError;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 
@@ -127,6 +128,12 @@ impl Shell {
         let _ = pidfd_send_signal(self.process.get_ref().as_fd(), Signal::KILL);
         // The v1 freezer keeps even the killed. Fails where there is no freezer.
         let _ = self.group.thaw();
+    }
+
+    /// Whether init is dead, and so everything in the jail.
+    pub(super) fn has_ended(&self) -> bool {
+        let mut process = [PollFd::new(self.process.get_ref(), PollFlags::IN)];
+        poll(&mut process, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     /// Answers when init is dead, and so everything in the jail.
