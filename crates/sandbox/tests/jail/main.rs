@@ -1,0 +1,56 @@
+//! The attack list: a row per attack, each really tried in a jail, and tried outside of one as well,
+//! so that nothing passes because its tool is missing. Every row runs twice: as root, and as an
+//! ordinary user (this program once more, as user 65534).
+//!
+//! What cannot be shown outside on this machine is said (`NOT TESTED`) and not counted as held. Rows
+//! that need Node.js are in `tests/clients/test_jail.py`, those of packages in `lambkin-store`.
+
+#![cfg(target_os = "linux")]
+
+mod acts;
+mod bed;
+mod bombs;
+mod calls;
+mod deaths;
+mod freezing;
+mod neighbours;
+mod processes;
+mod report;
+mod rows;
+mod syscalls;
+mod tries;
+mod walls;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        [lambkin_sandbox::SPAWNER_ARGUMENT, ..] => lambkin_sandbox::run_spawner(),
+        [tries::PROBE, row, place] => tries::probe(row, place),
+        [tries::OWN, row] => return tries::own(row),
+        [tries::OWN_INIT, row] => return tries::own_init(row),
+        [acts::ACT, name, ref rest @ ..] => acts::run(name, rest),
+        [deaths::VICTIM, directory] => deaths::victim(directory),
+        [report::AS_USER, row] => return report::as_user(row),
+        ["--table"] => rows::print_table(),
+        _ => return test(&words),
+    }
+    ExitCode::SUCCESS
+}
+
+/// The part of libtest's command line that cargo and nextest use.
+fn test(arguments: &[&str]) -> ExitCode {
+    let said = |word| arguments.contains(&word);
+    if said("--list") {
+        if !said("--ignored") {
+            rows::ROWS.iter().for_each(|row| println!("{}: test", row.name));
+        }
+        return ExitCode::SUCCESS;
+    }
+    let wanted: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
+    let fits = |name: &str, word: &str| if said("--exact") { word == name } else { name.contains(word) };
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| fits(name, word));
+    report::run(rows::ROWS.iter().filter(|row| is_wanted(row.name)))
+}
