@@ -81,7 +81,12 @@ impl Isolated {
         let findings = self.findings();
         let named = |there: bool| {
             let found = findings.iter().filter(|finding| finding.found.is_ok() == there);
-            found.map(|finding| finding.what).collect::<Vec<_>>().join(", ")
+            let named = found.map(|finding| match &finding.found {
+                // What is reached differs where everything is there, too.
+                Ok(how) if finding.what == "network" => format!("network: {how}"),
+                Ok(_) | Err(_) => finding.what.to_owned(),
+            });
+            named.collect::<Vec<_>>().join(", ")
         };
         match self {
             #[cfg(target_os = "linux")]

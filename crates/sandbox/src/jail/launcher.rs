@@ -40,6 +40,9 @@ const ENDINGS: usize = 16_384;
 /// The Runtime API's port, as on AWS.
 const PORT: u16 = 9001;
 
+/// What functions reach.
+const NETWORK: &str = "none but their own loopback";
+
 /// Of lambkin's own services, as it has it outside.
 const SERVICES_PORT: u16 = 4566;
 
@@ -197,7 +200,7 @@ impl JailLauncher {
             finding("users", Ok(users.into())),
             finding("system calls", Ok("seccomp filter; no capabilities; no_new_privs".into())),
             finding("Landlock", shared.landlock.clone()),
-            finding("network", Ok("own, loopback only".into())),
+            finding("network", Ok(NETWORK.into())),
         ];
         let groups = [
             ("memory limit", memory, "looked at every 20 ms instead"),

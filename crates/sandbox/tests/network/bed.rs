@@ -1,0 +1,95 @@
+//! A jail launcher in a directory of its own, and functions that are this very program.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use lambkin_model::sandbox::{Launcher as _, Layout, Process, Sandbox, SandboxSpec, Sources};
+use lambkin_sandbox::{Config, JailConfig, JailLauncher};
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+
+use crate::PROBE;
+
+/// No wait of a test takes longer, unless it failed.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Bed {
+    directory: TempDir,
+    pub(crate) launcher: JailLauncher,
+}
+
+impl Bed {
+    /// `None`, and said, where no jail can be made.
+    pub(crate) async fn new() -> Option<Self> {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::create_dir_all(directory.path().join("code")).expect("a task root");
+        std::fs::create_dir_all(directory.path().join("runtime/node_modules")).expect("a runtime");
+        copy_self(directory.path());
+        let config =
+            JailConfig::new(Config::new(directory.path().join("environments"))).expect("a directory");
+        match within(JailLauncher::start(config)).await {
+            Ok(launcher) => Some(Self { directory, launcher }),
+            Err(error) => {
+                println!("NOT TESTED: {error}");
+                None
+            }
+        }
+    }
+
+    pub(crate) async fn open(&self, number: u8, tries: &[String]) -> Box<dyn Sandbox> {
+        let at = |name: &str| self.directory.path().join(name);
+        let mut command = vec!["/var/lang/bin/node".to_owned(), PROBE.to_owned()];
+        command.extend_from_slice(tries);
+        let spec = SandboxSpec {
+            id: format!("{number:032x}"),
+            sources: Sources {
+                code: at("code"),
+                runtime_dir: at("runtime"),
+                modules: at("runtime/node_modules"),
+                node: at("program"),
+            },
+            command,
+            variables: BTreeMap::new(),
+            runtime_api: true,
+            memory_mb: 128,
+            ephemeral_mb: 512,
+        };
+        within(self.launcher.open(spec)).await.expect("a jail")
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        let nowhere = Path::new("/").to_owned();
+        let sources = Sources {
+            code: nowhere.clone(),
+            runtime_dir: nowhere.clone(),
+            modules: nowhere.clone(),
+            node: nowhere,
+        };
+        self.launcher.layout(&sources, "")
+    }
+
+    /// What the function prints, line by line.
+    pub(crate) async fn said(&self, sandbox: &mut dyn Sandbox) -> Vec<String> {
+        let process = within(sandbox.start()).await.expect("a process");
+        let Process { output, exit, .. } = process;
+        let mut text = String::new();
+        let mut output = pipe::Receiver::from_owned_fd(output).expect("a pipe");
+        within(output.read_to_string(&mut text)).await.expect("text");
+        within(exit).await;
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+/// Where every user may start it.
+pub(crate) fn copy_self(directory: &Path) {
+    let program = directory.join("program");
+    std::fs::copy("/proc/self/exe", &program).expect("a copy");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+}
+
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.expect("in time")
+}

@@ -1,0 +1,56 @@
+//! What a jail reaches by network: its own loopback and lambkin's two listeners on it, nothing else.
+//! A program of its own rather than libtest's: it starts itself as the spawner, and in a jail as the
+//! function that tries (`probe`).
+
+#![cfg(target_os = "linux")]
+
+mod bed;
+mod probe;
+mod reach;
+
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+
+/// As which program it starts itself in a jail.
+const PROBE: &str = "__probe";
+/// Measures instead of testing.
+const COSTS: &str = "costs";
+
+type Test = (&'static str, fn());
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some(lambkin_sandbox::SPAWNER_ARGUMENT) => lambkin_sandbox::run_spawner(),
+        Some(PROBE) => probe::run(&arguments[1..]),
+        Some(COSTS) => reach::costs(),
+        Some(_) | None => return test(&arguments),
+    }
+    ExitCode::SUCCESS
+}
+
+/// The part of libtest's command line that cargo and nextest use.
+fn test(arguments: &[String]) -> ExitCode {
+    let said = |word| arguments.iter().any(|argument| argument == word);
+    if said("--list") {
+        if !said("--ignored") {
+            reach::TESTS.iter().for_each(|(name, _)| println!("{name}: test"));
+        }
+        return ExitCode::SUCCESS;
+    }
+    let wanted: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
+    let is_wanted = |name: &str| {
+        let fits =
+            |word: &&String| if said("--exact") { **word == name } else { name.contains(word.as_str()) };
+        wanted.is_empty() || wanted.iter().any(fits)
+    };
+    let mut code = ExitCode::SUCCESS;
+    for (name, test) in reach::TESTS.iter().filter(|(name, _)| is_wanted(name)) {
+        let passed = catch_unwind(test).is_ok();
+        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+        if !passed {
+            code = ExitCode::from(101);
+        }
+    }
+    code
+}
