@@ -7,6 +7,7 @@ const stdio = require('./stdio');
 const consoles = require('./console-g1');
 const endpoints = require('./endpoints');
 const loaders = require('./loader');
+const assignment = require('./assignment');
 const runtime = require('./runtime-g1');
 
 // Never visible to user code (spec section 8.2).
@@ -22,14 +23,16 @@ const INTERNAL = [
 
 exports.start = function (awaitsPromises) {
   stdio.install();
+  endpoints.install();
+  const loader = loaders.disguise(['node_modules/awslambda/index.js'], false);
+  assignment.wait();
   INTERNAL.forEach(function (name) {
     delete process.env[name];
   });
   // Which id module code logs under is not known (spec section 13.1); there is none before the first event.
   consoles.install(undefined);
-  endpoints.install();
   runtime.start({
-    loader: loaders.disguise(['node_modules/awslambda/index.js'], false),
+    loader: loader,
     root: process.env.LAMBDA_TASK_ROOT,
     handler: process.env._HANDLER,
     awaitsPromises: awaitsPromises,

@@ -10,6 +10,8 @@ const fs = require('fs');
 
 const FD = 3;
 const INVOKE = 0x01;
+const ASSIGN = 0x02;
+const BOOTED = 0x10;
 const READY = 0x11;
 const RESPONSE = 0x12;
 const ERROR = 0x13;
@@ -165,6 +167,21 @@ function next() {
   }
   return { head: head, payload: payload };
 }
+
+// Says that the process is booted, and blocks until ASSIGN. Returns the variables.
+exports.assigned = function () {
+  send(BOOTED, 0, '');
+  if (!need(5) || !need(4 + u32(start))) {
+    exit(0);
+  }
+  const frameEnd = start + 4 + u32(start);
+  if (input[start + 4] !== ASSIGN) {
+    exit(1);
+  }
+  const variables = parse(input.toString('utf8', start + 5, frameEnd));
+  start = frameEnd;
+  return variables;
+};
 
 function writeAll(buffer, size) {
   let at = 0;

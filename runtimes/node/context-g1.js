@@ -5,16 +5,21 @@
 
 const errors = require('./errors-g1');
 
-const env = process.env;
-// Read once: these cannot be changed from within on these runtimes.
-const BASE = {
-  logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
-  logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
-  functionName: env.AWS_LAMBDA_FUNCTION_NAME,
-  memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
-  functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
-};
 const now = Date.now;
+
+let base = null;
+
+// Before any code of the function: these cannot be changed from within on these runtimes.
+exports.readVariables = function () {
+  const env = process.env;
+  base = {
+    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+  };
+};
 
 function identityOf(text) {
   try {
@@ -30,7 +35,7 @@ function identityOf(text) {
 
 // What the head of the event adds. Throws where the client context is not JSON.
 exports.fields = function (head) {
-  const fields = Object.assign({}, BASE);
+  const fields = Object.assign({}, base);
   const deadline = head.deadlineMs;
   fields.getRemainingTimeInMillis = function () {
     return deadline - now();

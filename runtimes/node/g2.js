@@ -11,6 +11,7 @@ const errorsG2 = require('./errors-g2');
 const beforeExit = require('./before-exit');
 const endpoints = require('./endpoints');
 const loaders = require('./loader');
+const assignment = require('./assignment');
 const handlers = require('./handler-g2');
 const awslambda = require('./awslambda');
 const runtimes = require('./runtime-g2');
@@ -35,6 +36,10 @@ const traits = {
 };
 
 stdio.install();
+endpoints.install();
+const files = major >= 12 ? ['index.js', 'Runtime.js', 'UserFunction.js'] : ['index.js', 'UserFunction.js'];
+const loader = traits.esm ? loaders.disguise(['index.mjs'], true) : loaders.disguise(files, false);
+assignment.wait();
 delete process.env._LAMBDA_TELEMETRY_LOG_FD;
 if (traits.caCertificates && process.env.NODE_EXTRA_CA_CERTS === undefined) {
   caCertificates();
@@ -83,7 +88,6 @@ process.on('unhandledRejection', (reason, promise) => {
   crash.unhandledRejection(error);
 });
 beforeExit.install();
-endpoints.install();
 
 function start(handler) {
   const streaming = traits.esm && handlers.isStreaming(handler);
@@ -111,7 +115,6 @@ const taskRoot = process.env.LAMBDA_TASK_ROOT;
 const handlerName = process.env._HANDLER;
 
 if (traits.esm) {
-  const loader = loaders.disguise(['index.mjs'], true);
   awslambda.install();
   // AWS's entry awaits all this at its top level, so that a module that never settles ends the process with 13.
   const unsettled = () => {
@@ -131,7 +134,5 @@ if (traits.esm) {
       }
     );
 } else {
-  const files = major >= 12 ? ['index.js', 'Runtime.js', 'UserFunction.js'] : ['index.js', 'UserFunction.js'];
-  const loader = loaders.disguise(files, false);
   start(handlers.loadSync(loader, taskRoot, handlerName));
 }

@@ -8,6 +8,7 @@ const errors = require('./errors');
 const errorsG3 = require('./errors-g3');
 const endpoints = require('./endpoints');
 const loaders = require('./loader');
+const assignment = require('./assignment');
 const handlers = require('./handler-g3');
 const awslambda = require('./awslambda');
 const invokeStore = require('./invoke-store');
@@ -16,6 +17,9 @@ const runtime = require('./runtime-g3');
 const stringify = JSON.stringify;
 
 stdio.install();
+endpoints.install();
+const loader = loaders.disguise(['index.mjs'], true);
+assignment.wait();
 delete process.env._LAMBDA_TELEMETRY_LOG_FD;
 
 const json = consoles.install({
@@ -27,8 +31,6 @@ const json = consoles.install({
   errorsFrom: 1,
 });
 const logError = errors.logger(json, errorsG3.wrap, errorsG3.body);
-endpoints.install();
-const loader = loaders.disguise(['index.mjs'], true);
 if (awslambda.wanted()) {
   invokeStore.install();
   awslambda.install();

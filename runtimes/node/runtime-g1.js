@@ -165,6 +165,7 @@ exports.start = function (options) {
     finish(null, null, false);
   });
 
+  contexts.readVariables();
   const handler = handlers.load(options.loader, options.root, options.handler, fault);
   soon(next);
 };

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-NAMES = {0x11: "READY", 0x12: "RESPONSE", 0x13: "ERROR", 0x14: "INIT_ERROR", 0x15: "LOG",
+NAMES = {0x10: "BOOTED", 0x11: "READY", 0x12: "RESPONSE", 0x13: "ERROR", 0x14: "INIT_ERROR", 0x15: "LOG",
          0x16: "STREAM_START", 0x17: "STREAM_CHUNK", 0x18: "STREAM_END"}
 FLAGS = {20: ["--no-experimental-require-module"],
          22: ["--no-experimental-require-module", "--no-experimental-detect-module"]}
@@ -57,18 +57,14 @@ class Frame:
 class Process:
     """One execution environment. `files` maps names below the task root to their text."""
 
-    def __init__(self, node, major, bundles, files=None, handler="index.handler", env=None):
+    def __init__(self, node, major, bundles, files=None, handler="index.handler", env=None,
+                 generic=False):
         self.major = major
         self.directory = tempfile.mkdtemp(prefix="lambkin-node-")
         self.task = os.path.realpath(os.path.join(self.directory, "task"))
         self.runtime = os.path.realpath(os.path.join(self.directory, "runtime"))
-        os.makedirs(self.task, exist_ok=True)
         os.makedirs(self.runtime, exist_ok=True)
-        for name, text in (files or {}).items():
-            path = os.path.join(self.task, name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "w") as out:
-                out.write(text)
+        self.files = files or {}
         with open(os.path.join(self.runtime, "index.js"), "w") as out:
             out.write(bundles[generation(major)])
         variables = {
@@ -79,23 +75,46 @@ class Process:
             "AWS_EXECUTION_ENV": f"AWS_Lambda_nodejs{major}.x", "_LAMBDA_TELEMETRY_LOG_FD": "3",
         }
         variables.update(env or {})
+        self.variables = variables
+        # Node's own, which are the same for all functions; none of a function's.
+        begins = {"PATH": os.environ["PATH"], "TZ": ":UTC", "LAMBDA_RUNTIME_DIR": self.runtime, "_LAMBKIN_GENERIC": "1"}
+        if not generic:
+            self.unpack()
         ours, theirs = socket.socketpair()
         self.channel = ours
         self.output, pipe = os.pipe()
-        command = [node, "--expose-gc"]
+        given = begins if generic else variables
+        # By env, because the shell adds a variable and changes their order.
+        command = ["/usr/bin/env", "-i", *[f"{name}={value}" for name, value in given.items()], node, "--expose-gc"]
         command += ["--max-http-header-size", "81920"] if major >= 10 else []
         command += FLAGS.get(major, [])
         fd = theirs.fileno()
         self.process = subprocess.Popen(
             ["/bin/sh", "-c", f'exec "$@" 3<&{fd} {fd}<&-', "sh"] + command + [os.path.join(self.runtime, "index.js")]
             if fd != 3 else command + [os.path.join(self.runtime, "index.js")],
-            stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, cwd=self.task, env=variables, pass_fds=[fd])
+            stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, cwd="/" if generic else self.task,
+            pass_fds=[fd])
         os.close(pipe)
         theirs.close()
         self.inbox = b""
         self.raw = b""
         self.frames = []
         self.open = True
+
+    def unpack(self):
+        """The function's code: where the process is generic there is none before it is assigned."""
+        os.makedirs(self.task, exist_ok=True)
+        for name, text in self.files.items():
+            path = os.path.join(self.task, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as out:
+                out.write(text)
+
+    def assign(self):
+        """Makes a generic process this function's."""
+        self.unpack()
+        text = json.dumps(self.variables).encode()
+        self.channel.sendall(struct.pack("<IB", 1 + len(text), 2) + text)
 
     def invoke(self, payload="{}", **head):
         fields = {"requestId": "id-1", "deadlineMs": int(time.time() * 1000) + 3000, "invokedFunctionArn": ARN,

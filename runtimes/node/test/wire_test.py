@@ -10,6 +10,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,7 +25,10 @@ G2 = [10, 12, 14, 16, 18, 20, 22]
 G3 = [24, 26]
 TESTS = []
 NODES = {}
+# What Node.js or a library reads when it starts: such a process is never generic.
+AT_START = ("NODE_", "LD_", "UV_", "TZ", "LANG", "LC_", "HOME")
 BUNDLES = {}
+GENERIC = False
 
 
 def test(majors):
@@ -38,7 +42,13 @@ def start(major, code=None, **options):
     files = dict(options.pop("files", {}))
     if code is not None:
         files[options.pop("name", "index.js")] = code
-    return Process(NODES[major], major, BUNDLES, files, **options)
+    generic = GENERIC and not any(name.startswith(AT_START) for name in options.get("env") or {})
+    p = Process(NODES[major], major, BUNDLES, files, generic=generic, **options)
+    if generic:
+        booted = p.until("BOOTED")
+        assert kinds(booted) == ["BOOTED"], booted
+        p.assign()
+    return p
 
 
 def handler(major, body):
@@ -99,6 +109,51 @@ def events_and_identity(major):
                "logStreamName"]}
     assert got["keys"] == expected["g1" if major < 10 else "g2" if major < 24 else "g3"], got["keys"]
     p.close()
+
+
+@test(ALL)
+def is_the_same_process_whether_generic_or_not(major):
+    """All that the function can see of how its process began."""
+    code = handler(major, """
+        var sorted = function (o) { return Object.keys(o).sort(); };
+        var child = require('child_process').execSync('env; pwd').toString().split('\\n').sort();
+        var env = {}; Object.keys(process.env).forEach(function (k) { env[k] = process.env[k]; });
+        return { env: env, order: Object.keys(process.env), child: child, argv: process.argv, execArgv: process.execArgv,
+          title: process.title, cwd: process.cwd(), main: typeof require.main, cache: sorted(require.cache),
+          globals: sorted(global), paths: require('module').globalPaths || null, parent: module.parent && module.parent.id,
+          loaded: (process.moduleLoadList || []).length, listeners: process.eventNames ? process.eventNames().map(String) : [],
+          stack: new Error('x').stack, early: early };""").replace("exports.handler", """
+        var early = { stack: new Error('e').stack, fromEnv: process.env.MINE, order: [] };
+        process.nextTick(function () { early.order.push('tick'); });
+        setImmediate(function () { early.order.push('immediate'); });
+        Promise.resolve().then(function () { early.order.push('promise'); });
+        exports.handler""", 1)
+    seen = []
+    for generic in (False, True):
+        p = Process(NODES[major], major, BUNDLES, {"index.js": code}, env={"MINE": "m", "ZED": "ü=1"}, generic=generic)
+        if generic:
+            p.until("BOOTED")
+            p.assign()
+        assert kinds(p.until()) == ["READY"], p.raw
+        seen.append(json.loads(json.dumps(response(p)).replace(p.directory, "DIRECTORY")))
+        p.close()
+    for key in seen[0]:
+        assert seen[0][key] == seen[1][key], f"{key}:\n{seen[0][key]}\n{seen[1][key]}"
+    assert seen[1]["early"]["fromEnv"] == "m" and "_LAMBKIN_GENERIC" not in seen[1]["env"]
+
+
+@test(ALL)
+def a_generic_process_waits_and_ends_with_the_channel(major):
+    for last, code in ((None, 0), (b"\x01\x00\x00\x00\x07", 1)):
+        p = Process(NODES[major], major, BUNDLES, generic=True)
+        assert kinds(p.until("BOOTED")) == ["BOOTED"]
+        assert not p.pump(0.1), "it says nothing more"
+        if last is None:
+            p.channel.shutdown(socket.SHUT_WR)
+        else:
+            p.channel.sendall(last)
+        assert p.end() == code and p.raw == b""
+        p.close()
 
 
 @test(ALL)
@@ -609,9 +664,11 @@ def main():
         command = [builder, os.path.join(HERE, "bundle.js"), os.path.join(HERE, "..", f"{entry}.js")]
         BUNDLES[entry] = subprocess.run(command, capture_output=True, check=True).stdout.decode()
     failed = ran = 0
-    for function, wanted in TESTS:
+    for mode, function, wanted in [(mode, *test) for mode in (False, True) for test in TESTS]:
         if sys.argv[2:] and function.__name__ not in sys.argv[2:]:
             continue
+        global GENERIC
+        GENERIC = mode
         for major in wanted:
             if major not in NODES:
                 continue
@@ -621,7 +678,7 @@ def main():
                 function(major)
             except Exception:
                 failed += 1
-                print(f"FAILED {function.__name__} on Node.js {major}")
+                print(f"FAILED {function.__name__} on Node.js {major}{' (generic)' if mode else ''}")
                 traceback.print_exc()
             if os.environ.get("TIMES"):
                 print(f"{time.time() - began:6.2f} s {function.__name__} {major}")
