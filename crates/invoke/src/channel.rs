@@ -109,6 +109,15 @@ impl Channel {
         self.write();
     }
 
+    /// Begins to send another frame; as [`send_invoke`](Self::send_invoke).
+    pub(crate) fn send(&mut self, kind: u8, body: Bytes) {
+        let mut first = BytesMut::with_capacity(HEADER_BYTES);
+        first.extend_from_slice(&u32::try_from(1 + body.len()).unwrap_or(u32::MAX).to_le_bytes());
+        first.extend_from_slice(&[kind]);
+        self.unsent = [first.freeze(), body];
+        self.write();
+    }
+
     /// Whether the process cannot have read its invocation yet.
     pub(crate) fn has_unsent(&self) -> bool {
         self.unsent.iter().any(|part| !part.is_empty())

@@ -15,14 +15,16 @@ use lambkin_model::lifecycle::{Action, Event, Lifecycle, Line, Run, Verdict};
 use lambkin_model::platform_line::{Facts, Speaker};
 use lambkin_model::sandbox::{LaunchError, ProcessControl, Sandbox};
 use lambkin_model::time::Moment;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, Sleep};
 
 use crate::assignment::Assignment;
 use crate::capture::{self, Capture};
 use crate::channel::{Broken, Frame};
 use crate::fleet::{Fleet, Mailbox, Message, Next};
+use crate::gate::Turn;
 use crate::keeping::KeepFailure;
+use crate::pool::Assigned;
 use crate::posted::{self, Posted};
 use crate::running::{Running, call, delivery_head};
 use crate::runtime_api::{self, Call, Listener, RuntimeApi};
@@ -47,6 +49,8 @@ pub(crate) struct Environment {
     /// Of the Runtime API, over all runs.
     listener: Option<Arc<Listener>>,
     running: Option<Running>,
+    /// For the first run, where it came from the pool.
+    booted: Option<Assigned>,
     machine: Lifecycle,
     /// What its moments count from.
     epoch: Instant,
@@ -68,7 +72,7 @@ pub(crate) struct Environment {
     launch_error: Option<String>,
     peak_memory: u64,
     /// One of the inits that may run at once; given back after the first.
-    gate: Option<OwnedSemaphorePermit>,
+    gate: Option<Turn>,
     flush_at: Option<Instant>,
     /// Empty; kept for its room.
     actions: Vec<Action>,
@@ -106,7 +110,8 @@ impl Environment {
         messages: mpsc::Receiver<Message>,
         sandbox: Box<dyn Sandbox>,
         capture: Capture,
-        gate: OwnedSemaphorePermit,
+        booted: Option<Assigned>,
+        gate: Turn,
     ) -> Self {
         let speaker = fleet.launch.speaker();
         Self {
@@ -116,6 +121,7 @@ impl Environment {
             sandbox,
             listener: None,
             running: None,
+            booted,
             machine: Lifecycle::default(),
             epoch: Instant::now(),
             speaker,
@@ -423,7 +429,10 @@ impl Environment {
             let listener = Listener::new(socket).map_err(|error| LaunchError(error.to_string()))?;
             self.listener = Some(Arc::new(listener));
         }
-        let mut running = Running::start(run, &mut *self.sandbox).await?;
+        let mut running = match self.booted.take() {
+            Some(booted) => booted.begin(run),
+            None => Running::start(run, &mut *self.sandbox).await?,
+        };
         running.api = self.listener.clone().map(RuntimeApi::start);
         Ok(running)
     }

@@ -16,21 +16,23 @@ use lambkin_model::log::LogSink;
 use lambkin_model::name::{FunctionKey, LATEST};
 use lambkin_model::placement;
 use lambkin_model::runtime::RuntimeProvider;
-use lambkin_model::sandbox::{LaunchError, Launcher};
+use lambkin_model::sandbox::{LaunchError, Launcher, Sandbox, SandboxSpec};
 use lambkin_model::services::{Admission, Services};
 use lambkin_model::{Error, Pending, quota};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Duration, Instant};
 
 use crate::assignment::Assignment;
 use crate::capture::{self, Capture};
 use crate::environment::Environment;
 use crate::fleet::{Fleet, Mailbox, Placed};
+use crate::gate::Gate;
 use crate::keeping::{KeepFailure, Keeping, Kept, RETRY_AFTER};
 use crate::launch::{self, Launch};
 use crate::memory::{Memory, Room};
 use crate::permit::Permits;
+use crate::pool::{Assigned, Means, Pool};
 use crate::running::LAUNCH_TIMEOUT;
 use crate::vigil::Vigil;
 
@@ -49,6 +51,8 @@ pub struct InvokerConfig {
     pub inits: usize,
     /// Bytes that all environments together may count; `None` is no bound.
     pub memory: Option<u64>,
+    /// Most processes that are booted ahead, for cold starts; 0 boots none.
+    pub warm_pool: usize,
 }
 
 impl Default for InvokerConfig {
@@ -59,6 +63,7 @@ impl Default for InvokerConfig {
             idle_timeout: Duration::from_secs(600),
             inits: 2 * cores,
             memory: None,
+            warm_pool: 0,
         }
     }
 }
@@ -90,7 +95,9 @@ struct Core {
     permits: Permits,
     /// Environments, starting ones among them.
     environments: Arc<AtomicUsize>,
-    gate: Arc<Semaphore>,
+    gate: Arc<Gate>,
+    /// Where the launcher has none, or the operator wants none, there is none.
+    pool: Mutex<Option<Pool>>,
     memory: Arc<Memory>,
     fleets: RwLock<HashMap<FunctionKey, Arc<Fleet>>>,
     /// Of functions that have a fleet or keep environments.
@@ -109,19 +116,33 @@ struct Tasks {
     environments: JoinSet<()>,
     /// Those that never end by themselves: idle environments retire, the event loop stays awake.
     keepers: JoinSet<()>,
+    /// The pool's, where there is one.
+    pooling: Option<JoinHandle<()>>,
 }
 
 impl Invoker {
     /// Over these ports; it watches the catalog from now on. Needs a tokio runtime.
     #[must_use]
     pub fn new(ports: Ports, config: InvokerConfig) -> Self {
+        let gate = Arc::new(Gate::new(config.inits));
+        let memory = Arc::new(Memory::new(config.memory));
+        let means = Means {
+            launcher: Arc::clone(&ports.launcher),
+            runtimes: Arc::clone(&ports.runtimes),
+            gate: Arc::clone(&gate),
+            memory: Arc::clone(&memory),
+            size: config.warm_pool,
+        };
+        let pool = (config.warm_pool > 0 && ports.launcher.assigns()).then(|| Pool::new(means));
+        let (pool, pooling) = pool.map(|(pool, keep)| (pool, tokio::spawn(keep))).unzip();
         let core = Arc::new(Core {
             ports,
             config,
             permits: Permits::new(config.concurrency),
             environments: Arc::default(),
-            gate: Arc::new(Semaphore::new(config.inits)),
-            memory: Arc::new(Memory::new(config.memory)),
+            gate,
+            pool: Mutex::new(pool),
+            memory,
             fleets: RwLock::default(),
             keepings: Mutex::default(),
             missing: Arc::default(),
@@ -146,7 +167,7 @@ impl Invoker {
         keepers.spawn(retire_idle(Arc::downgrade(&core), config.idle_timeout));
         keepers.spawn(Arc::clone(&core.vigil).keep());
         keepers.spawn(start_missing(Arc::downgrade(&core), Arc::clone(&core.missing)));
-        let tasks = Tasks { environments: JoinSet::new(), keepers };
+        let tasks = Tasks { environments: JoinSet::new(), keepers, pooling };
         *core.tasks.lock().expect("not poisoned") = Some(tasks);
         Self(core)
     }
@@ -197,11 +218,19 @@ impl Core {
             }
         }
         let Some(tasks) = self.tasks.lock().expect("not poisoned").take() else { return };
-        let Tasks { mut environments, mut keepers } = tasks;
+        let Tasks { mut environments, mut keepers, pooling } = tasks;
         keepers.shutdown().await;
+        // Its task ends with it, and with all that were booted.
+        drop(self.pool.lock().expect("not poisoned").take());
         let all = async { while environments.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, all).await.is_err() {
             environments.shutdown().await;
+        }
+        if let Some(mut pooling) = pooling {
+            // It ends when nobody can ask it any more, as by now.
+            if tokio::time::timeout(LAUNCH_TIMEOUT, &mut pooling).await.is_err() {
+                pooling.abort();
+            }
         }
     }
 
@@ -334,7 +363,7 @@ impl Core {
 
     async fn environment(self: Arc<Self>, fleet: Arc<Fleet>) {
         let Some(room) = self.room(&fleet).await else { return };
-        let Ok(gate) = Arc::clone(&self.gate).acquire_owned().await else { return };
+        let gate = self.gate.turn().await;
         // While this waited for its turn, another environment may have become free.
         if !fleet.still_wanted() {
             return;
@@ -343,10 +372,8 @@ impl Core {
         let launcher = &self.ports.launcher;
         let admission = self.ports.services.as_ref().map(|services| services.admit(fleet.launch.caller()));
         let (spec, stream) = fleet.launch.environment(&**launcher, &id, capture::now(), admission.as_deref());
-        let opened = tokio::time::timeout(LAUNCH_TIMEOUT, launcher.open(spec)).await;
-        let too_long = || Err(LaunchError("making its sandbox took too long".into()));
-        let mut sandbox = match opened.unwrap_or_else(|_| too_long()) {
-            Ok(sandbox) => sandbox,
+        let (mut sandbox, booted) = match self.open(&fleet.launch, spec).await {
+            Ok(opened) => opened,
             Err(error) => {
                 tracing::error!(function = %fleet.launch.key, %error, "an environment could not be made");
                 fleet.keeping.started(Some(KeepFailure::Platform(error.to_string())));
@@ -361,11 +388,31 @@ impl Core {
         let (sender, messages) = mpsc::channel(Mailbox::CAPACITY);
         let serving = sandbox.services().zip(admission.as_deref()).map(|(listener, at)| serve(listener, at));
         let mailbox = Mailbox { sender, room: Arc::new(room) };
-        Environment::new(fleet, mailbox, messages, sandbox, capture, gate).live().await;
+        Environment::new(fleet, mailbox, messages, sandbox, capture, booted, gate).live().await;
         if let Some((end, mut serving)) = serving {
             drop(end);
             while serving.join_next().await.is_some() {}
         }
+    }
+
+    /// A sandbox with a process that was booted ahead, or one without a process.
+    async fn open(
+        &self,
+        launch: &Launch,
+        spec: SandboxSpec,
+    ) -> Result<(Box<dyn Sandbox>, Option<Assigned>), LaunchError> {
+        let pool = self.pool.lock().expect("not poisoned").clone();
+        if let (Some(pool), Some(kind)) = (pool, launch.kind())
+            && let Some(booted) = pool.take(kind).await
+        {
+            match booted.assign(spec.clone()).await {
+                Ok((sandbox, booted)) => return Ok((sandbox, Some(booted))),
+                Err(error) => tracing::warn!(%error, "a process that was booted ahead could not be used"),
+            }
+        }
+        let opened = tokio::time::timeout(LAUNCH_TIMEOUT, self.ports.launcher.open(spec)).await;
+        let too_long = || Err(LaunchError("making its sandbox took too long".into()));
+        Ok((opened.unwrap_or_else(|_| too_long())?, None))
     }
 
     /// Memory for one more environment of the fleet. Where there is none in time, and where it is not

@@ -16,6 +16,8 @@ use lambkin_model::services::{Admission, Caller, Credentials};
 use lambkin_model::time::Timestamp;
 use lambkin_model::variables::{self, Subject};
 
+use crate::pool::Kind;
+
 /// Runs an `AWS_LAMBDA_EXEC_WRAPPER` with the runtime's command line, with the words and exit codes
 /// of AWS's own bootstrap (node-runtime §8.4).
 const WRAPPER_SCRIPT: &str = r#"if [ ! -f "$0" ]; then echo "$0: does not exist"; exit 127; fi
@@ -50,7 +52,7 @@ impl Launch {
             Error::Service(format!("the deployment package of {} is not in the code store", head.key))
         })?;
         let sources = Sources {
-            code: unpacked,
+            code: Some(unpacked),
             runtime_dir: runtime.runtime_dir.clone(),
             modules: runtime.modules.clone(),
             node: runtime.node.clone(),
@@ -78,6 +80,11 @@ impl Launch {
             version: self.version.version.clone(),
             role: self.configuration().role.clone(),
         }
+    }
+
+    /// Which processes that were booted ahead can become this function's.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        Kind::of(self.configuration(), &self.runtime)
     }
 
     /// One environment: `id` is 32 hex digits.
@@ -108,7 +115,7 @@ impl Launch {
             sources: self.sources.clone(),
             command: command(configuration, &layout),
             variables,
-            runtime_api: configuration.runtime.major() >= 10,
+            runtime_api: configuration.runtime.has_runtime_api(),
             memory_mb: configuration.memory_size,
             ephemeral_mb: configuration.ephemeral_storage,
         };

@@ -55,6 +55,8 @@ impl PostedError {
 pub(crate) fn read(frame: Frame) -> Option<Said> {
     let Frame { kind, mut body, cut } = frame;
     Some(match kind {
+        // A process that has its function boots no more.
+        FrameKind::Booted => return None,
         FrameKind::Ready => Said::Ready,
         FrameKind::Response if cut => Said::Ended(Result::TooLarge),
         FrameKind::Response => Said::Ended(Result::Response(body)),

@@ -6,12 +6,16 @@ use crate::quota;
 /// Bytes of a frame before its body: `u32` length and `u8` kind.
 pub const HEADER_BYTES: usize = 5;
 
-/// Kind of the only frame towards the process: an invocation.
+/// Kinds of the frames towards the process: an invocation, and a generic process's variables.
 pub const INVOKE: u8 = 0x01;
+/// See [`INVOKE`].
+pub const ASSIGN: u8 = 0x02;
 
 /// What a frame from the process says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameKind {
+    /// A generic process waits for its variables.
+    Booted,
     /// "next": the process waits for an invocation.
     Ready,
     /// The invocation's result.
@@ -35,6 +39,7 @@ impl FrameKind {
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
+            0x10 => Self::Booted,
             0x11 => Self::Ready,
             0x12 => Self::Response,
             0x13 => Self::Error,
@@ -51,7 +56,7 @@ impl FrameKind {
     #[must_use]
     pub fn body_limit(self) -> usize {
         match self {
-            Self::Ready => 0,
+            Self::Booted | Self::Ready => 0,
             Self::StreamStart => 1024,
             Self::Log => quota::LOG_EVENT_BYTES + 10,
             Self::Response | Self::Error | Self::InitError | Self::StreamChunk | Self::StreamEnd => {

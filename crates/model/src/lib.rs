@@ -19,6 +19,7 @@ pub mod log;
 pub mod name;
 pub mod placement;
 pub mod platform_line;
+pub mod pool;
 pub mod quota;
 pub mod runtime;
 pub mod sandbox;

@@ -98,6 +98,12 @@ impl Runtime {
         self.0.retired
     }
 
+    /// Whether its functions have a Runtime API (node-runtime §8.1).
+    #[must_use]
+    pub fn has_runtime_api(self) -> bool {
+        self.0.major >= 10
+    }
+
     /// Which AWS SDK for JavaScript is requirable without being packaged.
     #[must_use]
     pub fn sdk(self) -> Sdk {

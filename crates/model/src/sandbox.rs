@@ -47,8 +47,9 @@ impl Layout {
 /// Where the directories come from on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Sources {
-    /// The unpacked deployment package.
-    pub code: PathBuf,
+    /// The unpacked deployment package. `None` where the sandbox is to be assigned later; then there
+    /// are no `modules` before that either.
+    pub code: Option<PathBuf>,
     /// Directory of the bootstrap. Its empty `node_modules` is where the SDK belongs.
     pub runtime_dir: PathBuf,
     /// `node_modules` with the AWS SDK, or a link to it; not there where none was installed.
@@ -87,6 +88,9 @@ pub trait Launcher: Send + Sync {
     /// Where a sandbox with these sources and this id shows its directories.
     fn layout(&self, sources: &Sources, id: &str) -> Layout;
 
+    /// Whether it makes sandboxes without code, for [`Sandbox::assign`].
+    fn assigns(&self) -> bool;
+
     /// Makes a sandbox; no process runs in it yet.
     fn open(&self, spec: SandboxSpec) -> Pending<'_, Result<Box<dyn Sandbox>, LaunchError>>;
 }
@@ -104,6 +108,14 @@ pub trait Sandbox: Send {
 
     /// Starts the process. At most one runs: the last one's end was seen before.
     fn start(&mut self) -> Pending<'_, Result<Process, LaunchError>>;
+
+    /// Makes a sandbox without code this environment's, also while a process runs in it: code and
+    /// modules are there afterwards, and the next start is the specification's. Runtime, memory,
+    /// `/tmp` and Runtime API must be those it was opened with. Answers all variables that the
+    /// process is to have.
+    ///
+    /// Once, and before any function's code ran in it. Where it fails, the sandbox is good for nothing.
+    fn assign(&mut self, spec: SandboxSpec) -> Pending<'_, Result<BTreeMap<String, String>, LaunchError>>;
 }
 
 /// A started process.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::function::{Configuration, LogFormat};
 use crate::name::FunctionKey;
+use crate::runtime::Runtime;
 use crate::sandbox::Layout;
 use crate::services::{Credentials, SERVED};
 
@@ -62,16 +63,8 @@ pub struct Subject<'a> {
 pub fn variables(subject: &Subject<'_>) -> BTreeMap<String, String> {
     let Subject { key, version, configuration, layout, log_stream, credentials, services } = subject;
     let runtime = configuration.runtime;
-    let mut all = BTreeMap::new();
+    let mut all = of_node(runtime, layout);
     let mut preset = |name: &str, value: String| all.insert(name.to_owned(), value);
-    preset("LANG", "en_US.UTF-8".into());
-    preset("TZ", ":UTC".into());
-    preset(
-        "PATH",
-        format!("{}:/usr/local/bin:/usr/bin/:/bin:{}", text(&layout.bin), text(&layout.opt.join("bin"))),
-    );
-    preset("LD_LIBRARY_PATH", library_path(layout));
-    preset("NODE_PATH", node_path(layout, runtime.major()));
     preset("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR".into());
     // The X-Ray daemon's address, by UDP: nothing is there, as in AWS's own emulator, and the X-Ray
     // SDK's segments go nowhere without an error.
@@ -127,6 +120,44 @@ pub fn variables(subject: &Subject<'_>) -> BTreeMap<String, String> {
     all
 }
 
+/// What Node.js and its libraries read at their start, the same for all functions of a runtime.
+fn of_node(runtime: Runtime, layout: &Layout) -> BTreeMap<String, String> {
+    let path =
+        format!("{}:/usr/local/bin:/usr/bin/:/bin:{}", text(&layout.bin), text(&layout.opt.join("bin")));
+    [
+        ("LANG", "en_US.UTF-8".into()),
+        ("TZ", ":UTC".into()),
+        ("PATH", path),
+        ("LD_LIBRARY_PATH", library_path(layout)),
+        ("NODE_PATH", node_path(layout, runtime.major())),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// The variables of a generic process (`docs/channel.md`), until it is given a function's.
+#[must_use]
+pub fn generic_variables(runtime: Runtime, layout: &Layout) -> BTreeMap<String, String> {
+    let mut all = of_node(runtime, layout);
+    all.insert("LAMBDA_RUNTIME_DIR".into(), text(&layout.runtime_dir));
+    // Its name begins with `_`, so no function has it.
+    all.insert("_LAMBKIN_GENERIC".into(), "1".into());
+    all
+}
+
+/// Beginnings of names, and names, that Node.js, V8, libuv, the C library, ICU or OpenSSL read when
+/// they start, or that change what is started. `HOME`: two of Node.js's module directories are there.
+const AT_START: [&str; 10] =
+    ["NODE_", "LD_", "UV_", "LC_", "SSL_", "OPENSSL_", "MALLOC_", "GLIBC_", "LANG", "TZ"];
+const AT_START_EXACTLY: [&str; 3] = ["HOME", "LOCPATH", "AWS_LAMBDA_EXEC_WRAPPER"];
+
+/// Whether this variable must be there when the process starts: a function that sets it cannot be
+/// given a process that was booted before.
+#[must_use]
+pub fn is_read_at_start(name: &str) -> bool {
+    AT_START.iter().any(|beginning| name.starts_with(beginning)) || AT_START_EXACTLY.contains(&name)
+}
+
 fn library_path(layout: &Layout) -> String {
     let lib = layout.bin.parent().map_or_else(|| text(&layout.bin), |lang| text(&lang.join("lib")));
     let (runtime, task) = (text(&layout.runtime_dir), text(&layout.task_root));
@@ -155,7 +186,6 @@ fn text(path: &Path) -> String {
 mod tests {
     use super::*;
     use crate::function::LoggingConfig;
-    use crate::runtime::Runtime;
 
     #[test]
     fn paths_that_functions_write_follow_the_layout() {
@@ -177,6 +207,31 @@ mod tests {
             ("/var/tasks", "/var/tasks"),
         ] {
             assert_eq!(layout.inside(written), found);
+        }
+    }
+
+    #[test]
+    fn some_must_be_there_at_the_start() {
+        for name in [
+            "NODE_OPTIONS",
+            "NODE_EXTRA_CA_CERTS",
+            "LD_PRELOAD",
+            "UV_THREADPOOL_SIZE",
+            "TZ",
+            "LANG",
+            "LANGUAGE",
+            "LC_ALL",
+            "SSL_CERT_FILE",
+            "OPENSSL_CONF",
+            "MALLOC_ARENA_MAX",
+            "GLIBC_TUNABLES",
+            "HOME",
+            "AWS_LAMBDA_EXEC_WRAPPER",
+        ] {
+            assert!(is_read_at_start(name), "{name}");
+        }
+        for name in ["PATH", "MINE", "MY_NODE_ENV", "HOMEPAGE", "AWS_LAMBDA_LOG_LEVEL", "node_env"] {
+            assert!(!is_read_at_start(name), "{name}");
         }
     }
 

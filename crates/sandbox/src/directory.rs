@@ -45,7 +45,8 @@ impl Base {
 
     pub(crate) fn layout(&self, sources: &Sources, id: &str) -> Layout {
         Layout {
-            task_root: sources.code.clone(),
+            // Without one, as nothing is started here, none is looked for.
+            task_root: sources.code.clone().unwrap_or_default(),
             runtime_dir: sources.runtime_dir.clone(),
             modules: sources.modules.clone(),
             bin: sources.node.parent().unwrap_or(Path::new("/")).to_owned(),
@@ -84,7 +85,7 @@ fn make_private(path: &Path) -> io::Result<()> {
 /// `import` does not look at `NODE_PATH`, only into `node_modules` of the directories above; so the
 /// SDK is put beside the task root. Where that is not possible, `require` still finds it.
 fn link_modules(sources: &Sources) {
-    let Some(parent) = sources.code.parent() else { return };
+    let Some(parent) = sources.code.as_deref().and_then(Path::parent) else { return };
     let Ok(modules) = fs::canonicalize(&sources.modules) else { return };
     let link = parent.join("node_modules");
     if fs::read_link(&link).is_ok_and(|target| target == modules) {

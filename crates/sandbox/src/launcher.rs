@@ -115,6 +115,11 @@ impl Launcher for ProcessLauncher {
         self.0.base.layout(sources, id)
     }
 
+    /// A process's directories are its code's own, on the host.
+    fn assigns(&self) -> bool {
+        false
+    }
+
     fn open(&self, spec: SandboxSpec) -> Pending<'_, Result<Box<dyn Sandbox>, LaunchError>> {
         Box::pin(async move {
             if !directory::is_id(&spec.id) {
@@ -130,7 +135,10 @@ impl Launcher for ProcessLauncher {
             } else {
                 None
             };
-            let message = SpawnMessage::new(&spec.id, &spec.sources.code, &spec.command, &variables)?;
+            let Some(code) = &spec.sources.code else {
+                return Err(LaunchError("plain processes cannot be assigned".into()));
+            };
+            let message = SpawnMessage::new(&spec.id, code, &spec.command, &variables)?;
             let program = spec.command.into_iter().next().unwrap_or_default();
             let (base, id, sources) = (self.0.base.clone(), spec.id.clone(), spec.sources);
             // Before its directory, so that the directory goes with it whatever happens next.

@@ -1,6 +1,7 @@
 //! A sandbox of process mode: an environment's directory and the processes that run in it, one
 //! after the other.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use lambkin_model::Pending;
 use lambkin_model::exit::ExitStatus;
-use lambkin_model::sandbox::{LaunchError, Process, ProcessControl, Sandbox};
+use lambkin_model::sandbox::{LaunchError, Process, ProcessControl, Sandbox, SandboxSpec};
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::oneshot;
 
@@ -77,6 +78,11 @@ impl Sandbox for ProcessSandbox {
             let started = tokio::time::timeout(START, self.start_process()).await;
             started.unwrap_or_else(|_| Err(LaunchError(format!("no process was started within {START:?}"))))
         })
+    }
+
+    fn assign(&mut self, _: SandboxSpec) -> Pending<'_, Result<BTreeMap<String, String>, LaunchError>> {
+        // It has its code from the start, or was not opened.
+        Box::pin(std::future::ready(Err(LaunchError("plain processes cannot be assigned".into()))))
     }
 }
 

@@ -55,6 +55,10 @@ pub(crate) struct Serve {
     /// Seconds after which an idle execution environment goes
     #[arg(long, default_value_t = 600.0, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) idle_timeout: f64,
+    /// Most Node.js processes that are booted ahead for cold starts, for the functions that had some
+    /// lately; 0 for none [default: 2 per core, none on a machine with less than 2 GiB of memory]
+    #[arg(long, value_name = "N")]
+    pub(crate) warm_pool: Option<usize>,
     /// Seconds that running invocations get to finish at a shutdown
     #[arg(long, default_value_t = 30.0, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) grace: f64,

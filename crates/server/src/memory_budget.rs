@@ -37,6 +37,18 @@ pub(crate) fn budget(share: MemoryShare) -> Option<(u64, u64)> {
     Some((part(memory, share), memory))
 }
 
+/// How many processes are booted ahead where nobody said it.
+pub(crate) fn warm_pool() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    usual_warm_pool(available(Path::new("/")), cores)
+}
+
+/// None on a small machine: each takes 10 MB that functions could have.
+fn usual_warm_pool(memory: Option<u64>, cores: usize) -> usize {
+    const SMALL: u64 = 2 << 30;
+    if memory.is_some_and(|memory| memory >= SMALL) { 2 * cores } else { 0 }
+}
+
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -102,6 +114,15 @@ mod tests {
     use super::*;
 
     const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn a_small_machine_boots_nothing_ahead() {
+        for (memory, cores, expected) in
+            [(None, 4, 0), (Some((2 << 30) - 1), 4, 0), (Some(2 << 30), 4, 8), (Some(64 << 30), 1, 2)]
+        {
+            assert_eq!(super::usual_warm_pool(memory, cores), expected, "{memory:?} {cores}");
+        }
+    }
 
     #[test]
     fn reads_shares() {

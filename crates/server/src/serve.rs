@@ -74,6 +74,7 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
             concurrency: options.max_concurrency,
             idle_timeout: Duration::from_secs_f64(options.idle_timeout),
             memory: memory.map(|(budget, _)| budget),
+            warm_pool: options.warm_pool.unwrap_or_else(memory_budget::warm_pool),
             ..InvokerConfig::default()
         },
     );

@@ -42,7 +42,8 @@ async fn they_are_initialised_before_anyone_asks() {
 #[tokio::test(start_paused = true)]
 async fn they_do_not_retire_and_those_beyond_them_do() {
     let idle_timeout = Duration::from_secs(60);
-    let world = World::with(InvokerConfig { concurrency: 10, inits: 4, idle_timeout, memory: None });
+    let world =
+        World::with(InvokerConfig { concurrency: 10, inits: 4, idle_timeout, memory: None, warm_pool: 0 });
     world.function("f", |version| version.configuration.timeout = 60);
     world.invoker.keep(&key("f"), 2);
     world.settle().await;
@@ -139,7 +140,7 @@ async fn a_failing_init_is_said_and_tried_again_from_time_to_time() {
 async fn they_make_no_room_for_others() {
     let memory = Some(300 << 20);
     let idle_timeout = Duration::from_secs(600);
-    let world = World::with(InvokerConfig { concurrency: 10, inits: 4, idle_timeout, memory });
+    let world = World::with(InvokerConfig { concurrency: 10, inits: 4, idle_timeout, memory, warm_pool: 0 });
     for name in ["f", "g"] {
         world.function(name, |version| version.configuration.timeout = 60);
     }

@@ -12,6 +12,7 @@ mod keeping;
 mod logs;
 mod memory;
 mod placement;
+mod pool;
 mod process;
 mod runtime_api;
 mod shutdown;

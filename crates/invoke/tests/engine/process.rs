@@ -7,6 +7,7 @@
 //! `signal N` · `hang` · `talk` and `shout` (without end) · `who` (responds `sandbox.run.count`) · `length` (responds the
 //! payload's) · `variable NAME` · `head` (responds the head that came with the invocation).
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -25,6 +26,9 @@ use crate::hostile::Talker;
 pub struct Inits {
     now: AtomicUsize,
     pub peak: AtomicUsize,
+    /// Generic processes that wait for their variables, and what ends them.
+    pub generic: AtomicUsize,
+    pub end_generic: tokio::sync::Notify,
     /// A thread writes without end.
     pub talking: Arc<AtomicBool>,
 }
@@ -42,6 +46,14 @@ impl Initing {
 impl Drop for Initing {
     fn drop(&mut self) {
         self.0.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+struct Waiting(Arc<Inits>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.generic.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -90,7 +102,21 @@ impl Puppet {
         if self.spec.variables.contains_key("HTTP") {
             return crate::caller::play(self).await;
         }
-        let initing = Initing::begin(Arc::clone(&self.inits));
+        let mut initing = Initing::begin(Arc::clone(&self.inits));
+        if self.spec.variables.contains_key("_LAMBKIN_GENERIC") {
+            assert!(self.spec.variables.keys().all(|name| !name.starts_with("INIT")), "of no function");
+            self.frame(0x10, b"").await;
+            drop(initing);
+            self.inits.generic.fetch_add(1, Ordering::SeqCst);
+            let _waiting = Waiting(Arc::clone(&self.inits));
+            let inits = Arc::clone(&self.inits);
+            let variables = tokio::select! {
+                variables = self.assigned() => variables,
+                () = inits.end_generic.notified() => return ExitStatus::Code(7),
+            };
+            self.spec = Arc::new(SandboxSpec { variables, ..(*self.spec).clone() });
+            initing = Initing::begin(Arc::clone(&self.inits));
+        }
         let names = [format!("INIT_S{}", self.sandbox), format!("INIT_{}", self.run), "INIT".into()];
         let init = names.iter().find_map(|name| self.spec.variables.get(name).cloned());
         if let Some(status) = self.act(&init.unwrap_or_default()).await {
@@ -215,6 +241,21 @@ impl Puppet {
     pub async fn write(&mut self, bytes: &[u8]) {
         if self.output.write_all(bytes).await.is_err() {
             std::future::pending().await
+        }
+    }
+
+    async fn assigned(&mut self) -> BTreeMap<String, String> {
+        let Some(channel) = &mut self.channel else { return std::future::pending().await };
+        let read = async {
+            let length = channel.read_u32_le().await? as usize;
+            assert_eq!(channel.read_u8().await?, 2, "ASSIGN");
+            let mut body = vec![0; length - 1];
+            channel.read_exact(&mut body).await?;
+            std::io::Result::Ok(serde_json::from_slice(&body)?)
+        };
+        match read.await {
+            Ok(variables) => variables,
+            Err(_) => std::future::pending().await,
         }
     }
 

@@ -73,7 +73,7 @@ async fn storm(seed: u64) -> usize {
     let idle_timeout = Duration::from_millis(100 + dice.roll(3000));
     // Room for one, for a few, for all.
     let memory = dice.one_of(&[None, None, Some(130 << 20), Some(400 << 20)]);
-    let world = World::with(InvokerConfig { concurrency, inits, idle_timeout, memory });
+    let world = World::with(InvokerConfig { concurrency, inits, idle_timeout, memory, warm_pool: 0 });
     world.stage.start_takes.store(dice.roll(20), Ordering::SeqCst);
     world.stage.kill_takes.store(dice.roll(50), Ordering::SeqCst);
     let change = |dice: &mut Dice, name: &str| {

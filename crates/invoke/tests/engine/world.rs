@@ -33,26 +33,42 @@ pub struct World {
     pub stage: Arc<Stage>,
     pub logs: Arc<Logs>,
     pub code: Arc<CodeDirectory>,
+    pub runtimes: Arc<Runtimes>,
     ids: AtomicU64,
 }
 
 impl World {
     pub fn new(concurrency: usize, inits: usize) -> Self {
-        Self::with(InvokerConfig { concurrency, inits, idle_timeout: Duration::from_secs(600), memory: None })
+        Self::with(InvokerConfig {
+            concurrency,
+            inits,
+            idle_timeout: Duration::from_secs(600),
+            memory: None,
+            warm_pool: 0,
+        })
     }
 
     pub fn with(config: InvokerConfig) -> Self {
         let (catalog, stage) = (Arc::<Catalog>::default(), Arc::<Stage>::default());
+        let runtimes = Arc::<Runtimes>::default();
         let (logs, code) = (Arc::<Logs>::default(), Arc::<CodeDirectory>::default());
         let ports = Ports {
             catalog: Arc::clone(&catalog) as _,
             code: Arc::clone(&code) as _,
-            runtimes: Arc::new(Runtimes),
+            runtimes: Arc::clone(&runtimes) as _,
             launcher: Arc::clone(&stage) as _,
             logs: Arc::clone(&logs) as _,
             services: None,
         };
-        Self { invoker: Invoker::new(ports, config), catalog, stage, logs, code, ids: AtomicU64::new(1) }
+        Self {
+            invoker: Invoker::new(ports, config),
+            catalog,
+            stage,
+            logs,
+            code,
+            runtimes,
+            ids: AtomicU64::new(1),
+        }
     }
 
     /// Creates the function, or changes it.
@@ -240,7 +256,11 @@ impl CodeRead for CodeDirectory {
     }
 }
 
-struct Runtimes;
+#[derive(Default)]
+pub struct Runtimes {
+    /// None is installed any more.
+    pub gone: AtomicBool,
+}
 
 impl RuntimeProvider for Runtimes {
     fn check_platform(&self, _: Runtime) -> Result<(), RuntimeError> {
@@ -249,7 +269,7 @@ impl RuntimeProvider for Runtimes {
 
     fn installed(&self, need: &RuntimeNeed) -> Option<InstalledRuntime> {
         // One is fetched at every look, so that both ways are gone.
-        (need.runtime.major() != 20).then(installed)
+        (need.runtime.major() != 20 && !self.gone.load(Ordering::SeqCst)).then(installed)
     }
 
     fn ensure(&self, need: RuntimeNeed) -> Pending<'_, Result<InstalledRuntime, RuntimeError>> {
@@ -280,6 +300,7 @@ pub struct Stage {
     /// How many of the next openings and starts fail.
     pub failing_opens: AtomicUsize,
     pub failing_starts: Arc<AtomicUsize>,
+    pub failing_assigns: Arc<AtomicUsize>,
     /// How long a start takes, in milliseconds.
     pub start_takes: Arc<AtomicU64>,
     /// How long a killed process takes to end, in milliseconds.
@@ -293,7 +314,7 @@ fn fails(counter: &AtomicUsize) -> bool {
 impl Launcher for Stage {
     fn layout(&self, sources: &Sources, id: &str) -> Layout {
         Layout {
-            task_root: sources.code.clone(),
+            task_root: sources.code.clone().unwrap_or_default(),
             runtime_dir: sources.runtime_dir.clone(),
             modules: sources.modules.clone(),
             bin: "/bin".into(),
@@ -301,6 +322,10 @@ impl Launcher for Stage {
             tmp: Some(format!("/tmp/{id}").into()),
             services: None,
         }
+    }
+
+    fn assigns(&self) -> bool {
+        true
     }
 
     fn open(&self, mut spec: SandboxSpec) -> Pending<'_, Result<Box<dyn Sandbox>, LaunchError>> {
@@ -326,6 +351,7 @@ impl Launcher for Stage {
                 processes: Arc::clone(&self.processes),
                 inits: Arc::clone(&self.inits),
                 failing_starts: Arc::clone(&self.failing_starts),
+                failing_assigns: Arc::clone(&self.failing_assigns),
                 start_takes: Arc::clone(&self.start_takes),
                 kill_takes: Arc::clone(&self.kill_takes),
                 kill: Arc::default(),
@@ -345,6 +371,7 @@ struct Jail {
     processes: Arc<AtomicUsize>,
     inits: Arc<Inits>,
     failing_starts: Arc<AtomicUsize>,
+    failing_assigns: Arc<AtomicUsize>,
     start_takes: Arc<AtomicU64>,
     kill_takes: Arc<AtomicU64>,
     kill: Arc<Notify>,
@@ -365,6 +392,25 @@ impl Sandbox for Jail {
 
     fn services(&mut self) -> Option<OwnedFd> {
         None
+    }
+
+    fn assign(
+        &mut self,
+        mut spec: SandboxSpec,
+    ) -> Pending<'_, Result<BTreeMap<String, String>, LaunchError>> {
+        Box::pin(async move {
+            assert_eq!(self.spec.sources.code, None, "it is assigned once");
+            let same = |spec: &SandboxSpec| (spec.command.clone(), spec.memory_mb, spec.ephemeral_mb);
+            assert_eq!(same(&spec), same(&self.spec), "it was started as this one would be");
+            if fails(&self.failing_assigns) {
+                return Err(LaunchError("nothing can be mounted".into()));
+            }
+            let address = self.spec.variables.get("AWS_LAMBDA_RUNTIME_API").cloned();
+            spec.variables.extend(address.map(|address| ("AWS_LAMBDA_RUNTIME_API".to_owned(), address)));
+            let variables = spec.variables.clone();
+            self.spec = Arc::new(spec);
+            Ok(variables)
+        })
     }
 
     fn start(&mut self) -> Pending<'_, Result<Process, LaunchError>> {

@@ -1,6 +1,6 @@
 //! The jail's launcher: has a few shells ready, makes sandboxes of them, and ends those that are done.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -49,6 +49,8 @@ const SERVICES_PORT: u16 = 4566;
 /// The first user of the host that jails use, and how many pairs there are.
 const FIRST_USER: u32 = 1_000_000;
 const PAIRS: u32 = 500_000;
+
+const TASK_ROOT: &str = "/var/task";
 
 /// Megabytes of `/tmp` where nobody asked for more, so that ready shells have it.
 const USUAL_TMP: u32 = 512;
@@ -365,20 +367,12 @@ impl Shared {
     }
 
     fn mounts(&self, sources: &Sources, memory_mb: u32) -> Result<Vec<Mount>, LaunchError> {
-        let bind = |source: &Path, target: &str| Mount {
-            target: target.into(),
-            what: What::Bind { source: source.to_owned() },
-        };
         let mut mounts = vec![
             bind(&sources.node, "/var/lang/bin/node"),
             bind(&sources.runtime_dir, "/var/runtime"),
-            bind(&sources.code, "/var/task"),
             bind(&self.memory_file(memory_mb)?, "/proc/meminfo"),
         ];
-        // Without any package there is no directory.
-        if sources.modules.is_dir() {
-            mounts.push(bind(&sources.modules, "/var/runtime/node_modules"));
-        }
+        mounts.extend(code_mounts(sources));
         Ok(mounts)
     }
 
@@ -413,6 +407,32 @@ impl Shared {
         // Until it is mounted the disk must be held.
         shell.mount(&self.keeper, vec![Mount { target, what }]).await
     }
+}
+
+fn bind(source: &Path, target: &str) -> Mount {
+    Mount { target: target.into(), what: What::Bind { source: source.to_owned() } }
+}
+
+/// What differs from function to function; nothing where there is no code yet.
+pub(super) fn code_mounts(sources: &Sources) -> Vec<Mount> {
+    let Some(code) = &sources.code else { return Vec::new() };
+    let mut mounts = vec![bind(code, TASK_ROOT)];
+    // Without any package there is no directory.
+    if sources.modules.is_dir() {
+        mounts.push(bind(&sources.modules, "/var/runtime/node_modules"));
+    }
+    mounts
+}
+
+/// What a process of this specification is started with, and its variables.
+pub(super) fn message(spec: &SandboxSpec) -> Result<(SpawnMessage, BTreeMap<String, String>), LaunchError> {
+    let mut variables = spec.variables.clone();
+    if spec.runtime_api {
+        variables.insert("AWS_LAMBDA_RUNTIME_API".into(), format!("127.0.0.1:{PORT}"));
+    }
+    // What has no code yet holds no directory that code will cover.
+    let directory = Path::new(if spec.sources.code.is_some() { TASK_ROOT } else { "/" });
+    Ok((SpawnMessage::new("", directory, &spec.command, &variables)?, variables))
 }
 
 /// How the kernel would tell of a machine with this much memory. Node.js reads it for `os.totalmem()`.
@@ -465,11 +485,7 @@ impl JailLauncher {
         if !is_id(&spec.id) {
             return Err(LaunchError(format!("{:?} is not 32 hex digits", spec.id)));
         }
-        let mut variables = spec.variables;
-        if spec.runtime_api {
-            variables.insert("AWS_LAMBDA_RUNTIME_API".into(), format!("127.0.0.1:{PORT}"));
-        }
-        let message = SpawnMessage::new("", Path::new("/var/task"), &spec.command, &variables)?;
+        let (message, _) = message(&spec)?;
         let end = self.0.ended.clone().try_reserve_owned();
         let end = end.map_err(|_| LaunchError(format!("more than {ENDINGS} environments are open")))?;
         let mut shell = self.0.shell().await?;
@@ -490,6 +506,7 @@ impl JailLauncher {
             runtime_api: runtime_api.filter(|_| spec.runtime_api),
             services,
             freezer: self.0.freezer.clone(),
+            keeper: self.0.keeper.clone(),
             end: Some(end),
             shell,
         };
@@ -504,7 +521,7 @@ impl JailLauncher {
 impl Launcher for JailLauncher {
     fn layout(&self, _: &Sources, _: &str) -> Layout {
         Layout {
-            task_root: "/var/task".into(),
+            task_root: TASK_ROOT.into(),
             runtime_dir: "/var/runtime".into(),
             modules: "/var/runtime/node_modules".into(),
             bin: "/var/lang/bin".into(),
@@ -512,6 +529,10 @@ impl Launcher for JailLauncher {
             tmp: None,
             services: Some((Ipv4Addr::LOCALHOST, SERVICES_PORT).into()),
         }
+    }
+
+    fn assigns(&self) -> bool {
+        true
     }
 
     fn open(&self, spec: SandboxSpec) -> Pending<'_, Result<Box<dyn Sandbox>, LaunchError>> {

@@ -1,14 +1,17 @@
 //! A sandbox in a jail: starts its process, one run after the other (`run`).
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lambkin_model::Pending;
-use lambkin_model::sandbox::{LaunchError, Process, Sandbox};
+use lambkin_model::sandbox::{LaunchError, Process, Sandbox, SandboxSpec};
 use tokio::sync::mpsc::OwnedPermit;
 
 use super::freezer::Freezer;
+use super::keeper::Keeper;
+use super::launcher;
 use super::run::{Control, Run};
 use super::shell::Shell;
 use crate::cgroup::Limits;
@@ -31,6 +34,7 @@ pub(super) struct JailSandbox {
     pub(super) runtime_api: Option<OwnedFd>,
     pub(super) services: Option<OwnedFd>,
     pub(super) freezer: Freezer,
+    pub(super) keeper: Keeper,
     /// Takes the jail when this is dropped.
     pub(super) end: Option<OwnedPermit<Arc<Shell>>>,
 }
@@ -86,6 +90,15 @@ impl Sandbox for JailSandbox {
         Box::pin(async move {
             let started = tokio::time::timeout(START, self.start_process()).await;
             started.unwrap_or_else(|_| Err(LaunchError(format!("no process was started within {START:?}"))))
+        })
+    }
+
+    fn assign(&mut self, spec: SandboxSpec) -> Pending<'_, Result<BTreeMap<String, String>, LaunchError>> {
+        Box::pin(async move {
+            let (message, variables) = launcher::message(&spec)?;
+            self.shell.mount(&self.keeper, launcher::code_mounts(&spec.sources)).await?;
+            self.message = message;
+            Ok(variables)
         })
     }
 }

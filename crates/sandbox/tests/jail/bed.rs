@@ -105,7 +105,7 @@ pub(crate) fn config(directory: &Path) -> JailConfig {
 pub(crate) fn spec(directory: &Path, command: Vec<String>) -> SandboxSpec {
     let at = |name: &str| directory.join(name);
     let sources = Sources {
-        code: at("code"),
+        code: Some(at("code")),
         runtime_dir: at("runtime"),
         modules: at("runtime/node_modules"),
         node: at("bin/node"),

@@ -91,7 +91,7 @@ pub(crate) fn setuid(row: &Row, report: &mut Report) {
     run(async {
         let bed = Bed::new().await;
         let mut spec = bed.spec(&["user"]);
-        spec.sources.code = code;
+        spec.sources.code = Some(code);
         let mut sandbox = bed.open(spec).await;
         let process = within(sandbox.start()).await.expect("a process");
         assert_eq!(read(process.output).await, "993\n");

@@ -46,7 +46,7 @@ impl Bed {
         let spec = SandboxSpec {
             id: format!("{number:032x}"),
             sources: Sources {
-                code: at("code"),
+                code: Some(at("code")),
                 runtime_dir: at("runtime"),
                 modules: at("runtime/node_modules"),
                 node: at("program"),
@@ -63,7 +63,7 @@ impl Bed {
     pub(crate) fn layout(&self) -> Layout {
         let nowhere = Path::new("/").to_owned();
         let sources = Sources {
-            code: nowhere.clone(),
+            code: Some(nowhere.clone()),
             runtime_dir: nowhere.clone(),
             modules: nowhere.clone(),
             node: nowhere,

@@ -55,7 +55,7 @@ impl Bed {
     pub(crate) fn sources(&self) -> Sources {
         let at = |name: &str| self.directory.path().join(name);
         Sources {
-            code: at("code/task"),
+            code: Some(at("code/task")),
             runtime_dir: at("runtime"),
             modules: at("runtime/node_modules"),
             node: at("runtime/bin/node"),

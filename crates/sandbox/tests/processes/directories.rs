@@ -96,7 +96,7 @@ async fn layout() {
     let spec = bed.spec(&["/bin/true"]);
     let _sandbox = bed.open(&spec).await;
     let layout = bed.launcher.layout(&spec.sources, &spec.id);
-    assert_eq!(layout.task_root, spec.sources.code);
+    assert_eq!(Some(layout.task_root), spec.sources.code);
     assert_eq!(layout.runtime_dir, spec.sources.runtime_dir);
     assert_eq!(layout.bin.join("node"), spec.sources.node);
     assert_eq!(fs::read_dir(&layout.opt).expect("an empty directory").count(), 0);

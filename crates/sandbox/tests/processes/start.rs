@@ -123,7 +123,7 @@ async fn channel() {
     assert_eq!(within(process.exit).await, ExitStatus::Code(0));
     assert_eq!(
         read(process.output).await.trim(),
-        bed.sources().code.to_string_lossy(),
+        bed.sources().code.unwrap().to_string_lossy(),
         "the working directory"
     );
     bed.launcher.shutdown().await;
@@ -166,7 +166,7 @@ async fn refusals() {
     assert_eq!(refusal.0, format!("{path} cannot be run: Exec format error (os error 8)"));
 
     let mut spec = bed.spec(&["/bin/true"]);
-    spec.sources.code = bed.directory.path().join("gone");
+    spec.sources.code = Some(bed.directory.path().join("gone"));
     let refusal = bed.refusal(spec).await;
     assert_eq!(refusal.0, "the task root cannot be entered: No such file or directory (os error 2)");
 

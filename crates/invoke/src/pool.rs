@@ -1,0 +1,210 @@
+//! Booted processes that no function has yet (`docs/channel.md`, "generic"): taken by the next cold
+//! start of their kind, never given back, refilled behind everything else that starts.
+//!
+//! One task owns them (`keep`). Deliberately not here: how many are kept (`model::pool`), and what
+//! makes a function one that may take one (`launch.rs`).
+
+mod kind;
+mod worker;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use lambkin_model::pool::{Demand, shares};
+use lambkin_model::runtime::RuntimeProvider;
+use lambkin_model::sandbox::Launcher;
+use lambkin_model::time::Moment;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant};
+
+use crate::gate::{Gate, Turn};
+use crate::memory::Memory;
+pub(crate) use kind::Kind;
+pub(crate) use worker::{Assigned, Booted};
+
+/// Cold starts that ask at once. When full, the next ones wait to be heard, which takes microseconds.
+const ASKS: usize = 64;
+
+/// Bytes that a booted process counts: 6 to 10 MiB were measured, and its jail.
+const BOOTED_BYTES: u64 = 16 << 20;
+
+/// How often those that nobody wants any more are let go.
+const BEAT: Duration = Duration::from_secs(2);
+
+/// After a boot that failed, which is said in the log.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What the pool boots with.
+pub(crate) struct Means {
+    pub(crate) launcher: Arc<dyn Launcher>,
+    pub(crate) runtimes: Arc<dyn RuntimeProvider>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) memory: Arc<Memory>,
+    /// Most processes.
+    pub(crate) size: usize,
+}
+
+/// The way to the pool.
+#[derive(Clone)]
+pub(crate) struct Pool(mpsc::Sender<Ask>);
+
+struct Ask {
+    kind: Kind,
+    answer: oneshot::Sender<Booted>,
+}
+
+impl Pool {
+    /// The pool, and the task that keeps it: it ends when the last `Pool` is gone, with every process
+    /// that it has.
+    pub(crate) fn new(means: Means) -> (Self, impl Future<Output = ()> + Send) {
+        let (sender, asks) = mpsc::channel(ASKS);
+        let keeper = Keeper {
+            means,
+            epoch: Instant::now(),
+            demands: HashMap::new(),
+            ready: Vec::new(),
+            next: 0,
+            paused: None,
+        };
+        (Self(sender), keeper.keep(asks))
+    }
+
+    /// For a cold start of this kind, which counts as demand. `None` where none is ready.
+    pub(crate) async fn take(&self, kind: Kind) -> Option<Booted> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Ask { kind, answer }).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+/// A process that waits, in the hands of a task that sees its end.
+struct Ready {
+    number: u64,
+    kind: Kind,
+    take: oneshot::Sender<oneshot::Sender<Booted>>,
+}
+
+struct Keeper {
+    means: Means,
+    epoch: Instant,
+    demands: HashMap<Kind, Demand>,
+    ready: Vec<Ready>,
+    next: u64,
+    /// Nothing is booted until then.
+    paused: Option<Instant>,
+}
+
+impl Keeper {
+    async fn keep(mut self, mut asks: mpsc::Receiver<Ask>) {
+        let mut boot: JoinSet<Option<(Kind, Booted)>> = JoinSet::new();
+        let mut waiting: JoinSet<u64> = JoinSet::new();
+        let mut beat = tokio::time::interval(BEAT);
+        loop {
+            if boot.is_empty()
+                && let Some((kind, turn)) = self.next_boot()
+            {
+                boot.spawn(worker::boot(Arc::clone(&self.means.launcher), kind, turn));
+            }
+            tokio::select! {
+                biased;
+                ask = asks.recv() => match ask {
+                    Some(ask) => self.give(ask),
+                    None => break,
+                },
+                Some(number) = waiting.join_next(), if !waiting.is_empty() => {
+                    // Taken or let go, and not here any more, or dead.
+                    let number = number.ok();
+                    self.ready.retain(|ready| Some(ready.number) != number);
+                }
+                Some(booted) = boot.join_next(), if !boot.is_empty() => match booted {
+                    Ok(Some((kind, booted))) => self.booted(kind, booted, &mut waiting),
+                    Ok(None) | Err(_) => self.paused = Some(Instant::now() + PAUSE),
+                },
+                () = self.means.gate.ended(), if boot.is_empty() => {}
+                _ = beat.tick() => self.retire(),
+            }
+        }
+        boot.shutdown().await;
+        self.ready.clear();
+        while waiting.join_next().await.is_some() {}
+    }
+
+    fn now(&self) -> Moment {
+        Moment(u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn give(&mut self, Ask { kind, answer }: Ask) {
+        let now = self.now();
+        self.demands.entry(kind.clone()).or_insert_with(|| Demand::new(now)).add(now);
+        let mut answer = answer;
+        while let Some(index) = self.ready.iter().position(|ready| ready.kind == kind) {
+            match self.ready.remove(index).take.send(answer) {
+                Ok(()) => return,
+                // It has just ended.
+                Err(back) => answer = back,
+            }
+        }
+    }
+
+    fn booted(&mut self, kind: Kind, booted: Booted, waiting: &mut JoinSet<u64>) {
+        let Some(room) = self.means.memory.room_now(BOOTED_BYTES) else { return };
+        self.next += 1;
+        let (take, taken) = oneshot::channel();
+        waiting.spawn(worker::wait(self.next, booted, taken, room));
+        self.ready.push(Ready { number: self.next, kind, take });
+    }
+
+    /// How many of each kind are wanted now.
+    fn wanted(&self) -> Vec<(&Kind, usize)> {
+        let now = self.now();
+        let (kinds, levels): (Vec<_>, Vec<_>) =
+            self.demands.iter().map(|(kind, demand)| (kind, demand.level(now))).unzip();
+        kinds.into_iter().zip(shares(&levels, self.means.size)).collect()
+    }
+
+    fn count(&self, kind: &Kind) -> usize {
+        self.ready.iter().filter(|ready| ready.kind == *kind).count()
+    }
+
+    /// What is missing most, and the right to boot it.
+    fn next_boot(&mut self) -> Option<(Kind, Turn)> {
+        if self.paused.is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        self.paused = None;
+        let missing = |(kind, wanted): (&Kind, usize)| {
+            Some((wanted.checked_sub(self.count(kind)).filter(|missing| *missing > 0)?, kind.clone()))
+        };
+        let wanted = self.wanted().into_iter().filter_map(missing).max_by_key(|(missing, _)| *missing);
+        let (_, kind) = wanted?;
+        // Of another kind that is wanted less now.
+        if self.ready.len() >= self.means.size {
+            self.retire();
+        }
+        let room = self.ready.len() < self.means.size && kind.is_installed(&*self.means.runtimes);
+        if room { self.means.gate.turn_if_idle().map(|turn| (kind, turn)) } else { None }
+    }
+
+    /// Lets go of what is not wanted any more, the oldest first, and of runtimes that are gone.
+    fn retire(&mut self) {
+        let now = self.now();
+        let runtimes = Arc::clone(&self.means.runtimes);
+        self.demands.retain(|kind, demand| !demand.is_forgotten(now) && kind.is_installed(&*runtimes));
+        let mut wanted: HashMap<Kind, usize> =
+            self.wanted().into_iter().map(|(kind, count)| (kind.clone(), count)).collect();
+        // The newest stay.
+        let mut kept = Vec::new();
+        for ready in self.ready.drain(..).rev() {
+            match wanted.get_mut(&ready.kind) {
+                Some(left) if *left > 0 => {
+                    *left -= 1;
+                    kept.push(ready);
+                }
+                Some(_) | None => {}
+            }
+        }
+        kept.reverse();
+        self.ready = kept;
+    }
+}
