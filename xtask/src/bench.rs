@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::bench_cold::Bed;
 use crate::http::{Connection, request};
 use crate::load::Load;
 use crate::pinned::Pinned;
 use crate::server::Server;
 use crate::tools::{self, Result};
 
-const RUNTIME: &str = "nodejs22.x";
-const HANDLER: &str = "exports.handler = async (event) => event.key1;";
+pub(crate) const RUNTIME: &str = "nodejs22.x";
+pub(crate) const HANDLER: &str = "exports.handler = async (event) => event.key1;";
 const CONNECTIONS: usize = 16;
 const EVENT: &[u8] = br#"{"key1":"value1","key2":"value2","key3":"value3"}"#;
 
@@ -34,7 +35,7 @@ struct Scale {
     functions: usize,
 }
 
-pub(crate) fn run(quick: bool) -> Result {
+pub(crate) fn run(quick: bool, starts: bool) -> Result {
     let scale = if quick {
         Scale { rounds: 3, warm_up: 2.0, requests: 500, seconds: 0.5, colds: 5, soak: 5_000, functions: 50 }
     } else {
@@ -57,13 +58,20 @@ pub(crate) fn run(quick: bool) -> Result {
             .stdout(Stdio::null()),
     )?;
     let node = node_binary(&lambkin, &runtimes)?;
+    let mut table = Table::default();
+    let bed =
+        Bed { lambkin: &lambkin, runtimes: &runtimes, node: &node, rounds: scale.rounds, colds: scale.colds };
+    if starts {
+        bed.run(&mut table)?;
+        table.print();
+        return Ok(());
+    }
     let data = tempfile::tempdir().map_err(|error| error.to_string())?;
     let server = Server::lambkin(&lambkin, data.path(), &runtimes)?;
     let bare = || Server::start(Command::new(&node).arg(tools::root().join("benches/bare.js")));
     let idle = server.resident_kib()?;
     server.create("bench", RUNTIME, HANDLER)?;
 
-    let mut table = Table::default();
     warm(&scale, &server, &bare()?, "", &mut table)?;
     {
         let _pinned = Pinned::to_one_core()?;
@@ -72,7 +80,7 @@ pub(crate) fn run(quick: bool) -> Result {
         server.create("bench", RUNTIME, HANDLER)?;
         warm(&scale, &server, &bare()?, ", all on one core", &mut table)?;
     }
-    cold(&scale, &server, &node, &mut table)?;
+    bed.run(&mut table)?;
     table.row("RSS, idle", format!("{:.1} MiB", mib(idle)), "", "≤ 40 MiB");
     soak(&scale, &server, &mut table)?;
     many_functions(&scale, server, &lambkin, data.path(), &runtimes, &mut table)?;
@@ -119,34 +127,6 @@ fn warm(scale: &Scale, server: &Server, bare: &Server, placement: &str, table: &
         format!("{ours:.0} µs against {theirs:.0} µs"),
         &format!("{:.2}×", ours / theirs),
         "",
-    );
-    Ok(())
-}
-
-fn cold(scale: &Scale, server: &Server, node: &Path, table: &mut Table) -> Result {
-    let empty = tempfile::NamedTempFile::with_suffix(".js").map_err(|error| error.to_string())?;
-    let (mut colds, mut starts) = (Vec::new(), Vec::new());
-    for number in 0..scale.colds {
-        let name = format!("cold{number}");
-        server.create(&name, RUNTIME, HANDLER)?;
-        let mut connection = Connection::open(server.address)?;
-        let began = Instant::now();
-        connection.call(&invoke_request(&name))?;
-        colds.push(began.elapsed().as_secs_f64());
-        let began = Instant::now();
-        let status =
-            Command::new(node).arg(empty.path()).env_clear().status().map_err(|error| error.to_string())?;
-        starts.push(began.elapsed().as_secs_f64());
-        if !status.success() {
-            return Err(format!("node on an empty script: {status}"));
-        }
-    }
-    let (ours, theirs) = (median(colds), median(starts));
-    table.row(
-        "cold Invoke",
-        format!("{:.1} ms against {:.1} ms for node on an empty script", ours * 1e3, theirs * 1e3),
-        &format!("+{:.1} ms", (ours - theirs) * 1e3),
-        "≤ +12 ms",
     );
     Ok(())
 }
@@ -208,7 +188,7 @@ fn many_functions(
     Ok(())
 }
 
-fn invoke_request(name: &str) -> Vec<u8> {
+pub(crate) fn invoke_request(name: &str) -> Vec<u8> {
     request("POST", &format!("/2015-03-31/functions/{name}/invocations"), EVENT)
 }
 
@@ -221,7 +201,7 @@ fn node_binary(lambkin: &Path, runtimes: &Path) -> Result<PathBuf> {
 }
 
 /// Seconds of the median request over one kept connection.
-fn median_latency(address: SocketAddr, bytes: &[u8], count: usize) -> Result<f64> {
+pub(crate) fn median_latency(address: SocketAddr, bytes: &[u8], count: usize) -> Result<f64> {
     let mut connection = Connection::open(address)?;
     for _ in 0..count / 20 {
         connection.call(bytes)?;
@@ -235,7 +215,7 @@ fn median_latency(address: SocketAddr, bytes: &[u8], count: usize) -> Result<f64
     Ok(median(seconds))
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
@@ -246,10 +226,10 @@ fn mib(kib: u64) -> f64 {
 
 /// A table in Markdown, ready for the README.
 #[derive(Default)]
-struct Table(Vec<[String; 4]>);
+pub(crate) struct Table(Vec<[String; 4]>);
 
 impl Table {
-    fn row(&mut self, what: &str, measured: String, ratio: &str, goal: &str) {
+    pub(crate) fn row(&mut self, what: &str, measured: String, ratio: &str, goal: &str) {
         self.0.push([what.to_owned(), measured, ratio.to_owned(), goal.to_owned()]);
     }
 

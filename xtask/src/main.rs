@@ -1,6 +1,7 @@
 //! The project's own commands, `cargo xtask VERB`. Each does its own set-up under `target/`.
 
 mod bench;
+mod bench_cold;
 mod check;
 mod http;
 mod load;
@@ -38,6 +39,9 @@ enum Verb {
         /// Short rounds, to see that it works
         #[arg(long)]
         quick: bool,
+        /// Only starts of environments, freezing and idle environments
+        #[arg(long)]
+        starts: bool,
     },
 }
 
@@ -45,7 +49,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().verb {
         Verb::Test { ring, pytest } => test::run(ring, &pytest),
         Verb::Check => check::run(),
-        Verb::Bench { quick } => bench::run(quick),
+        Verb::Bench { quick, starts } => bench::run(quick, starts),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

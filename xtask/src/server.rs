@@ -19,6 +19,14 @@ pub(crate) struct Server {
     pub(crate) ready: Duration,
 }
 
+/// In KiB.
+pub(crate) struct Memory {
+    /// Of Node.js's processes.
+    pub(crate) node: u64,
+    /// Of all others.
+    pub(crate) others: u64,
+}
+
 impl Server {
     /// Starts a command that prints `listening on http://ADDR:PORT`.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
@@ -42,12 +50,23 @@ impl Server {
 
     /// `lambkin serve` on this data directory, otherwise in its default configuration.
     pub(crate) fn lambkin(binary: &Path, data: &Path, runtimes: &Path) -> Result<Self> {
+        Self::lambkin_with(binary, data, runtimes, &[])
+    }
+
+    /// The same with more options.
+    pub(crate) fn lambkin_with(
+        binary: &Path,
+        data: &Path,
+        runtimes: &Path,
+        options: &[&str],
+    ) -> Result<Self> {
         let mut command = Command::new(binary);
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
             .arg("--runtimes")
-            .arg(runtimes);
+            .arg(runtimes)
+            .args(options);
         Self::start(command.env("LAMBKIN_LOG", "warn"))
     }
 
@@ -61,6 +80,34 @@ impl Server {
 
     /// Microseconds of processor time that it and all processes below it have used so far.
     pub(crate) fn cpu_micros(&self) -> Result<u64> {
+        let mut nanos = 0;
+        for pid in self.tree()? {
+            let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+            for thread in threads.flatten() {
+                let Ok(text) = std::fs::read_to_string(thread.path().join("schedstat")) else { continue };
+                nanos += text.split(' ').next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
+            }
+        }
+        Ok(nanos / 1000)
+    }
+
+    /// KiB of memory (PSS) of it and all processes below it. Those of jails show it to root alone.
+    pub(crate) fn memory(&self) -> Result<Memory> {
+        let mut memory = Memory { node: 0, others: 0 };
+        for pid in self.tree()? {
+            let path = format!("/proc/{pid}/smaps_rollup");
+            let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+            let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).ok_or("no Pss")?;
+            let kib: u64 = line.trim().trim_end_matches(" kB").parse().map_err(|_| format!("Pss:{line}"))?;
+            let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+            let part = if program.ends_with("node") { &mut memory.node } else { &mut memory.others };
+            *part += kib;
+        }
+        Ok(memory)
+    }
+
+    /// It and all processes below it.
+    fn tree(&self) -> Result<Vec<u32>> {
         let mut parents = Vec::new();
         for entry in std::fs::read_dir("/proc").map_err(|error| error.to_string())?.flatten() {
             // A process that has just ended is not counted any more.
@@ -78,15 +125,7 @@ impl Server {
             tree.extend(parents.iter().filter(|(_, parent)| *parent == of).map(|(pid, _)| *pid));
             next += 1;
         }
-        let mut nanos = 0;
-        for pid in tree {
-            let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { continue };
-            for thread in threads.flatten() {
-                let Ok(text) = std::fs::read_to_string(thread.path().join("schedstat")) else { continue };
-                nanos += text.split(' ').next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
-            }
-        }
-        Ok(nanos / 1000)
+        Ok(tree)
     }
 
     /// Ends it as an operator would, and waits.

@@ -406,7 +406,10 @@ impl Core {
             && let Some(booted) = pool.take(kind).await
         {
             match booted.assign(spec.clone()).await {
-                Ok((sandbox, booted)) => return Ok((sandbox, Some(booted))),
+                Ok((sandbox, booted)) => {
+                    tracing::debug!(function = %launch.key, "took a process that was booted ahead");
+                    return Ok((sandbox, Some(booted)));
+                }
                 Err(error) => tracing::warn!(%error, "a process that was booted ahead could not be used"),
             }
         }
