@@ -21,8 +21,8 @@ exports.handler = async () => {
     tmp: refused('/tmp/new'), invocations: ++global.invocations, token: global.token };
 };"""
 
-# Of one environment, or of one process.
-OWN = ("AWS_LAMBDA_LOG_STREAM_NAME", "_X_AMZN_TRACE_ID")
+# Of one environment or of one lambkin.
+OWN = ("AWS_LAMBDA_LOG_STREAM_NAME", "_X_AMZN_TRACE_ID", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 def took(server):
