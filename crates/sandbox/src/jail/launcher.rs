@@ -270,10 +270,17 @@ async fn serve(
         ending.spawn(end(Arc::clone(&shared), shell));
     }
     while ending.join_next().await.is_some() {}
+    keep.abort();
+    // It is over, whichever way.
+    let _ = keep.await;
     let closing = Arc::clone(&shared);
     // Groups that could not be removed are found by the next start.
-    let _ = tokio::task::spawn_blocking(move || closing.cgroups.close()).await;
-    keep.abort();
+    let _ = tokio::task::spawn_blocking(move || {
+        // What was being made when the end came; nothing is made any more.
+        closing.cgroups.sweep();
+        closing.cgroups.close();
+    })
+    .await;
 }
 
 async fn refill(shared: &Arc<Shared>) {

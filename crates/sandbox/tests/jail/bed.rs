@@ -17,6 +17,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 
 use crate::acts::ACT;
+use crate::processes;
 
 /// No wait takes longer, unless it failed.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -94,6 +95,8 @@ impl Bed {
 
     pub(crate) async fn end(self) {
         within(self.jails.shutdown()).await;
+        let tag = config(self.directory.path()).tag;
+        assert_eq!(processes::groups(&tag), Vec::<PathBuf>::new(), "no group is left");
     }
 }
 

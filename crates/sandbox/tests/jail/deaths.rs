@@ -1,7 +1,6 @@
 //! Ends of all kinds: a function's own, its init's, the spawner's, lambkin's; and programs that would
 //! make root of who runs them.
 
-use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -105,28 +104,6 @@ pub(crate) fn setuid(row: &Row, report: &mut Report) {
     }
 }
 
-/// Groups below `lambkin-<tag>` that are left on this machine.
-fn groups(tag: &str) -> Vec<PathBuf> {
-    let name = format!("lambkin-{tag}");
-    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
-    let mut left = Vec::new();
-    for mount in mounts.lines().filter(|line| line.contains(" - cgroup")) {
-        let mut directories = vec![PathBuf::from(mount.split(' ').nth(4).expect("a mount point"))];
-        while let Some(directory) = directories.pop() {
-            for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
-                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    continue;
-                }
-                if directory.ends_with(&name) {
-                    left.push(entry.path());
-                }
-                directories.push(entry.path());
-            }
-        }
-    }
-    left
-}
-
 /// `kill -9` of lambkin, with jails that run, stand frozen and wait to be used.
 pub(crate) fn lambkin(_: &Row, report: &mut Report) {
     let place = directory();
@@ -147,14 +124,14 @@ pub(crate) fn lambkin(_: &Row, report: &mut Report) {
     run(async {
         until("all are dead", || !family.iter().any(|pid| processes::is_alive(*pid))).await;
         report.held();
-        let left = groups(&tag);
+        let left = processes::groups(&tag);
         let next = JailLauncher::start(config(place.path())).await.expect("the next lambkin");
         if left.is_empty() {
             report.not_tested("leftovers in groups: this user has no groups");
         } else {
             // Its own jails have the same names: they are gone first.
             within(next.shutdown()).await;
-            assert_eq!(groups(&tag), Vec::<PathBuf>::new());
+            assert_eq!(processes::groups(&tag), Vec::<PathBuf>::new());
             report.held();
         }
         within(next.shutdown()).await;

@@ -1,6 +1,7 @@
-//! What `/proc` says of the host's processes.
+//! What the kernel says of the host's processes and groups.
 
 use std::fs;
+use std::path::PathBuf;
 
 fn all() -> Vec<i32> {
     let entries = fs::read_dir("/proc").expect("processes");
@@ -56,4 +57,26 @@ pub(crate) fn user(pid: i32) -> u32 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a status");
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).expect("its users");
     line.split_ascii_whitespace().next().expect("a user").parse().expect("a number")
+}
+
+/// Groups below `lambkin-<tag>` that are left on this machine.
+pub(crate) fn groups(tag: &str) -> Vec<PathBuf> {
+    let name = format!("lambkin-{tag}");
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let mut left = Vec::new();
+    for mount in mounts.lines().filter(|line| line.contains(" - cgroup")) {
+        let mut directories = vec![PathBuf::from(mount.split(' ').nth(4).expect("a mount point"))];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    continue;
+                }
+                if directory.ends_with(&name) {
+                    left.push(entry.path());
+                }
+                directories.push(entry.path());
+            }
+        }
+    }
+    left
 }
