@@ -98,7 +98,7 @@ const ZONES: &str = "/usr/share/zoneinfo";
 
 /// Empty directories. `/home` exists on AWS too, and the user's own in it does not. `/var/tmp` is there and
 /// as read-only as on AWS.
-const MOUNT_POINTS: [&str; 13] = [
+const MOUNT_POINTS: [&str; 14] = [
     "/proc",
     "/sys",
     "/dev",
@@ -109,6 +109,7 @@ const MOUNT_POINTS: [&str; 13] = [
     "/home",
     "/var/task",
     "/var/runtime",
+    "/var/runtime/node_modules",
     "/var/tmp",
     "/var/lang/bin",
     "/var/lang/lib",
