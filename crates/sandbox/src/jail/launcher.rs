@@ -161,7 +161,7 @@ impl JailLauncher {
             disks,
             landlock: landlock::try_out(),
             is_root,
-            users: Mutex::default(),
+            users: Mutex::new(Users::new()),
             wanted: config.shells,
             ready: Mutex::default(),
             taken: Notify::new(),
@@ -265,14 +265,16 @@ async fn serve(
         shell.kill();
         ending.spawn(end(Arc::clone(&shared), Arc::new(shell)));
     }
-    ends.close();
-    while let Some(shell) = ends.recv().await {
-        ending.spawn(end(Arc::clone(&shared), shell));
-    }
-    while ending.join_next().await.is_some() {}
+    // The spawner ends with its socket, and every jail with the spawner: also those whose sandbox is
+    // still held.
     keep.abort();
     // It is over, whichever way.
     let _ = keep.await;
+    ends.close();
+    while let Ok(shell) = ends.try_recv() {
+        ending.spawn(end(Arc::clone(&shared), shell));
+    }
+    while ending.join_next().await.is_some() {}
     let closing = Arc::clone(&shared);
     // Groups that could not be removed are found by the next start.
     let _ = tokio::task::spawn_blocking(move || {
@@ -459,7 +461,6 @@ fn memory_information(mb: u32) -> String {
 }
 
 /// Which of the host's users are in use.
-#[derive(Default)]
 struct Users {
     next: u32,
     taken: HashSet<u32>,
@@ -468,6 +469,12 @@ struct Users {
 }
 
 impl Users {
+    /// Begins somewhere, so that two lambkins on a machine hardly ever use the same.
+    fn new() -> Self {
+        let next = std::process::id().wrapping_mul(7919) % PAIRS;
+        Self { next, taken: HashSet::new(), made: 0 }
+    }
+
     fn take(&mut self) -> Result<Ids, LaunchError> {
         for _ in 0..PAIRS {
             let root = FIRST_USER + 2 * (self.next % PAIRS);
