@@ -8,6 +8,7 @@
 #![cfg(target_os = "linux")]
 
 mod acts;
+mod assignment;
 mod bed;
 mod bombs;
 mod calls;

@@ -2,7 +2,7 @@
 
 use crate::report::Report;
 use crate::tries::{self, Try};
-use crate::{bombs, deaths, freezing, neighbours, syscalls, walls};
+use crate::{assignment, bombs, deaths, freezing, neighbours, syscalls, walls};
 
 pub(crate) struct Row {
     number: u32,
@@ -202,6 +202,13 @@ pub(crate) const ROWS: &[Row] = &[
         "four threads that burn CPU in 128 MB",
         "7.2 % of a CPU; unlimited only in init",
         freezing::quota,
+    ),
+    scene(
+        33,
+        "attack_33_before_its_code",
+        "in a process that is there before its code: see some, keep the directory below it, write into it",
+        "empty until it is assigned; the function's, read-only, afterwards",
+        assignment::late,
     ),
 ];
 
