@@ -21,7 +21,7 @@ use tokio::time::{Duration, Instant, Sleep};
 use crate::assignment::Assignment;
 use crate::capture::{self, Capture};
 use crate::channel::{Broken, Frame};
-use crate::fleet::{Fleet, Mailbox, Message, Next};
+use crate::fleet::{Fleet, Freed, Mailbox, Message, Next};
 use crate::gate::Turn;
 use crate::keeping::KeepFailure;
 use crate::pool::Assigned;
@@ -71,6 +71,10 @@ pub(crate) struct Environment {
     reported: bool,
     launch_error: Option<String>,
     peak_memory: u64,
+    /// Since its last invocation.
+    is_free: bool,
+    /// It has answered, and is counted on to become free.
+    comes_back: bool,
     /// One of the inits that may run at once; given back after the first.
     gate: Option<Turn>,
     flush_at: Option<Instant>,
@@ -136,6 +140,8 @@ impl Environment {
             reported: false,
             launch_error: None,
             peak_memory: 0,
+            is_free: false,
+            comes_back: false,
             gate: Some(gate),
             flush_at: None,
             actions: Vec::new(),
@@ -261,6 +267,7 @@ impl Environment {
 
     async fn assign(&mut self, assignment: Box<Assignment>) {
         let timeout = assignment.timeout;
+        self.is_free = false;
         self.request_id = Some(assignment.invocation.request_id);
         self.deadline_ms = capture::now().millis() + timeout / 1000;
         self.assignment = Some(assignment);
@@ -395,10 +402,15 @@ impl Environment {
             Action::Line(line) => self.say(line),
             Action::Answer(verdict) => self.answer(verdict),
             Action::Free => {
-                let first = self.gate.take().is_some();
+                let freed = match (self.gate.take(), std::mem::take(&mut self.comes_back)) {
+                    (Some(_), _) => Freed::Started,
+                    (None, true) => Freed::Back,
+                    (None, false) => Freed::Answered,
+                };
+                self.is_free = true;
                 let why = || self.launch_error.clone().map_or(KeepFailure::Init, KeepFailure::Platform);
                 let cold = self.running.is_none().then(why);
-                return match self.fleet.release(&self.mailbox, first, cold) {
+                return match self.fleet.release(&self.mailbox, freed, cold) {
                     Next::Wait => None,
                     Next::Retire => Some(Event::Retire),
                 };
@@ -490,6 +502,10 @@ impl Environment {
 
     fn answer(&mut self, verdict: Verdict) {
         let (Some(assignment), Some(id)) = (self.assignment.take(), self.request_id) else { return };
+        if !self.is_free && !self.comes_back {
+            self.comes_back = true;
+            self.fleet.comes_back();
+        }
         self.expects = Expects::Next;
         if let Some(api) = self.running.as_mut().and_then(|running| running.api.as_mut()) {
             api.given = None;
@@ -526,6 +542,6 @@ impl Environment {
 /// Also where it is ended by force, at the end of a shutdown, or by a bug.
 impl Drop for Environment {
     fn drop(&mut self) {
-        self.fleet.gone(&self.mailbox, self.gate.is_some());
+        self.fleet.gone(&self.mailbox, self.gate.is_some() || self.comes_back);
     }
 }

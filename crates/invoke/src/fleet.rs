@@ -88,6 +88,17 @@ pub(crate) enum Placed {
     Retired(Box<Assignment>),
 }
 
+/// How an environment became free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freed {
+    /// After its start.
+    Started,
+    /// After [`Fleet::comes_back`].
+    Back,
+    /// With its answer.
+    Answered,
+}
+
 /// What an environment that became free is to do.
 pub(crate) enum Next {
     /// Wait for its mailbox.
@@ -212,14 +223,24 @@ impl Fleet {
         wanted
     }
 
-    /// An environment became free: it takes the first that waits, or is idle. `first` after its
-    /// start; `cold` says why where it has no process.
-    pub(crate) fn release(&self, mailbox: &Mailbox, first: bool, cold: Option<KeepFailure>) -> Next {
+    /// An environment has answered and will be free when its process has been killed. Who comes
+    /// meanwhile waits for it, as for one that starts: it has what the function left in `/tmp`.
+    pub(crate) fn comes_back(&self) {
+        self.lock().starting += 1;
+    }
+
+    /// An environment became free: it takes the first that waits, or is idle. `cold` says why where it
+    /// has no process.
+    pub(crate) fn release(&self, mailbox: &Mailbox, freed: Freed, cold: Option<KeepFailure>) -> Next {
         let mut state = self.lock();
         mailbox.room.freed();
-        if first {
-            state.starting -= 1;
-            self.keeping.started(cold.clone());
+        match freed {
+            Freed::Started => {
+                state.starting -= 1;
+                self.keeping.started(cold.clone());
+            }
+            Freed::Back => state.starting -= 1,
+            Freed::Answered => {}
         }
         while let Some(assignment) = state.waiting.pop_front() {
             if !assignment.is_abandoned() {
@@ -244,11 +265,11 @@ impl Fleet {
         if state.waiting.len() > state.starting { state.waiting.pop_front() } else { None }
     }
 
-    /// An environment is gone. Where it never became free (it was ended by force, or by a bug), who
+    /// An environment is gone. Where it was to become free (it was ended by force, or by a bug), who
     /// counted on it is told: dropping an invocation answers it.
-    pub(crate) fn gone(&self, mailbox: &Mailbox, never_free: bool) {
+    pub(crate) fn gone(&self, mailbox: &Mailbox, counted_on: bool) {
         let mut state = self.lock();
-        if never_free {
+        if counted_on {
             state.starting -= 1;
             if state.waiting.len() > state.starting {
                 state.waiting.pop_front();
