@@ -22,6 +22,10 @@ const CHANNEL: i32 = 3;
 /// Open files, as recorded on AWS. Also what `select` and old programs can count to.
 const OPEN_FILES: u64 = 1024;
 
+/// Bytes of a core dump. Less than the smallest, so none is written; and other than 0 it also keeps the
+/// kernel from starting the host's handler of crashes (`core_pattern` with a `|`), as root, outside.
+const CORE: u64 = 1;
+
 /// What a child is given besides its plan.
 pub(crate) struct Descriptors {
     pub(crate) channel: OwnedFd,
@@ -118,7 +122,7 @@ fn set_up(descriptors: &Descriptors, spawner: Pid) -> Result<(), Errno> {
     rustix::process::umask(Mode::from_raw_mode(0o022));
     // Niceness and the other limits are the operator's: they stay what lambkin was started with.
     limit(Resource::Nofile, OPEN_FILES)?;
-    limit(Resource::Core, 0)
+    limit(Resource::Core, CORE)
 }
 
 #[cfg(target_os = "linux")]

@@ -40,6 +40,8 @@ enum Phase {
     /// Idle; frozen at this time.
     Soon(Instant),
     Frozen,
+    /// Its process has ended, or is to: init must not be frozen by it any more.
+    Over,
 }
 
 /// Those that are to be frozen, about in the order of their times.
@@ -113,9 +115,12 @@ impl Frozen {
     pub(super) fn freeze_soon(self: &Arc<Self>) {
         let at = Instant::now() + self.queue.after;
         let mut state = self.lock();
+        if state.phase == Phase::Over {
+            return;
+        }
         if !state.limited {
             state.limited = true;
-            self.shell.limit(&self.limits);
+            self.shell.limit_from_now_on(&self.limits);
         }
         state.phase = Phase::Soon(at);
         if !state.queued {
@@ -126,12 +131,25 @@ impl Frozen {
 
     /// It may run again when this returns.
     pub(super) fn thaw(&self) {
+        self.leave(Phase::Running);
+    }
+
+    /// It has ended or is to end, and is never frozen again: the next run in this jail may have begun.
+    pub(super) fn over(&self) {
+        self.leave(Phase::Over);
+    }
+
+    fn leave(&self, to: Phase) {
         let mut state = self.lock();
-        if state.phase == Phase::Frozen {
-            self.shell.thaw(self.run);
-            self.thawed.notify_one();
+        match state.phase {
+            Phase::Frozen => {
+                self.shell.thaw(self.run);
+                self.thawed.notify_one();
+            }
+            Phase::Running | Phase::Soon(_) => {}
+            Phase::Over => return,
         }
-        state.phase = Phase::Running;
+        state.phase = to;
     }
 
     /// Answers as soon as it is not frozen.
@@ -151,7 +169,7 @@ impl Frozen {
                 state.phase = Phase::Frozen;
                 self.shell.freeze(self.run);
             }
-            Phase::Running | Phase::Frozen => state.queued = false,
+            Phase::Running | Phase::Frozen | Phase::Over => state.queued = false,
         }
     }
 }

@@ -21,6 +21,13 @@ const PROCESSES: u64 = 742;
 /// `RLIMIT_MEMLOCK`, as recorded on AWS.
 const LOCKED_MEMORY: u64 = 64 * 1024;
 
+/// Signals that wait, and timers that will send one. The kernel counts those of all jails as lambkin's
+/// user's too, and refuses that user (the host's root) more than it allows itself: some ten thousands.
+const PENDING_SIGNALS: u64 = 256;
+
+/// Bytes in message queues, counted like that against 800 KiB. Nobody needs one: they are not mounted.
+const MESSAGE_QUEUES: u64 = 0;
+
 /// When memory runs out the kernel is to take the function, not init.
 const OUT_OF_MEMORY_SCORE: &str = "500";
 
@@ -44,6 +51,8 @@ pub(super) fn confine(ids: Ids) -> Result<(), Errno> {
     let _ = std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY_SCORE);
     limit(Resource::Nproc, PROCESSES)?;
     limit(Resource::Memlock, LOCKED_MEMORY)?;
+    limit(Resource::Sigpending, PENDING_SIGNALS)?;
+    limit(Resource::Msgqueue, MESSAGE_QUEUES)?;
     let raw = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
     capabilities::drop_bounding().map_err(raw)?;
     match ids {

@@ -20,7 +20,7 @@ use super::sandbox::JailSandbox;
 use super::shell::Shell;
 use super::wire::{Ids, Mount, Shell as Made, What};
 use crate::base::Base;
-use crate::cgroup::{Abilities, Ability, Cgroups, Limits};
+use crate::cgroup::{Abilities, Ability, Cgroups, Group, Limits};
 use crate::directory::is_id;
 use crate::finding::Finding;
 use crate::landlock;
@@ -114,7 +114,9 @@ struct Shared {
     users: Mutex<Users>,
     wanted: usize,
     ready: Mutex<Vec<Shell>>,
-    /// One was taken.
+    /// Of jails that were never whole; few, as each is a failure or a caller that went away.
+    remains: Mutex<Vec<(Arc<Group>, Ids)>>,
+    /// One was taken, or something remains.
     taken: Notify,
     ended: mpsc::Sender<Arc<Shell>>,
     freezer: Freezer,
@@ -164,6 +166,7 @@ impl JailLauncher {
             users: Mutex::new(Users::new()),
             wanted: config.shells,
             ready: Mutex::default(),
+            remains: Mutex::default(),
             taken: Notify::new(),
             ended,
             freezer: Freezer::new(config.freeze_after),
@@ -289,11 +292,13 @@ async fn refill(shared: &Arc<Shared>) {
     /// After a failure, which is said where it matters.
     const PAUSE: Duration = Duration::from_millis(500);
     loop {
+        shared.clear_up().await;
         while shared.ready().len() < shared.wanted {
             match shared.make().await {
                 Ok(shell) => shared.ready().push(shell),
                 Err(error) => {
                     tracing::warn!(%error, "no jail could be made ahead");
+                    shared.clear_up().await;
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -310,9 +315,9 @@ async fn end(shared: Arc<Shared>, shell: Arc<Shell>) {
     }
     let group = Arc::clone(&shell);
     let removed = tokio::task::spawn_blocking(move || {
-        let Shell { group, .. } = &*group;
+        group.unmount();
         // Empty already, but for what the kernel still counts.
-        group.remove(REMOVE) || (group.kill().is_ok() && group.remove(REMOVE))
+        remove(&group.group)
     })
     .await;
     if !removed.unwrap_or(false) {
@@ -321,7 +326,51 @@ async fn end(shared: Arc<Shared>, shell: Arc<Shell>) {
     shared.users().free(shell.ids());
 }
 
+fn remove(group: &Group) -> bool {
+    group.remove(REMOVE) || (group.kill().is_ok() && group.remove(REMOVE))
+}
+
+/// A jail that is being made. Dropped before it is whole, by a failure or because nobody waits for it
+/// any more, its group and its users are cleared up; its init ends with its socket.
+struct Begun {
+    shared: Arc<Shared>,
+    remains: Option<(Arc<Group>, Ids)>,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(remains) = self.remains.take() {
+            self.shared.remains().push(remains);
+            self.shared.taken.notify_one();
+        }
+    }
+}
+
 impl Shared {
+    fn remains(&self) -> MutexGuard<'_, Vec<(Arc<Group>, Ids)>> {
+        self.remains.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Behind jails that were never whole.
+    async fn clear_up(self: &Arc<Self>) {
+        let remains = std::mem::take(&mut *self.remains());
+        if remains.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(self);
+        let cleared = tokio::task::spawn_blocking(move || {
+            for (group, ids) in remains {
+                if remove(&group) {
+                    shared.users().free(ids);
+                } else {
+                    tracing::warn!("a group could not be removed; the next start tries again");
+                }
+            }
+        });
+        // It ends early only with the runtime, and lambkin.
+        let _ = cleared.await;
+    }
+
     fn ready(&self) -> MutexGuard<'_, Vec<Shell>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -362,16 +411,15 @@ impl Shared {
             network: true,
             ports: vec![PORT, SERVICES_PORT],
         };
-        let group = self
-            .cgroups
-            .make(&name)
-            .map_err(|error| LaunchError(format!("a group could not be made: {error}")));
-        let shell = match group {
-            Ok(group) => Shell::make(&self.keeper, made, group).await,
-            Err(error) => Err(error),
-        };
-        let shell = shell.inspect_err(|_| self.users().free(ids))?;
+        let group = self.cgroups.make(&name).map_err(|error| {
+            self.users().free(ids);
+            LaunchError(format!("a group could not be made: {error}"))
+        })?;
+        let group = Arc::new(group);
+        let mut begun = Begun { shared: Arc::clone(self), remains: Some((Arc::clone(&group), ids)) };
+        let shell = Shell::make(&self.keeper, made, group).await?;
         self.mount_tmp(&shell, USUAL_TMP).await?;
+        begun.remains = None;
         Ok(shell)
     }
 

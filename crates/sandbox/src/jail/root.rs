@@ -48,6 +48,12 @@ const MASKED: [&str; 14] = [
 /// What of `/proc` may be read and not written.
 const READ_ONLY: [&str; 4] = ["bus", "fs", "irq", "sys"];
 
+/// Below `/proc/sys/user`, for this jail alone. A further user namespace would give a function
+/// capabilities, and with them the kernel's larger half. What watches files counts as lambkin's user's
+/// too, who has 128 instances (and 8,192 watches) on many a host: one function must not take them all.
+const USER_LIMITS: [(&str, &str); 3] =
+    [("max_user_namespaces", "0"), ("max_inotify_instances", "8"), ("max_inotify_watches", "1024")];
+
 const CLOSED: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
 /// Attaches the base and makes it the working directory. Reaching `path` may need the rights that
@@ -90,9 +96,13 @@ fn devices() -> Result<(), Failure> {
 
 fn processes() -> Result<(), Failure> {
     mount("proc", "proc", "proc", CLOSED, None).at("mounting /proc")?;
-    // A further user namespace would give a function capabilities, and with them the kernel's larger
-    // half. Not there where the kernel has no such limit.
-    let _ = fs::write("proc/sys/user/max_user_namespaces", "0");
+    for (name, most) in USER_LIMITS {
+        match fs::write(Path::new("proc/sys/user").join(name), most) {
+            // The kernel has no such limit.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            written => written.at("limiting what one user may have")?,
+        }
+    }
     for name in MASKED {
         let place = Path::new("proc").join(name);
         match fs::metadata(&place) {

@@ -59,7 +59,10 @@ impl Run {
     async fn ended(&self) -> ExitStatus {
         loop {
             match self.shell.reply().await {
-                Some(Reply::Exited { run, status }) if run == self.number => return status,
+                Some(Reply::Exited { run, status }) if run == self.number => {
+                    self.frozen.over();
+                    return status;
+                }
                 Some(Reply::Exited { .. } | Reply::Spawned { .. } | Reply::Failed { .. }) => {}
                 None => {
                     self.shell.kill();
@@ -100,7 +103,7 @@ impl Run {
             return;
         }
         // Init too is frozen with its group.
-        self.frozen.thaw();
+        self.frozen.over();
         if self.shell.socket.try_send(&wire::kill_message(self.number)).is_err() {
             self.shell.kill();
         }

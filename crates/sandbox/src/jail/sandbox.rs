@@ -41,7 +41,9 @@ pub(super) struct JailSandbox {
 
 impl JailSandbox {
     async fn start_process(&mut self) -> Result<Process, LaunchError> {
-        self.shell.limit(&Limits { cpu: None, ..self.limits });
+        // What the machine cannot limit was said at the start; all else must be in force.
+        let limited = self.shell.group.limit(&Limits { cpu: None, ..self.limits });
+        limited.map_err(|error| LaunchError(format!("a jail's limits could not be set: {error}")))?;
         self.runs += 1;
         let run = self.runs;
         let made =

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lambkin_model::sandbox::LaunchError;
@@ -25,10 +26,13 @@ const MESSAGE_BYTES: usize = 8192;
 
 pub(super) struct Shell {
     pub(super) socket: PacketSocket,
-    pub(super) group: Group,
+    pub(super) group: Arc<Group>,
     /// On the jail's own loopback, in the order of the ports that were asked for.
     pub(super) listeners: Vec<OwnedFd>,
-    mounts: OwnedFd,
+    /// Until the jail is done with: it holds the jail's mounts.
+    mounts: Mutex<Option<OwnedFd>>,
+    /// Nothing freezes it any more: the v1 freezer keeps even the killed.
+    killed: Mutex<bool>,
     ids: Ids,
     pid: i32,
     process: AsyncFd<OwnedFd>,
@@ -36,7 +40,11 @@ pub(super) struct Shell {
 
 impl Shell {
     /// Clones it and waits until it is put together.
-    pub(super) async fn make(keeper: &Keeper, mut made: Made, group: Group) -> Result<Self, LaunchError> {
+    pub(super) async fn make(
+        keeper: &Keeper,
+        mut made: Made,
+        group: Arc<Group>,
+    ) -> Result<Self, LaunchError> {
         let failed = |error: io::Error| LaunchError(format!("a jail could not be made: {error}"));
         let (socket, theirs) = PacketSocket::pair().map_err(failed)?;
         let mut descriptors = vec![theirs];
@@ -59,12 +67,16 @@ impl Shell {
         let ready = tokio::time::timeout(SET_UP, ready(&socket)).await;
         let (mounts, listeners) = ready
             .unwrap_or_else(|_| Err(LaunchError(format!("a jail was not put together within {SET_UP:?}"))))?;
-        Ok(Self { socket, group, listeners, mounts, ids, pid, process })
+        let (mounts, killed) = (Mutex::new(Some(mounts)), Mutex::default());
+        Ok(Self { socket, group, listeners, mounts, killed, ids, pid, process })
     }
 
     /// Mounts these into it, all or none.
     pub(super) async fn mount(&self, keeper: &Keeper, mounts: Vec<Mount>) -> Result<(), LaunchError> {
-        let namespace = self.mounts.try_clone();
+        let namespace = match &*self.mounts.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(mounts) => mounts.try_clone(),
+            None => Err(io::ErrorKind::NotFound.into()),
+        };
         let namespace =
             namespace.map_err(|error| LaunchError(format!("a jail could not be entered: {error}")))?;
         let root = match self.ids {
@@ -87,8 +99,8 @@ impl Shell {
         }
     }
 
-    /// A limit that cannot be set is one that the machine does not have: said at the start.
-    pub(super) fn limit(&self, limits: &Limits) {
+    /// Those of a process that has started with others.
+    pub(super) fn limit_from_now_on(&self, limits: &Limits) {
         if let Err(error) = self.group.limit(limits) {
             tracing::warn!(%error, "a jail's limits could not be set");
         }
@@ -96,6 +108,10 @@ impl Shell {
 
     /// By its group, or, where there is no freezer, by signals from init.
     pub(super) fn freeze(&self, run: u64) {
+        let killed = self.killed.lock().unwrap_or_else(PoisonError::into_inner);
+        if *killed {
+            return;
+        }
         match self.group.freeze() {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => self.stop(run, true),
             Err(error) => tracing::debug!(%error, "a jail could not be frozen"),
@@ -124,6 +140,8 @@ impl Shell {
 
     /// Kills init, and with it everything in the jail. Does not wait.
     pub(super) fn kill(&self) {
+        let mut killed = self.killed.lock().unwrap_or_else(PoisonError::into_inner);
+        *killed = true;
         // Fails where it has ended.
         let _ = pidfd_send_signal(self.process.get_ref().as_fd(), Signal::KILL);
         // The v1 freezer keeps even the killed. Fails where there is no freezer.
@@ -140,6 +158,12 @@ impl Shell {
     pub(super) async fn ended(&self) {
         // Only its readiness says something; an error means that there is nothing to wait for.
         let _ = self.process.readable().await;
+    }
+
+    /// Lets go of its mounts, once it has ended. Blocks: the kernel writes out what is left in `/tmp`.
+    pub(super) fn unmount(&self) {
+        let mounts = self.mounts.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(mounts);
     }
 
     pub(super) fn ids(&self) -> Ids {

@@ -1,6 +1,7 @@
 //! Ends of all kinds: a function's own, its init's, the spawner's, lambkin's; and programs that would
 //! make root of who runs them.
 
+use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use lambkin_model::exit::ExitStatus;
+use lambkin_model::sandbox::Launcher as _;
 use lambkin_sandbox::JailLauncher;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncReadExt as _;
@@ -188,4 +190,31 @@ pub(crate) fn helpers(_: &Row, report: &mut Report) {
         }
         bed.end().await;
     });
+}
+
+/// Callers that stop waiting while a jail is made for them, at any point of it.
+pub(crate) fn callers(_: &Row, report: &mut Report) {
+    run(async {
+        let bed = Bed::new().await;
+        let tag = config(bed.directory.path()).tag;
+        for milliseconds in 0..30 {
+            let opening = bed.jails.open(bed.spec(&["exit", "0"]));
+            // Either way: what was opened is dropped at once.
+            drop(tokio::time::timeout(Duration::from_millis(milliseconds), opening).await);
+        }
+        let (sandbox, process) = bed.act(&["exit", "7"]).await;
+        assert_eq!(within(process.exit).await, ExitStatus::Code(7));
+        drop(sandbox);
+        // The one that is ready has a group in each hierarchy.
+        until("one jail is left", || {
+            let names: HashSet<_> = processes::groups(&tag)
+                .iter()
+                .filter_map(|path| path.file_name().map(ToOwned::to_owned))
+                .collect();
+            names.len() <= 1
+        })
+        .await;
+        bed.end().await;
+    });
+    report.held();
 }

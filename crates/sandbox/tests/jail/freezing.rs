@@ -151,3 +151,23 @@ pub(crate) fn quota(_: &Row, report: &mut Report) {
         bed.end().await;
     });
 }
+
+/// A process that has ended must not freeze the next one in its jail, whoever still holds on to it.
+pub(crate) fn ends(_: &Row, report: &mut Report) {
+    run(async {
+        let bed = Bed::new().await;
+        let (mut sandbox, first) = bed.act(&["once", "family"]).await;
+        assert_eq!(within(first.exit).await, ExitStatus::Code(7));
+        first.control.freeze();
+        let process = within(sandbox.start()).await.expect("a process");
+        let mut channel = stream(process.channel);
+        let begun = Instant::now();
+        while begun.elapsed() < QUIET {
+            all_tick(&mut channel).await;
+        }
+        drop(first.control);
+        drop(sandbox);
+        bed.end().await;
+    });
+    report.held();
+}

@@ -158,6 +158,13 @@ pub(crate) const ROWS: &[Row] = &[
         "stand still while frozen, go on with it, die with it",
         freezing::daemons,
     ),
+    scene(
+        24,
+        "attack_24_end_while_idle",
+        "end just when it is to be frozen",
+        "the next process runs",
+        freezing::ends,
+    ),
     steps(25, "attack_25_oom_score", "lower the own oom_score_adj, change init's", "EACCES", walls::SCORES),
     scene(
         26,
@@ -195,6 +202,13 @@ pub(crate) const ROWS: &[Row] = &[
         "what was in the jails dies; the next jail works",
         deaths::helpers,
     ),
+    scene(
+        30,
+        "attack_30_callers_that_leave",
+        "stop waiting for a jail while it is made, again and again",
+        "no group of it is left",
+        deaths::callers,
+    ),
     steps(31, "attack_31_machine", "set clocks, the host's name, reboot", "EPERM", walls::MACHINE),
     scene(
         32,
@@ -209,6 +223,13 @@ pub(crate) const ROWS: &[Row] = &[
         "in a process that is there before its code: see some, keep the directory below it, write into it",
         "empty until it is assigned; the function's, read-only, afterwards",
         assignment::late,
+    ),
+    steps(
+        34,
+        "attack_34_shared_counts",
+        "use up inotify instances and pending signals, which the kernel counts for lambkin's user too",
+        "EMFILE at 8; EAGAIN at 256",
+        walls::SHARED_COUNTS,
     ),
 ];
 

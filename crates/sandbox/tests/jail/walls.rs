@@ -311,7 +311,7 @@ fn type_into_terminal() -> Outcome {
 }
 
 fn core_limit() -> Outcome {
-    forked(|| done(libc::SYS_prlimit64, [0, libc::RLIMIT_CORE as usize, [1_u64, 1].as_ptr() as usize, 0, 0]))
+    forked(|| done(libc::SYS_prlimit64, [0, libc::RLIMIT_CORE as usize, [2_u64, 2].as_ptr() as usize, 0, 0]))
 }
 
 fn become_root() -> Outcome {
@@ -321,6 +321,26 @@ fn become_root() -> Outcome {
 fn become_root_group() -> Outcome {
     forked(|| done(libc::SYS_setresgid, [0, 0, 0, 0, 0]))
 }
+
+/// One more than a jail may have.
+fn inotify_instances() -> Outcome {
+    forked(|| (0..9).try_for_each(|_| done(libc::SYS_inotify_init1, [0; 5])))
+}
+
+fn timers() -> Outcome {
+    let timer = |_| {
+        let mut number = 0_i32;
+        let clock = libc::CLOCK_MONOTONIC as usize;
+        done(libc::SYS_timer_create, [clock, 0, (&raw mut number) as usize, 0, 0])
+    };
+    forked(|| (0..300).try_for_each(timer))
+}
+
+/// Of what the kernel counts for all jails together, and for lambkin's user besides.
+pub(crate) const SHARED_COUNTS: &[Try] = &[
+    attempt("nine inotify instances", inotify_instances, "EMFILE"),
+    attempt("300 timers, each with a signal that waits", timers, "EAGAIN"),
+];
 
 pub(crate) const PRIVILEGES: &[Try] = &[
     attempt("TIOCSTI", type_into_terminal, "EPERM").outside("done|ENOTTY|EIO"),

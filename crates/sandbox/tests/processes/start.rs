@@ -102,7 +102,7 @@ async fn defaults() {
         line(name)[name.len()..].split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(limit("Max open files"), ["1024", "1024"]);
-    assert_eq!(limit("Max core file size"), ["0", "0"]);
+    assert_eq!(limit("Max core file size"), ["1", "1"]);
     bed.launcher.shutdown().await;
 }
 
