@@ -36,6 +36,12 @@ impl Disks {
         if !is_root {
             return Err("an ordinary user may not attach loop devices".into());
         }
+        // A file that a former lambkin was about to take the name from.
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(b"disk-") {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
         let disks = Self { directory: directory.to_owned(), templates: Mutex::default() };
         match disks.make(512) {
             Ok(_) => Ok(disks),

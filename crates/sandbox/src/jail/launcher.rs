@@ -46,8 +46,9 @@ const NETWORK: &str = "none but their own loopback";
 /// Of lambkin's own services, as it has it outside.
 const SERVICES_PORT: u16 = 4566;
 
-/// The first user of the host that jails use, and how many pairs there are.
-const FIRST_USER: u32 = 1_000_000;
+/// The first user of the host that jails use, and how many pairs there are. Distributions, containers
+/// and directories stay below (systemd's table of users, "UIDS-GIDS").
+const FIRST_USER: u32 = 0x7000_0000;
 const PAIRS: u32 = 500_000;
 
 const TASK_ROOT: &str = "/var/task";
@@ -195,14 +196,14 @@ impl JailLauncher {
         let shared = &self.0;
         let finding = |what, found| Finding { what, found, required: true };
         let users = if shared.is_root {
-            "two of the host's users for each jail"
+            Ok("two of the host's users for each jail".to_owned())
         } else {
-            "one: lambkin's own; run lambkin as root to give each jail its own users"
+            Err("one for all jails, lambkin's own: run lambkin as root".to_owned())
         };
         let Abilities { memory, cpu, pids, freeze, kill, clone_into: _ } = shared.cgroups.abilities();
         let mut all = vec![
             finding("namespaces", Ok("user, mount, pid, ipc, uts, cgroup, net".into())),
-            finding("users", Ok(users.into())),
+            finding("users", users),
             finding("system calls", Ok("seccomp filter; no capabilities; no_new_privs".into())),
             finding("Landlock", shared.landlock.clone()),
             finding("network", Ok(NETWORK.into())),

@@ -28,9 +28,10 @@ const LINKS: [(&str, &str); 4] = [
 
 /// What `/proc` says of the whole machine, or lets one do to it, and no function needs. Libraries do
 /// read `cpuinfo`, `stat`, `meminfo` and the like: those stay.
-const MASKED: [&str; 14] = [
+const MASKED: [&str; 17] = [
     "acpi",
     "asound",
+    "cmdline",
     "config.gz",
     "interrupts",
     "kallsyms",
@@ -39,8 +40,10 @@ const MASKED: [&str; 14] = [
     "kmsg",
     "kpagecount",
     "latency_stats",
+    "partitions",
     "sched_debug",
     "scsi",
+    "swaps",
     "sysrq-trigger",
     "timer_list",
 ];
