@@ -8,6 +8,7 @@ use crate::finding::Finding;
 #[cfg(target_os = "linux")]
 use crate::jail::{JailConfig, JailLauncher};
 use crate::launcher::{Config, ProcessLauncher};
+use crate::network::Network;
 
 /// How functions are kept apart from each other and from the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,20 +35,26 @@ impl Isolated {
     /// Starts the launcher that is asked for. Needs a tokio runtime.
     ///
     /// # Errors
-    /// The launcher cannot start, or, where [`Isolation::Strict`] is asked for, lacks something: the
-    /// text says what, and how to get it.
-    pub async fn start(isolation: Isolation, config: Config) -> Result<Self, LaunchError> {
+    /// The launcher cannot start, or lacks something where [`Isolation::Strict`] or [`Network::Nat`] is
+    /// asked for: the text says what, and how to get it.
+    pub async fn start(isolation: Isolation, network: Network, config: Config) -> Result<Self, LaunchError> {
+        let is_nat = matches!(network, Network::Nat { .. });
         match isolation {
+            Isolation::Process if is_nat => Err(LaunchError(
+                "--network nat is for jails: plain processes have the host's own network".into(),
+            )),
             Isolation::Process => Ok(Self::Process(ProcessLauncher::start(config).await?)),
-            Isolation::Auto => match Self::jail(&config).await {
+            Isolation::Auto => match Self::jail(&config, network).await {
                 Ok(jail) => Ok(jail),
+                // Plain processes would reach more than was asked for.
+                Err(error) if is_nat => Err(error),
                 Err(error) => {
                     tracing::warn!(%error, "no jail can be made here; functions are plain processes");
                     Ok(Self::Process(ProcessLauncher::start(config).await?))
                 }
             },
             Isolation::Strict => {
-                let jail = Self::jail(&config).await?;
+                let jail = Self::jail(&config, network).await?;
                 let lacking: Vec<_> =
                     jail.findings().into_iter().filter(|finding| !finding.is_enough()).collect();
                 if lacking.is_empty() {
@@ -66,12 +73,13 @@ impl Isolated {
     }
 
     #[cfg(target_os = "linux")]
-    async fn jail(config: &Config) -> Result<Self, LaunchError> {
-        Ok(Self::Jail(JailLauncher::start(JailConfig::new(config.clone())?).await?))
+    async fn jail(config: &Config, network: Network) -> Result<Self, LaunchError> {
+        let config = JailConfig { network, ..JailConfig::new(config.clone())? };
+        Ok(Self::Jail(JailLauncher::start(config).await?))
     }
 
     #[cfg(not(target_os = "linux"))]
-    async fn jail(_: &Config) -> Result<Self, LaunchError> {
+    async fn jail(_: &Config, _: Network) -> Result<Self, LaunchError> {
         Err(LaunchError("the jail is made of what only Linux has".into()))
     }
 

@@ -4,7 +4,7 @@
 //! (`init`, PID 1 in there), a read-only root, a group of its own, no code yet. Code and runtime are
 //! mounted into a shell when an environment needs one; then init starts the function's process and
 //! walls it in (`function`). The rest is lambkin's side: `keeper` asks the spawner, `shell` is one
-//! jail, `launcher` has some ready and ends those that are done.
+//! jail, `launcher` has some ready and ends those that are done, `nat` is their way to the internet.
 
 mod disk;
 mod freezer;
@@ -13,6 +13,7 @@ mod init;
 mod keeper;
 mod launcher;
 mod mounting;
+mod nat;
 mod root;
 mod run;
 mod sample;
@@ -23,6 +24,7 @@ mod system;
 mod wire;
 
 pub use launcher::{JailConfig, JailLauncher};
+pub use nat::nat_is_possible;
 pub(crate) use spawner::run_spawner;
 
 /// Last argument of the program that is to be the jail's spawner.

@@ -24,6 +24,7 @@ mod jail;
 #[cfg(target_os = "linux")]
 mod landlock;
 mod launcher;
+mod network;
 mod packets;
 mod peak_memory;
 mod pipes;
@@ -41,8 +42,9 @@ mod wire;
 pub use finding::Finding;
 pub use isolation::{Isolated, Isolation};
 #[cfg(target_os = "linux")]
-pub use jail::{JailConfig, JailLauncher};
+pub use jail::{JailConfig, JailLauncher, nat_is_possible};
 pub use launcher::{Config, ProcessLauncher};
+pub use network::{Network, Subnet};
 pub use spawner::run_spawner;
 
 /// First argument of a program that is to be the spawner; it then calls [`run_spawner`] before

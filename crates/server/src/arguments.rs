@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use lambkin_model::quota;
 use lambkin_model::runtime::Runtime;
+use lambkin_sandbox::{Network, Subnet};
 
 use crate::memory_budget::MemoryShare;
 
@@ -72,6 +73,13 @@ pub(crate) struct Serve {
     /// plain processes
     #[arg(long, value_enum, default_value = "auto", value_name = "auto|strict|process")]
     pub(crate) isolation: IsolationName,
+    /// What functions in jails reach beyond themselves: nothing, or the internet by IPv4 from this
+    /// machine's address (as root, with ip and nft; sets net.ipv4.ip_forward)
+    #[arg(long, value_enum, default_value = "none", value_name = "none|nat")]
+    pub(crate) network: NetworkName,
+    /// Private network that functions reach too, with --network nat; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) network_allow: Vec<Subnet>,
     /// Real AWS credentials for functions by their role: JSON, a role's ARN and a profile or keys
     #[arg(long, value_name = "FILE")]
     pub(crate) role_credentials: Option<PathBuf>,
@@ -93,6 +101,23 @@ impl From<IsolationName> for lambkin_sandbox::Isolation {
             IsolationName::Auto => Self::Auto,
             IsolationName::Strict => Self::Strict,
             IsolationName::Process => Self::Process,
+        }
+    }
+}
+
+/// The words for `--network`.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum NetworkName {
+    None,
+    Nat,
+}
+
+impl NetworkName {
+    pub(crate) fn with(self, allow: Vec<Subnet>) -> Result<Network, String> {
+        match self {
+            Self::Nat => Ok(Network::Nat { allow }),
+            Self::None if allow.is_empty() => Ok(Network::None),
+            Self::None => Err("--network-allow is for --network nat".into()),
         }
     }
 }

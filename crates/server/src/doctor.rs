@@ -1,6 +1,6 @@
 //! `lambkin doctor`: what this machine can do for functions, tried for real.
 
-use lambkin_sandbox::{Config, Isolated, Isolation};
+use lambkin_sandbox::{Config, Isolated, Isolation, Network};
 
 use crate::arguments;
 use crate::places;
@@ -24,7 +24,7 @@ pub(crate) async fn run(options: arguments::Doctor) -> Result<(), String> {
 }
 
 async fn jail(directory: std::path::PathBuf) {
-    match Isolated::start(Isolation::Auto, Config::new(directory)).await {
+    match Isolated::start(Isolation::Auto, Network::None, Config::new(directory)).await {
         Ok(isolated) => {
             let findings = isolated.findings();
             findings.iter().for_each(|finding| println!("{finding}"));
@@ -32,8 +32,25 @@ async fn jail(directory: std::path::PathBuf) {
             println!();
             println!("{:<20}{}", "--isolation auto", isolated.description());
             println!("{:<20}{}", "--isolation strict", if strict { "starts" } else { "refuses to start" });
+            println!("{:<20}{}", "--network nat", nat(&isolated).await);
             isolated.shutdown().await;
         }
         Err(error) => println!("{:<20}{error}", "processes"),
     }
+}
+
+#[cfg(target_os = "linux")]
+async fn nat(isolated: &Isolated) -> String {
+    match isolated {
+        Isolated::Jail(_) => match lambkin_sandbox::nat_is_possible().await {
+            Ok(how) => how,
+            Err(why) => format!("is not possible: {why}"),
+        },
+        Isolated::Process(_) => "is not possible: it is for jails".into(),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn nat(_: &Isolated) -> String {
+    "is not possible: it is for jails, which are made of what only Linux has".into()
 }

@@ -36,6 +36,7 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
             options.listen
         ));
     }
+    let network = options.network.with(options.network_allow)?;
     let roles = match &options.role_credentials {
         Some(file) => role_credentials::read(file, role_credentials::shared())?,
         None => HashMap::new(),
@@ -47,8 +48,8 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     );
     let runtimes = Arc::new(places::runtimes(options.sources)?);
     let sandboxes = lambkin_sandbox::Config::new(data.join("environments"));
-    let sandboxes =
-        Isolated::start(options.isolation.into(), sandboxes).await.map_err(|error| error.to_string())?;
+    let sandboxes = Isolated::start(options.isolation.into(), network, sandboxes).await;
+    let sandboxes = sandboxes.map_err(|error| error.to_string())?;
     let ambient = Ambient { now, uuid: || uuid::Uuid::new_v4().to_string() };
     let policy = Policy {
         refuse_retired_runtimes: options.refuse_deprecated_runtimes,

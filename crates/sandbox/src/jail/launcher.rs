@@ -16,6 +16,7 @@ use super::SPAWNER_KIND;
 use super::disk::Disks;
 use super::freezer::Freezer;
 use super::keeper::Keeper;
+use super::nat::{self, Nat};
 use super::sandbox::JailSandbox;
 use super::shell::Shell;
 use super::wire::{Ids, Mount, Shell as Made, What};
@@ -25,6 +26,7 @@ use crate::directory::is_id;
 use crate::finding::Finding;
 use crate::landlock;
 use crate::launcher::{Config, raise_open_files};
+use crate::network::Network;
 use crate::spawner_process::SpawnerCommand;
 use crate::wire::SpawnMessage;
 
@@ -40,8 +42,8 @@ const ENDINGS: usize = 16_384;
 /// The Runtime API's port, as on AWS.
 const PORT: u16 = 9001;
 
-/// What functions reach.
-const NETWORK: &str = "none but their own loopback";
+/// What functions reach without [`Nat`].
+const NO_NETWORK: &str = "none but their own loopback";
 
 /// Of lambkin's own services, as it has it outside.
 const SERVICES_PORT: u16 = 4566;
@@ -73,6 +75,8 @@ pub struct JailConfig {
     pub shells: usize,
     /// Idle environments are frozen after this time.
     pub freeze_after: Duration,
+    /// What functions reach.
+    pub network: Network,
 }
 
 impl JailConfig {
@@ -93,6 +97,7 @@ impl JailConfig {
             tag: format!("{:x}d{:x}", found.dev(), found.ino()),
             shells: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             freeze_after: FREEZE_AFTER,
+            network: Network::None,
         })
     }
 }
@@ -111,6 +116,8 @@ struct Shared {
     /// Why `/tmp` is in memory, where it is.
     disks: Result<Disks, String>,
     landlock: Result<String, String>,
+    /// Where functions reach the internet.
+    nat: Option<Nat>,
     is_root: bool,
     users: Mutex<Users>,
     wanted: usize,
@@ -136,6 +143,7 @@ impl JailLauncher {
         let tag = config.tag.clone();
         let is_root = rustix::process::geteuid().is_root();
         let directory = config.process.directory.clone();
+        let name = tag.clone();
         let own = directory.clone();
         let found = tokio::task::spawn_blocking(move || {
             let cgroups = Cgroups::discover(&tag);
@@ -153,6 +161,11 @@ impl JailLauncher {
         let Config { spawner: program, spawner_arguments: mut arguments, directory: _ } = config.process;
         arguments.push(SPAWNER_KIND.into());
         let (keeper, keep) = Keeper::start(SpawnerCommand { program, arguments })?;
+        nat::sweep(&name, &directory).await;
+        let nat = match &config.network {
+            Network::None => None,
+            Network::Nat { allow } => Some(Nat::start(&name, &directory, allow).await?),
+        };
         let (ended, ends) = mpsc::channel(ENDINGS);
         let (stop, stopped) = watch::channel(());
         let shared = Arc::new(Shared {
@@ -163,6 +176,7 @@ impl JailLauncher {
             cgroups,
             disks,
             landlock: landlock::try_out(),
+            nat,
             is_root,
             users: Mutex::new(Users::new()),
             wanted: config.shells,
@@ -206,7 +220,7 @@ impl JailLauncher {
             finding("users", users),
             finding("system calls", Ok("seccomp filter; no capabilities; no_new_privs".into())),
             finding("Landlock", shared.landlock.clone()),
-            finding("network", Ok(NETWORK.into())),
+            finding("network", Ok(shared.nat.as_ref().map_or_else(|| NO_NETWORK.into(), Nat::description))),
         ];
         let groups = [
             ("memory limit", memory, "looked at every 20 ms instead"),
@@ -279,6 +293,9 @@ async fn serve(
         ending.spawn(end(Arc::clone(&shared), shell));
     }
     while ending.join_next().await.is_some() {}
+    if let Some(nat) = &shared.nat {
+        nat.close().await;
+    }
     let closing = Arc::clone(&shared);
     // Groups that could not be removed are found by the next start.
     let _ = tokio::task::spawn_blocking(move || {
@@ -419,9 +436,20 @@ impl Shared {
         let group = Arc::new(group);
         let mut begun = Begun { shared: Arc::clone(self), remains: Some((Arc::clone(&group), ids)) };
         let shell = Shell::make(&self.keeper, made, group).await?;
+        if let Some(nat) = &self.nat {
+            self.connect(nat, &shell).await?;
+        }
         self.mount_tmp(&shell, USUAL_TMP).await?;
         begun.remains = None;
         Ok(shell)
+    }
+
+    async fn connect(&self, nat: &Nat, shell: &Shell) -> Result<(), LaunchError> {
+        let namespace = shell.network();
+        let namespace = namespace
+            .map_err(|error| LaunchError(format!("a jail's network could not be opened: {error}")))?;
+        nat.attach(namespace).await?;
+        shell.mount(&self.keeper, vec![bind(&nat.resolver_file(), "/etc/resolv.conf")]).await
     }
 
     fn mounts(&self, sources: &Sources, memory_mb: u32) -> Result<Vec<Mount>, LaunchError> {

@@ -1,6 +1,7 @@
 //! One jail as lambkin has it: its init's socket, its process, its group. Used by one environment,
 //! then ended.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -164,6 +165,13 @@ impl Shell {
     pub(super) fn unmount(&self) {
         let mounts = self.mounts.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(mounts);
+    }
+
+    /// Its network namespace.
+    pub(super) fn network(&self) -> io::Result<File> {
+        let namespace = File::open(format!("/proc/{}/ns/net", self.pid))?;
+        // Its number may be another process's only once it has ended.
+        if self.has_ended() { Err(io::Error::other("the jail has ended")) } else { Ok(namespace) }
     }
 
     pub(super) fn ids(&self) -> Ids {

@@ -31,7 +31,7 @@ pub(super) struct Shell {
     pub(super) leaf: bool,
     /// How many groups init joins by itself.
     pub(super) joins: usize,
-    /// A network of its own: nothing but loopback.
+    /// A network of its own: nothing but loopback, until lambkin adds to it.
     pub(super) network: bool,
     /// Of the listeners on its loopback.
     pub(super) ports: Vec<u16>,

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use lambkin_model::sandbox::{Launcher as _, Layout, Process, Sandbox, SandboxSpec, Sources};
-use lambkin_sandbox::{Config, JailConfig, JailLauncher};
+use lambkin_model::sandbox::{LaunchError, Launcher as _, Layout, Process, Sandbox, SandboxSpec, Sources};
+use lambkin_sandbox::{Config, JailConfig, JailLauncher, Network};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
@@ -25,18 +25,29 @@ impl Bed {
     /// `None`, and said, where no jail can be made.
     pub(crate) async fn new() -> Option<Self> {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        std::fs::create_dir_all(directory.path().join("code")).expect("a task root");
-        std::fs::create_dir_all(directory.path().join("runtime/node_modules")).expect("a runtime");
-        copy_self(directory.path());
-        let config =
-            JailConfig::new(Config::new(directory.path().join("environments"))).expect("a directory");
-        match within(JailLauncher::start(config)).await {
-            Ok(launcher) => Some(Self { directory, launcher }),
+        match Self::with(directory, |config| config).await {
+            Ok(bed) => Some(bed),
             Err(error) => {
                 println!("NOT TESTED: {error}");
                 None
             }
         }
+    }
+
+    pub(crate) async fn with(
+        directory: TempDir,
+        set: impl FnOnce(JailConfig) -> JailConfig,
+    ) -> Result<Self, LaunchError> {
+        std::fs::create_dir_all(directory.path().join("code")).expect("a task root");
+        std::fs::create_dir_all(directory.path().join("runtime/node_modules")).expect("a runtime");
+        copy_self(directory.path());
+        let launcher = within(JailLauncher::start(set(config(directory.path())))).await?;
+        Ok(Self { directory, launcher })
+    }
+
+    /// For another one, when this one is shut down.
+    pub(crate) fn into_directory(self) -> TempDir {
+        self.directory
     }
 
     pub(crate) async fn open(&self, number: u8, tries: &[String]) -> Box<dyn Sandbox> {
@@ -81,6 +92,16 @@ impl Bed {
         within(exit).await;
         text.lines().map(str::to_owned).collect()
     }
+}
+
+pub(crate) fn config(directory: &Path) -> JailConfig {
+    JailConfig::new(Config::new(directory.join("environments"))).expect("a directory")
+}
+
+/// With the network that is tested.
+pub(crate) fn nat(config: JailConfig) -> JailConfig {
+    let allow = ["10.8.0.0/16", "169.254.0.0/16"].map(|subnet| subnet.parse().expect("a subnet"));
+    JailConfig { network: Network::Nat { allow: allow.into() }, ..config }
 }
 
 /// Where every user may start it.

@@ -1,12 +1,15 @@
-//! What a jail reaches by network: its own loopback and lambkin's two listeners on it, nothing else.
+//! What a jail reaches by network: its own loopback and lambkin's two listeners on it (`reach`), and
+//! with `nat` the internet (`nat`, in a small world of network namespaces: `world`).
 //! A program of its own rather than libtest's: it starts itself as the spawner, and in a jail as the
 //! function that tries (`probe`).
 
 #![cfg(target_os = "linux")]
 
 mod bed;
+mod nat;
 mod probe;
 mod reach;
+mod world;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -23,10 +26,19 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some(lambkin_sandbox::SPAWNER_ARGUMENT) => lambkin_sandbox::run_spawner(),
         Some(PROBE) => probe::run(&arguments[1..]),
-        Some(COSTS) => reach::costs(),
+        Some(COSTS) => {
+            reach::costs();
+            nat::costs();
+        }
+        Some(nat::INSIDE) => nat::inside(&arguments[1]),
+        Some(nat::HOLDER) => return nat::hold(&arguments[1]),
         Some(_) | None => return test(&arguments),
     }
     ExitCode::SUCCESS
+}
+
+fn tests() -> impl Iterator<Item = &'static Test> {
+    reach::TESTS.iter().chain(nat::TESTS)
 }
 
 /// The part of libtest's command line that cargo and nextest use.
@@ -34,7 +46,7 @@ fn test(arguments: &[String]) -> ExitCode {
     let said = |word| arguments.iter().any(|argument| argument == word);
     if said("--list") {
         if !said("--ignored") {
-            reach::TESTS.iter().for_each(|(name, _)| println!("{name}: test"));
+            tests().for_each(|(name, _)| println!("{name}: test"));
         }
         return ExitCode::SUCCESS;
     }
@@ -45,7 +57,7 @@ fn test(arguments: &[String]) -> ExitCode {
         wanted.is_empty() || wanted.iter().any(fits)
     };
     let mut code = ExitCode::SUCCESS;
-    for (name, test) in reach::TESTS.iter().filter(|(name, _)| is_wanted(name)) {
+    for (name, test) in tests().filter(|(name, _)| is_wanted(name)) {
         let passed = catch_unwind(test).is_ok();
         println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
         if !passed {

@@ -1,7 +1,7 @@
 //! The function: does what its arguments say, one after the other, and prints how each went.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixStream};
 use std::time::Duration;
@@ -9,8 +9,9 @@ use std::time::Duration;
 /// Nothing here is refused that late; who drops packets instead would be waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// `tcp:ADDRESS`, `udp:ADDRESS`, `abstract:NAME`, `own`, `interfaces`, or `say:ADDRESS=TEXT`, which
-/// prints what is answered.
+/// `tcp:ADDRESS`, `udp:ADDRESS`, `abstract:NAME`, `own`, `interfaces`, `gateway:PORT`, `read:FILE`,
+/// `say:ADDRESS=TEXT`, which prints what is answered, or `serve:PORT`, which prints its own address and
+/// does not end.
 pub(crate) fn run(tries: &[String]) {
     for tried in tries {
         let (what, on) = tried.split_once(':').unwrap_or((tried, ""));
@@ -21,6 +22,9 @@ pub(crate) fn run(tries: &[String]) {
             "own" => own(),
             "interfaces" => interfaces(),
             "say" => say(on),
+            "gateway" => gateway(on),
+            "read" => std::fs::read_to_string(on).map(|text| text.trim().replace('\n', "|")),
+            "serve" => serve(on),
             other => panic!("{other}?"),
         };
         match went {
@@ -61,4 +65,29 @@ fn say(what: &str) -> std::io::Result<String> {
     writeln!(stream, "{text}")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map(|_| answer)
+}
+
+fn own_address() -> std::io::Result<Ipv4Addr> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    // Sends nothing.
+    socket.connect("198.51.100.1:9")?;
+    match socket.local_addr()?.ip() {
+        IpAddr::V4(address) => Ok(address),
+        IpAddr::V6(address) => panic!("{address}?"),
+    }
+}
+
+/// The other end of its link.
+fn gateway(port: &str) -> std::io::Result<String> {
+    let address = Ipv4Addr::from_bits(own_address()?.to_bits() ^ 1);
+    TcpStream::connect_timeout(&(address, port.parse().expect("a port")).into(), PATIENCE)
+        .map(|_| "reached".into())
+}
+
+fn serve(port: &str) -> std::io::Result<String> {
+    let listener = TcpListener::bind(format!("0.0.0.0:{port}"))?;
+    println!("{}", own_address()?);
+    loop {
+        drop(listener.accept()?);
+    }
 }

@@ -22,7 +22,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("the_same_as_an_ordinary_user", ordinary_user),
 ];
 
-fn run(test: impl Future<Output = ()>) {
+pub(crate) fn run(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime").block_on(test);
 }
 
