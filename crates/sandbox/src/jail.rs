@@ -12,6 +12,7 @@ mod function;
 mod init;
 mod keeper;
 mod launcher;
+mod meminfo;
 mod mounting;
 mod nat;
 mod root;
@@ -21,6 +22,7 @@ mod sandbox;
 mod shell;
 mod spawner;
 mod system;
+mod users;
 mod wire;
 
 pub use launcher::{JailConfig, JailLauncher};

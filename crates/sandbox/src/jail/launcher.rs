@@ -1,6 +1,6 @@
 //! The jail's launcher: has a few shells ready, makes sandboxes of them, and ends those that are done.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,11 @@ use super::SPAWNER_KIND;
 use super::disk::Disks;
 use super::freezer::Freezer;
 use super::keeper::Keeper;
+use super::meminfo::MemoryFiles;
 use super::nat::{self, Nat};
 use super::sandbox::JailSandbox;
 use super::shell::Shell;
+use super::users::Users;
 use super::wire::{Ids, Mount, Shell as Made, What};
 use crate::base::Base;
 use crate::cgroup::{Abilities, Ability, Cgroups, Group, Limits};
@@ -47,11 +49,6 @@ const NO_NETWORK: &str = "none but their own loopback";
 
 /// Of lambkin's own services, as it has it outside.
 const SERVICES_PORT: u16 = 4566;
-
-/// The first user of the host that jails use, and how many pairs there are. Distributions, containers
-/// and directories stay below (systemd's table of users, "UIDS-GIDS").
-const FIRST_USER: u32 = 0x7000_0000;
-const PAIRS: u32 = 500_000;
 
 const TASK_ROOT: &str = "/var/task";
 
@@ -107,10 +104,9 @@ impl JailConfig {
 pub struct JailLauncher(Arc<Shared>);
 
 struct Shared {
-    directory: PathBuf,
     base: Base,
     /// Memory sizes that have their `/proc/meminfo`.
-    memory_files: Mutex<HashSet<u32>>,
+    memory_files: MemoryFiles,
     keeper: Keeper,
     cgroups: Cgroups,
     /// Why `/tmp` is in memory, where it is.
@@ -169,9 +165,8 @@ impl JailLauncher {
         let (ended, ends) = mpsc::channel(ENDINGS);
         let (stop, stopped) = watch::channel(());
         let shared = Arc::new(Shared {
-            directory,
             base,
-            memory_files: Mutex::default(),
+            memory_files: MemoryFiles::new(&directory),
             keeper,
             cgroups,
             disks,
@@ -456,21 +451,10 @@ impl Shared {
         let mut mounts = vec![
             bind(&sources.node, "/var/lang/bin/node"),
             bind(&sources.runtime_dir, "/var/runtime"),
-            bind(&self.memory_file(memory_mb)?, "/proc/meminfo"),
+            bind(&self.memory_files.of(memory_mb)?, "/proc/meminfo"),
         ];
         mounts.extend(code_mounts(sources));
         Ok(mounts)
-    }
-
-    /// One for each memory size, made when it is needed first.
-    fn memory_file(&self, mb: u32) -> Result<PathBuf, LaunchError> {
-        let path = self.directory.join(format!("meminfo-{mb}"));
-        let mut made = self.memory_files.lock().unwrap_or_else(PoisonError::into_inner);
-        if made.insert(mb) {
-            std::fs::write(&path, memory_information(mb))
-                .map_err(|error| LaunchError(format!("cannot write {}: {error}", path.display())))?;
-        }
-        Ok(path)
     }
 
     async fn mount_tmp(self: &Arc<Self>, shell: &Shell, mb: u32) -> Result<(), LaunchError> {
@@ -519,56 +503,6 @@ pub(super) fn message(spec: &SandboxSpec) -> Result<(SpawnMessage, BTreeMap<Stri
     // What has no code yet holds no directory that code will cover.
     let directory = Path::new(if spec.sources.code.is_some() { TASK_ROOT } else { "/" });
     Ok((SpawnMessage::new("", directory, &spec.command, &variables)?, variables))
-}
-
-/// How the kernel would tell of a machine with this much memory. Node.js reads it for `os.totalmem()`.
-fn memory_information(mb: u32) -> String {
-    let kilobytes = u64::from(mb) * 1024;
-    let lines = [
-        ("MemTotal", kilobytes),
-        ("MemFree", kilobytes),
-        ("MemAvailable", kilobytes),
-        ("Buffers", 0),
-        ("Cached", 0),
-        ("SwapCached", 0),
-        ("SwapTotal", 0),
-        ("SwapFree", 0),
-    ];
-    lines.iter().map(|(name, kilobytes)| format!("{:<16}{kilobytes:>8} kB\n", format!("{name}:"))).collect()
-}
-
-/// Which of the host's users are in use.
-struct Users {
-    next: u32,
-    taken: HashSet<u32>,
-    /// Jails so far: names groups.
-    made: u64,
-}
-
-impl Users {
-    /// Begins somewhere, so that two lambkins on a machine hardly ever use the same.
-    fn new() -> Self {
-        let next = std::process::id().wrapping_mul(7919) % PAIRS;
-        Self { next, taken: HashSet::new(), made: 0 }
-    }
-
-    fn take(&mut self) -> Result<Ids, LaunchError> {
-        for _ in 0..PAIRS {
-            let root = FIRST_USER + 2 * (self.next % PAIRS);
-            self.next = self.next.wrapping_add(1);
-            if self.taken.insert(root) {
-                return Ok(Ids::Pair { root });
-            }
-        }
-        Err(LaunchError(format!("more than {PAIRS} jails")))
-    }
-
-    fn free(&mut self, ids: Ids) {
-        match ids {
-            Ids::Pair { root } => drop(self.taken.remove(&root)),
-            Ids::Single => {}
-        }
-    }
 }
 
 impl JailLauncher {
