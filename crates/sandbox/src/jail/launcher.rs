@@ -226,7 +226,7 @@ impl JailLauncher {
         ];
         for (what, ability, instead) in groups {
             let found = match ability {
-                Ability::Have { how } => Ok(format!("control groups {how}")),
+                Ability::Have { how } => Ok(how.to_string()),
                 Ability::Missing { why } => Err(format!("{instead}: {why}")),
             };
             all.push(finding(what, found));
