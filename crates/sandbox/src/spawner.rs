@@ -49,6 +49,21 @@ fn fail(error: &io::Error) -> ! {
     std::process::exit(1)
 }
 
+/// What both kinds of spawner begin with: away from lambkin's terminal and files. Gives the socket to
+/// lambkin, which comes as standard input.
+pub(crate) fn leave_lambkin() -> io::Result<OwnedFd> {
+    let socket = child::keep_from_children(io::stdin())?;
+    rustix::net::sockopt::socket_type(&socket)
+        .map_err(|_| io::Error::other("not to be called by hand: standard input is not lambkin's socket"))?;
+    let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    // Away from lambkin's terminal. Fails where it leads a process group: it is away already.
+    let _ = rustix::process::setsid();
+    std::env::set_current_dir("/")?;
+    Ok(socket)
+}
+
 struct Spawner {
     socket: OwnedFd,
     wake: OwnedFd,
@@ -78,16 +93,7 @@ enum State {
 
 impl Spawner {
     fn new() -> io::Result<Self> {
-        let socket = child::keep_from_children(io::stdin())?;
-        rustix::net::sockopt::socket_type(&socket).map_err(|_| {
-            io::Error::other("not to be called by hand: standard input is not lambkin's socket")
-        })?;
-        let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-        rustix::stdio::dup2_stdin(&null)?;
-        rustix::stdio::dup2_stdout(&null)?;
-        // Away from lambkin's terminal. Fails where it leads a process group: it is away already.
-        let _ = rustix::process::setsid();
-        std::env::set_current_dir("/")?;
+        let socket = leave_lambkin()?;
         #[cfg(target_os = "linux")]
         {
             rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;

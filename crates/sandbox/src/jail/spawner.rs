@@ -16,9 +16,9 @@ use super::init::{self, Given};
 use super::mounting;
 use super::system::{self, Cloned};
 use super::wire::{Answer, At as _, Failure, Ids, Request, Shell};
-use crate::child;
 use crate::seccomp::Filter;
 use crate::signals;
+use crate::spawner::leave_lambkin;
 use crate::wire::{self, MAX_MESSAGE};
 
 /// The jail's half of [`crate::run_spawner`].
@@ -43,16 +43,7 @@ struct Spawner {
 
 impl Spawner {
     fn new() -> io::Result<Self> {
-        let socket = child::keep_from_children(io::stdin())?;
-        rustix::net::sockopt::socket_type(&socket).map_err(|_| {
-            io::Error::other("not to be called by hand: standard input is not lambkin's socket")
-        })?;
-        let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-        rustix::stdio::dup2_stdin(&null)?;
-        rustix::stdio::dup2_stdout(&null)?;
-        // Away from lambkin's terminal. Fails where it leads a process group: it is away already.
-        let _ = rustix::process::setsid();
-        std::env::set_current_dir("/")?;
+        let socket = leave_lambkin()?;
         rustix::thread::set_name(c"lambkin-spawner")?;
         signals::ignore_children();
         let is_root = geteuid().is_root();
