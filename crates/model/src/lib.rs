@@ -17,6 +17,7 @@ pub mod invocation;
 pub mod lifecycle;
 pub mod log;
 pub mod name;
+pub mod pattern;
 pub mod placement;
 pub mod platform_line;
 pub mod pool;
