@@ -2,16 +2,14 @@
 //!
 //! Deliberately not here: what is in a record beyond its bytes, threads, the in-memory snapshot.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use lambkin_model::catalog::{Head, Revision, Stored};
-use lambkin_model::name::FunctionKey;
+use lambkin_model::catalog::Revision;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
 use crate::OpenError;
+use crate::kind::Kinds;
 
 /// Version of the tables, kept as SQLite's `user_version`. Records carry a format number of their own.
 const SCHEMA: i64 = 1;
@@ -40,11 +38,6 @@ pub(crate) struct Change {
     pub body: Option<Vec<u8>>,
 }
 
-/// The text key of a head.
-pub(crate) fn head_key(key: &FunctionKey) -> String {
-    format!("head/{}/{}/{}", key.account, key.region, key.name)
-}
-
 /// Whether the same write may succeed later. After any other failure (the disk's own, above all)
 /// it is not known what is on disk, and only opening the file again tells.
 pub(crate) fn is_passing(error: &rusqlite::Error) -> bool {
@@ -66,11 +59,10 @@ pub(crate) struct CatalogFile {
     last_revision: u64,
 }
 
-pub(crate) type Heads = BTreeMap<FunctionKey, Arc<Stored<Head>>>;
-
 impl CatalogFile {
-    /// Opens or makes the file and reads every record. A file that is refused is left as it is.
-    pub(crate) fn open(path: &Path) -> Result<(Self, Heads), OpenError> {
+    /// Opens or makes the file and reads every record into the snapshot of its kind. A file that is refused is
+    /// left as it is.
+    pub(crate) fn open(path: &Path, kinds: &Kinds) -> Result<Self, OpenError> {
         let refuse = |reason: String| OpenError::Catalog { path: path.to_owned(), reason };
         let failed = |error: rusqlite::Error| refuse(error.to_string());
         let mut connection = Connection::open(path).map_err(failed)?;
@@ -88,8 +80,8 @@ impl CatalogFile {
             .map_err(failed)?;
         let last_revision =
             u64::try_from(last_revision).map_err(|_| refuse("its revision counter is negative".into()))?;
-        let heads = read_heads(&connection, path)?;
-        Ok((Self { connection, last_revision }, heads))
+        read_records(&connection, path, kinds)?;
+        Ok(Self { connection, last_revision })
     }
 
     /// Makes all the changes in one transaction, on disk when this answers: for each its new
@@ -172,10 +164,9 @@ fn number(revision: u64) -> i64 {
     i64::try_from(revision).unwrap_or(i64::MAX)
 }
 
-fn read_heads(connection: &Connection, path: &Path) -> Result<Heads, OpenError> {
+fn read_records(connection: &Connection, path: &Path, kinds: &Kinds) -> Result<(), OpenError> {
     let failed =
         |error: rusqlite::Error| OpenError::Catalog { path: path.to_owned(), reason: error.to_string() };
-    let mut heads = Heads::new();
     let mut statement = connection.prepare("SELECT key, revision, body FROM records").map_err(failed)?;
     let mut rows = statement.query([]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
@@ -183,15 +174,10 @@ fn read_heads(connection: &Connection, path: &Path) -> Result<Heads, OpenError> 
         let revision: i64 = row.get(1).map_err(failed)?;
         let body = row.get_ref(2).map_err(failed)?.as_blob().map_err(|error| failed(error.into()))?;
         let refuse = |reason: String| OpenError::Record { path: path.to_owned(), key: key.clone(), reason };
-        if !key.starts_with("head/") {
-            return Err(refuse("it is of a kind that this lambkin does not know".into()));
-        }
-        let head = Head::decode(body).map_err(refuse)?;
-        if head_key(&head.key) != key {
-            return Err(refuse(format!("its content belongs to {}", head_key(&head.key))));
-        }
+        let kind = key.split_once('/').and_then(|(kind, _)| kinds.of(kind));
+        let kind = kind.ok_or_else(|| refuse("it is of a kind that this lambkin does not know".into()))?;
         let revision = u64::try_from(revision).map_err(|_| refuse("its revision is negative".into()))?;
-        heads.insert(head.key.clone(), Arc::new(Stored { revision: Revision(revision), record: head }));
+        kind.load(&key, Revision(revision), body).map_err(refuse)?;
     }
-    Ok(heads)
+    Ok(())
 }

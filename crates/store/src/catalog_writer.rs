@@ -1,33 +1,138 @@
-//! The thread that alone writes the catalog's file. Writes that queue up while it syncs share the
-//! next transaction and its one sync (group commit), so that n writers do not pay n syncs.
+//! The thread that alone writes the catalog's file, and the queue to it. Writes that queue up while it syncs
+//! share the next transaction and its one sync (group commit), so that n writers do not pay n syncs.
 //!
 //! Deliberately not here: reads, which never come near this thread.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::mpsc as std_mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-use lambkin_model::catalog::{CatalogError, Head, Revision, Stored};
-use lambkin_model::name::FunctionKey;
+use lambkin_model::catalog::{CatalogError, Revision};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::OpenError;
 use crate::catalog_file::{CatalogFile, Change, is_passing};
-use crate::snapshot::{Changed, Snapshot};
+use crate::directory_lock::DirectoryLock;
+use crate::kind::{Kind, Kinds};
+use crate::snapshot::{Entry, EntryOf, Snapshot};
 
-/// Writes in the queue. When it is full, `put` and `delete` wait for room, at most
-/// `sqlite_catalog::QUEUE_WAIT`, and then answer `Unavailable`.
-pub(crate) const QUEUE: usize = 1024;
+/// Writes in the queue. When it is full, a write waits for room, at most [`QUEUE_WAIT`], and then answers
+/// `Unavailable`.
+const QUEUE: usize = 1024;
 /// Writes of one transaction: bounds how long the first of them waits for the last.
 const BATCH: usize = 256;
+/// How long a write waits for a place in the queue.
+const QUEUE_WAIT: Duration = Duration::from_secs(30);
+/// How long dropping the catalog waits for queued writes where nobody closed it before.
+const DROP_WAIT: Duration = Duration::from_secs(10);
 
-pub(crate) struct Write {
-    pub key: FunctionKey,
-    pub change: Change,
-    /// What the snapshot gets; `None` where the record goes.
-    pub head: Option<Head>,
-    pub answer: oneshot::Sender<Result<Revision, CatalogError>>,
+struct Write {
+    change: Change,
+    entry: Box<dyn Entry>,
+    answer: oneshot::Sender<Result<Revision, CatalogError>>,
+}
+
+/// The way to the catalog's file, for ports of every kind of record.
+///
+/// A write answers when its transaction is synced, the snapshot holds it and the watchers were
+/// told. That answer has no deadline: a write in SQLite's hands happens or fails, and "nothing was
+/// changed" must not be said of one that happens later. A caller may stop waiting; the write goes on.
+#[derive(Debug)]
+pub(crate) struct CatalogWriter {
+    queue: Mutex<Option<mpsc::Sender<Write>>>,
+    thread: Mutex<Option<Thread>>,
+    _lock: Arc<DirectoryLock>,
+}
+
+#[derive(Debug)]
+struct Thread {
+    handle: JoinHandle<()>,
+    /// Disconnected when the thread is about to end.
+    ended: std_mpsc::Receiver<()>,
+}
+
+impl CatalogWriter {
+    /// Opens the file, reads it into the kinds' snapshots and starts the thread.
+    pub(crate) fn open(path: &Path, lock: Arc<DirectoryLock>, kinds: &Kinds) -> Result<Self, OpenError> {
+        let file = CatalogFile::open(path, kinds)?;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (end, ended) = std_mpsc::sync_channel(0);
+        let of_thread = Arc::clone(&lock);
+        let handle = std::thread::Builder::new()
+            .name("lambkin-catalog".into())
+            .spawn(move || {
+                let _end: std_mpsc::SyncSender<()> = end;
+                let _lock = of_thread;
+                run(file, receiver);
+            })
+            .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+        Ok(Self {
+            queue: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(Thread { handle, ended })),
+            _lock: lock,
+        })
+    }
+
+    /// Finishes the queued writes and ends the writer; later writes are answered `Unavailable`.
+    /// Blocking, for at most `deadline`; `false` where that was too short.
+    #[must_use]
+    pub(crate) fn close(&self, deadline: Duration) -> bool {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Thread { handle, ended }) = thread.take() else {
+            return true;
+        };
+        match ended.recv_timeout(deadline) {
+            Ok(()) | Err(std_mpsc::RecvTimeoutError::Disconnected) => handle.join().is_ok(),
+            Err(std_mpsc::RecvTimeoutError::Timeout) => {
+                *thread = Some(Thread { handle, ended });
+                false
+            }
+        }
+    }
+
+    /// Writes a record of one kind, or removes it where `record` is `None`.
+    pub(crate) async fn write<K: Kind>(
+        &self,
+        snapshot: &Arc<Snapshot<K>>,
+        key: K::Key,
+        expected: Option<Revision>,
+        record: Option<K::Record>,
+    ) -> Result<Revision, CatalogError> {
+        let closed = || CatalogError::Unavailable("the store is closed".into());
+        let change = Change { key: K::text_key(&key), expected, body: record.as_ref().map(K::encode) };
+        let entry = Box::new(EntryOf { snapshot: Arc::clone(snapshot), key, record });
+        let (answer, answered) = oneshot::channel();
+        let write = Write { change, entry, answer };
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
+        match queue.try_send(write) {
+            Ok(()) => {}
+            Err(TrySendError::Full(write)) => {
+                queue.send_timeout(write, QUEUE_WAIT).await.map_err(|_| {
+                    CatalogError::Unavailable("the catalog's disk is too slow for its writes".into())
+                })?;
+            }
+            Err(TrySendError::Closed(_)) => return Err(closed()),
+        }
+        // Held over the wait for the answer, this would hold `close` up.
+        drop(queue);
+        answered.await.map_err(|_| closed())?
+    }
+}
+
+impl Drop for CatalogWriter {
+    fn drop(&mut self) {
+        if !self.close(DROP_WAIT) {
+            tracing::error!("the catalog's writer did not end in time");
+        }
+    }
 }
 
 /// Runs until every sender is gone and the queue is empty.
-pub(crate) fn run(mut file: CatalogFile, snapshot: &Arc<Snapshot>, mut queue: mpsc::Receiver<Write>) {
+fn run(mut file: CatalogFile, mut queue: mpsc::Receiver<Write>) {
     let mut broken: Option<String> = None;
     let mut batch = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
@@ -37,21 +142,21 @@ pub(crate) fn run(mut file: CatalogFile, snapshot: &Arc<Snapshot>, mut queue: mp
             }
             continue;
         }
-        broken = commit(&mut file, snapshot, &mut batch);
+        broken = commit(&mut file, &mut batch);
     }
 }
 
 /// Writes the batch and answers it. Says why where nothing can be written from now on.
-fn commit(file: &mut CatalogFile, snapshot: &Snapshot, batch: &mut Vec<Write>) -> Option<String> {
+fn commit(file: &mut CatalogFile, batch: &mut Vec<Write>) -> Option<String> {
     match file.apply(batch.iter().map(|write| &write.change)) {
         Ok(revisions) => {
-            answer(snapshot, batch, revisions);
+            answer(batch, revisions);
             None
         }
         // One record that is too large must not fail the others with it.
         Err(error) if is_passing(&error) && batch.len() > 1 => {
             for write in std::mem::take(batch) {
-                let broken = commit(file, snapshot, &mut vec![write]);
+                let broken = commit(file, &mut vec![write]);
                 if broken.is_some() {
                     // The senders of the rest are dropped, which their callers read as unavailable.
                     return broken;
@@ -75,17 +180,17 @@ fn commit(file: &mut CatalogFile, snapshot: &Snapshot, batch: &mut Vec<Write>) -
     }
 }
 
-fn answer(snapshot: &Snapshot, batch: &mut Vec<Write>, revisions: Vec<Option<Revision>>) {
-    let mut changed = Vec::with_capacity(batch.len());
+fn answer(batch: &mut Vec<Write>, revisions: Vec<Option<Revision>>) {
+    let mut written = Vec::with_capacity(batch.len());
     let mut answers = Vec::with_capacity(batch.len());
-    for (write, revision) in batch.drain(..).zip(revisions) {
+    for (mut write, revision) in batch.drain(..).zip(revisions) {
         if let Some(revision) = revision {
-            let head = write.head.map(|record| Arc::new(Stored { revision, record }));
-            changed.push(Changed { key: write.key, head });
+            write.entry.enter(revision);
+            written.push(write.entry);
         }
         answers.push((write.answer, revision.ok_or(CatalogError::Conflict)));
     }
-    snapshot.apply(&changed);
+    written.iter().for_each(|entry| entry.tell());
     for (sender, answer) in answers {
         // A caller that went away has its write done all the same.
         let _ = sender.send(answer);

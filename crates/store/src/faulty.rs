@@ -12,6 +12,7 @@ use lambkin_model::Pending;
 use lambkin_model::catalog::{Catalog, CatalogError, CatalogRead, Head, Revision, Stored, Watcher};
 use lambkin_model::code::{Code, CodeError, CodeRead, CodeSha256, CodeStore};
 use lambkin_model::name::FunctionKey;
+use lambkin_model::record::{Record, RecordWatcher, Records, ResourceKey};
 
 /// Which writes fail. A write is `put` or `delete` of a catalog, `put`, `check` or `sweep` of a
 /// code store; each count begins when the plan is set.
@@ -131,6 +132,38 @@ impl<T: Catalog + ?Sized> Catalog for Faulty<T> {
     }
 
     fn delete(&self, expected: Revision, key: FunctionKey) -> Pending<'_, Result<(), CatalogError>> {
+        Box::pin(async move {
+            self.catalog_write(false)?;
+            self.inner.delete(expected, key).await
+        })
+    }
+}
+
+impl<R: Record, T: Records<R> + ?Sized> Records<R> for Faulty<T> {
+    fn get(&self, key: &ResourceKey) -> Option<Arc<Stored<R>>> {
+        self.inner.get(key)
+    }
+
+    fn list(&self, account: &str, region: &str, after: Option<&str>, limit: usize) -> Vec<Arc<Stored<R>>> {
+        self.inner.list(account, region, after, limit)
+    }
+
+    fn all(&self) -> Vec<Arc<Stored<R>>> {
+        self.inner.all()
+    }
+
+    fn watch(&self, watcher: RecordWatcher) {
+        self.inner.watch(watcher);
+    }
+
+    fn put(&self, expected: Option<Revision>, record: R) -> Pending<'_, Result<Revision, CatalogError>> {
+        Box::pin(async move {
+            self.catalog_write(true)?;
+            self.inner.put(expected, record).await
+        })
+    }
+
+    fn delete(&self, expected: Revision, key: ResourceKey) -> Pending<'_, Result<(), CatalogError>> {
         Box::pin(async move {
             self.catalog_write(false)?;
             self.inner.delete(expected, key).await

@@ -11,11 +11,13 @@ mod directory_lock;
 mod entry_path;
 mod faulty;
 mod file_code_store;
+mod kind;
 mod package;
 mod package_tree;
 mod sdk_references;
 mod snapshot;
 mod sqlite_catalog;
+mod sqlite_records;
 mod symlink;
 
 use std::path::{Path, PathBuf};
@@ -24,10 +26,15 @@ use std::time::Duration;
 
 pub use faulty::{Faulty, Plan};
 pub use file_code_store::FileCodeStore;
+pub use kind::Kinds;
 pub use sdk_references::sdk_references;
 pub use sqlite_catalog::SqliteCatalog;
+pub use sqlite_records::SqliteRecords;
 
+use catalog_writer::CatalogWriter;
 use directory_lock::DirectoryLock;
+use kind::Heads;
+use lambkin_model::record::Record;
 
 /// Why a data directory could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -72,11 +79,20 @@ pub enum OpenError {
     },
 }
 
+/// How a data directory is opened.
+#[derive(Debug, Default)]
+pub struct StoreConfig {
+    /// The kinds of records beside functions' heads.
+    pub kinds: Kinds,
+}
+
 /// An open data directory: its lock, its catalog and its deployment packages.
 ///
 /// The lock is held until this and all that was handed out of it is dropped.
 #[derive(Debug)]
 pub struct Store {
+    kinds: Kinds,
+    writer: Arc<CatalogWriter>,
     catalog: Arc<SqliteCatalog>,
     code: Arc<FileCodeStore>,
 }
@@ -85,17 +101,33 @@ impl Store {
     /// Locks and opens a data directory; makes it (readable by its owner alone) where there is none.
     ///
     /// What a process killed in the middle of `put` left behind is removed. Blocking.
-    pub fn open(directory: &Path) -> Result<Self, OpenError> {
+    pub fn open(directory: &Path, config: StoreConfig) -> Result<Self, OpenError> {
         let lock = Arc::new(DirectoryLock::take(directory)?);
-        let catalog = Arc::new(SqliteCatalog::open(&directory.join("catalog.sqlite"), Arc::clone(&lock))?);
+        let kinds = config.kinds.and::<Heads>();
+        let writer =
+            Arc::new(CatalogWriter::open(&directory.join("catalog.sqlite"), Arc::clone(&lock), &kinds)?);
+        let snapshot = kinds.snapshot().expect("heads are registered above");
+        let catalog = Arc::new(SqliteCatalog { snapshot, writer: Arc::clone(&writer) });
         let code = Arc::new(FileCodeStore::open(&directory.join("code"), lock)?);
-        Ok(Self { catalog, code })
+        Ok(Self { kinds, writer, catalog, code })
     }
 
     /// The catalog.
     #[must_use]
     pub fn catalog(&self) -> Arc<SqliteCatalog> {
         Arc::clone(&self.catalog)
+    }
+
+    /// The records of a kind.
+    ///
+    /// # Panics
+    ///
+    /// Where the store was opened without that kind.
+    #[must_use]
+    pub fn records<R: Record>(&self) -> Arc<SqliteRecords<R>> {
+        let snapshot = self.kinds.snapshot();
+        let snapshot = snapshot.unwrap_or_else(|| panic!("the store was opened without {} records", R::KIND));
+        Arc::new(SqliteRecords { snapshot, writer: Arc::clone(&self.writer) })
     }
 
     /// The deployment packages.
@@ -109,6 +141,6 @@ impl Store {
     #[must_use]
     pub fn close(&self, deadline: Duration) -> bool {
         self.code.close();
-        self.catalog.close(deadline)
+        self.writer.close(deadline)
     }
 }

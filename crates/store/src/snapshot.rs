@@ -1,95 +1,130 @@
-//! The catalog's content in memory: what reads answer from, and who is told of changes.
+//! The catalog's content in memory: what reads answer from, and who is told of changes. One snapshot for
+//! each kind of record.
 //!
 //! Deliberately not here: the disk. The writer puts a change here once it is on disk, and before
 //! its write answers.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use lambkin_model::catalog::{Head, Stored, Watcher};
-use lambkin_model::name::FunctionKey;
+use lambkin_model::catalog::{Revision, Stored};
 
-/// A change that is on disk: the key and its record, or that there is none any more.
-pub(crate) struct Changed {
-    pub key: FunctionKey,
-    pub head: Option<Arc<Stored<Head>>>,
+use crate::kind::Kind;
+
+type Content<K> = BTreeMap<<K as Kind>::Key, Arc<Stored<<K as Kind>::Record>>>;
+type Watcher<K> = Box<dyn Fn(&<K as Kind>::Key) + Send + Sync>;
+
+pub(crate) struct Snapshot<K: Kind> {
+    /// Keys order by account, region, name: one map serves look-ups and lists.
+    records: RwLock<Content<K>>,
+    watchers: Mutex<Vec<Arc<Watcher<K>>>>,
 }
 
-#[derive(Default)]
-pub(crate) struct Snapshot {
-    /// `FunctionKey` orders by account, region, name: one map serves look-ups and lists.
-    heads: RwLock<BTreeMap<FunctionKey, Arc<Stored<Head>>>>,
-    watchers: Mutex<Vec<Arc<Watcher>>>,
-}
-
-impl fmt::Debug for Snapshot {
+impl<K: Kind> fmt::Debug for Snapshot<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Snapshot").finish_non_exhaustive()
+        f.debug_struct("Snapshot").field("kind", &K::KIND).finish_non_exhaustive()
     }
 }
 
-impl Snapshot {
-    pub(crate) fn new(heads: BTreeMap<FunctionKey, Arc<Stored<Head>>>) -> Self {
-        Self { heads: RwLock::new(heads), watchers: Mutex::default() }
+impl<K: Kind> Default for Snapshot<K> {
+    fn default() -> Self {
+        Self { records: RwLock::default(), watchers: Mutex::default() }
+    }
+}
+
+impl<K: Kind> Snapshot<K> {
+    pub(crate) fn get(&self, key: &K::Key) -> Option<Arc<Stored<K::Record>>> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    pub(crate) fn head(&self, key: &FunctionKey) -> Option<Arc<Stored<Head>>> {
-        self.heads.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
-    }
-
-    pub(crate) fn heads(
+    pub(crate) fn list(
         &self,
         account: &str,
         region: &str,
         after: Option<&str>,
         limit: usize,
-    ) -> Vec<Arc<Stored<Head>>> {
-        let from = FunctionKey {
-            account: account.into(),
-            region: region.into(),
-            name: after.unwrap_or_default().into(),
+    ) -> Vec<Arc<Stored<K::Record>>> {
+        let from = match after {
+            Some(after) => Bound::Excluded(K::of_parts(account, region, after)),
+            None => Bound::Included(K::of_parts(account, region, "")),
         };
-        // No function's name is empty, so that excluding it excludes nothing.
-        let range = (Bound::Excluded(&from), Bound::Unbounded);
-        self.heads
+        self.records
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .range::<FunctionKey, _>(range)
-            .take_while(|(key, _)| &*key.account == account && &*key.region == region)
+            .range((from, Bound::Unbounded))
+            .take_while(|(key, _)| K::parts(key)[..2] == [account, region])
             .take(limit)
-            .map(|(_, head)| Arc::clone(head))
+            .map(|(_, record)| Arc::clone(record))
             .collect()
     }
 
-    pub(crate) fn all(&self) -> Vec<Arc<Stored<Head>>> {
-        self.heads.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    pub(crate) fn all(&self) -> Vec<Arc<Stored<K::Record>>> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    pub(crate) fn watch(&self, watcher: Watcher) {
+    pub(crate) fn watch(&self, watcher: Watcher<K>) {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(watcher));
     }
+}
 
-    /// Takes the changes in and then tells the watchers, who may read the snapshot.
-    pub(crate) fn apply(&self, changes: &[Changed]) {
-        if changes.is_empty() {
-            return;
+/// What opening the file needs of a snapshot of any kind.
+pub(crate) trait AnySnapshot: Any + Send + Sync {
+    /// The first part of its keys.
+    fn kind(&self) -> &'static str;
+
+    /// Takes a record in as it stands in the file; says what is wrong with it.
+    fn load(&self, key: &str, revision: Revision, body: &[u8]) -> Result<(), String>;
+}
+
+impl<K: Kind> AnySnapshot for Snapshot<K> {
+    fn kind(&self) -> &'static str {
+        K::KIND
+    }
+
+    fn load(&self, key: &str, revision: Revision, body: &[u8]) -> Result<(), String> {
+        let record = K::decode(body)?;
+        let own = K::key(&record).clone();
+        if K::text_key(&own) != key {
+            return Err(format!("its content belongs to {}", K::text_key(&own)));
         }
-        {
-            let mut heads = self.heads.write().unwrap_or_else(PoisonError::into_inner);
-            for change in changes {
-                match &change.head {
-                    Some(head) => heads.insert(change.key.clone(), Arc::clone(head)),
-                    None => heads.remove(&change.key),
-                };
-            }
-        }
-        let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for change in changes {
-            for watcher in &watchers {
-                watcher(&change.key);
-            }
+        let stored = Arc::new(Stored { revision, record });
+        self.records.write().unwrap_or_else(PoisonError::into_inner).insert(own, stored);
+        Ok(())
+    }
+}
+
+/// A change on its way to the snapshot of its kind, whichever that is.
+pub(crate) trait Entry: Send {
+    /// It is on disk: the snapshot gets it.
+    fn enter(&mut self, revision: Revision);
+
+    /// Tells the watchers, who may read the snapshot.
+    fn tell(&self);
+}
+
+pub(crate) struct EntryOf<K: Kind> {
+    pub snapshot: Arc<Snapshot<K>>,
+    pub key: K::Key,
+    /// `None` where the record goes.
+    pub record: Option<K::Record>,
+}
+
+impl<K: Kind> Entry for EntryOf<K> {
+    fn enter(&mut self, revision: Revision) {
+        let mut records = self.snapshot.records.write().unwrap_or_else(PoisonError::into_inner);
+        match self.record.take() {
+            Some(record) => records.insert(self.key.clone(), Arc::new(Stored { revision, record })),
+            None => records.remove(&self.key),
+        };
+    }
+
+    fn tell(&self) {
+        let watchers = self.snapshot.watchers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for watcher in watchers {
+            watcher(&self.key);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use lambkin_model::catalog::{Catalog, CatalogRead};
 use lambkin_model::code::{CodeRead, CodeStore};
-use lambkin_store::Store;
+use lambkin_store::{Store, StoreConfig};
 
 use crate::support::{SOON, head, key, runtime, zip_of};
 
@@ -21,7 +21,7 @@ const FUNCTIONS: u64 = 40;
 #[ignore = "a helper of the test below"]
 fn writer() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
-    let store = Store::open(Path::new(&directory)).unwrap();
+    let store = Store::open(Path::new(&directory), StoreConfig::default()).unwrap();
     runtime().block_on(async {
         let mut tasks = tokio::task::JoinSet::new();
         for task in 0..8 {
@@ -110,7 +110,7 @@ fn every_answered_write_outlives_kill_9() {
         assert!(kill_at.is_some(), "round {round}: the writer did not write");
         writer.0.wait().unwrap();
 
-        let store = Store::open(directory.path()).unwrap();
+        let store = Store::open(directory.path(), StoreConfig::default()).unwrap();
         for (name, mark) in &answered {
             if name == "code" {
                 for round in 0..=*mark {

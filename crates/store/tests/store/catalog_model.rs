@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lambkin_model::catalog::{Catalog, CatalogError, CatalogRead, Head, Revision};
-use lambkin_store::{SqliteCatalog, Store};
+use lambkin_store::{SqliteCatalog, Store, StoreConfig};
 use proptest::prelude::*;
 
 use crate::support::{SOON, head, key, runtime};
@@ -83,7 +83,7 @@ impl Model {
 }
 
 async fn walk(directory: &std::path::Path, steps: Vec<Step>) {
-    let mut store = Store::open(directory).unwrap();
+    let mut store = Store::open(directory, StoreConfig::default()).unwrap();
     let mut model = Model::default();
     for step in steps {
         let catalog = store.catalog();
@@ -104,7 +104,7 @@ async fn walk(directory: &std::path::Path, steps: Vec<Step>) {
             Step::Restart => {
                 drop(catalog);
                 drop(store);
-                store = Store::open(directory).unwrap();
+                store = Store::open(directory, StoreConfig::default()).unwrap();
             }
         }
         model.same(&store.catalog());
@@ -150,7 +150,7 @@ proptest! {
 #[test]
 fn writers_on_many_threads_agree() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap();
+    let store = Store::open(directory.path(), StoreConfig::default()).unwrap();
     let won = runtime().block_on(async {
         let mut tasks = tokio::task::JoinSet::new();
         for writer in 0..8 {
@@ -172,5 +172,5 @@ fn writers_on_many_threads_agree() {
     let sum = |store: &Store| store.catalog().all().iter().map(|head| head.record.next_version).sum::<u64>();
     assert_eq!(sum(&store), won, "each write that won counted one");
     drop(store);
-    assert_eq!(sum(&Store::open(directory.path()).unwrap()), won);
+    assert_eq!(sum(&Store::open(directory.path(), StoreConfig::default()).unwrap()), won);
 }

@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 use crate::support::{SOON, head, key, runtime, zip_of};
 use lambkin_model::catalog::{Catalog, CatalogError, CatalogRead, Head};
 use lambkin_model::code::{CodeError, CodeRead, CodeStore};
-use lambkin_store::{Faulty, OpenError, Plan, Store};
+use lambkin_store::{Faulty, OpenError, Plan, Store, StoreConfig};
 use rusqlite::{Connection, params};
 
 fn refusal(directory: &Path) -> String {
-    Store::open(directory).expect_err("it is refused").to_string()
+    Store::open(directory, StoreConfig::default()).expect_err("it is refused").to_string()
 }
 
 #[test]
 fn holds_what_was_written_when_it_opens_again() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap();
+    let store = Store::open(directory.path(), StoreConfig::default()).unwrap();
     let (catalog, zip) = (store.catalog(), zip_of(&[("index.js", b"")]));
     let (kept, code, gone) = runtime().block_on(async {
         let first = catalog.put(None, head("kept", 1)).await.unwrap();
@@ -29,7 +29,7 @@ fn holds_what_was_written_when_it_opens_again() {
         (kept, store.code().put(zip.clone()).await.unwrap(), gone)
     });
     drop((catalog, store));
-    let store = Store::open(directory.path()).unwrap();
+    let store = Store::open(directory.path(), StoreConfig::default()).unwrap();
     let catalog = store.catalog();
     let stored = catalog.head(&key("kept")).unwrap();
     assert_eq!((stored.revision, &stored.record), (kept, &head("kept", 2)));
@@ -45,7 +45,7 @@ fn holds_what_was_written_when_it_opens_again() {
 #[test]
 fn one_process_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap();
+    let store = Store::open(directory.path(), StoreConfig::default()).unwrap();
     assert_eq!(
         refusal(directory.path()),
         format!(
@@ -57,9 +57,9 @@ fn one_process_at_a_time() {
     // The lock goes with the last part that was handed out, not before.
     let catalog = store.catalog();
     drop(store);
-    assert!(matches!(Store::open(directory.path()), Err(OpenError::InUse { .. })));
+    assert!(matches!(Store::open(directory.path(), StoreConfig::default()), Err(OpenError::InUse { .. })));
     drop(catalog);
-    Store::open(directory.path()).unwrap();
+    Store::open(directory.path(), StoreConfig::default()).unwrap();
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn refuses_what_it_cannot_read_and_names_it() {
         ("PRAGMA user_version = 0", "it is a database of another program"),
     ] {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path()).unwrap();
+        let store = Store::open(directory.path(), StoreConfig::default()).unwrap();
         runtime().block_on(store.catalog().put(None, head("f", 1))).unwrap();
         drop(store);
         let path = directory.path().join("catalog.sqlite");
@@ -113,14 +113,14 @@ fn removes_what_a_killed_put_left_behind() {
     let directory = tempfile::tempdir().unwrap();
     let code = directory.path().join("code");
     fs::create_dir_all(code.join(".staging-3/task/deep")).unwrap();
-    Store::open(directory.path()).unwrap();
+    Store::open(directory.path(), StoreConfig::default()).unwrap();
     assert_eq!(fs::read_dir(code).unwrap().count(), 0);
 }
 
 #[test]
 fn a_damaged_package_is_made_again() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap().code();
+    let store = Store::open(directory.path(), StoreConfig::default()).unwrap().code();
     let zip = zip_of(&[("index.js", b"1")]);
     runtime().block_on(async {
         let code = store.put(zip.clone()).await.unwrap();
@@ -136,7 +136,7 @@ fn a_damaged_package_is_made_again() {
 #[test]
 fn closed_it_reads_and_does_not_write() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap();
+    let store = Store::open(directory.path(), StoreConfig::default()).unwrap();
     let catalog = store.catalog();
     runtime().block_on(async {
         let revision = catalog.put(None, head("f", 1)).await.unwrap();
@@ -168,7 +168,7 @@ fn closed_it_reads_and_does_not_write() {
 #[test]
 fn queued_writes_share_syncs() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap();
+    let store = Store::open(directory.path(), StoreConfig::default()).unwrap();
     let catalog = store.catalog();
     // More than the queue holds: the rest waits for room, and none fails.
     runtime().block_on(async {
@@ -188,7 +188,7 @@ fn queued_writes_share_syncs() {
 #[test]
 fn a_write_that_nobody_waits_for_is_made() {
     let directory = tempfile::tempdir().unwrap();
-    let catalog = Store::open(directory.path()).unwrap().catalog();
+    let catalog = Store::open(directory.path(), StoreConfig::default()).unwrap().catalog();
     runtime().block_on(async {
         let first = tokio::time::timeout(Duration::ZERO, catalog.put(None, head("a", 1))).await;
         // A later write answers after all before it.
@@ -200,7 +200,7 @@ fn a_write_that_nobody_waits_for_is_made() {
 #[test]
 fn faults_come_by_plan() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap();
+    let store = Store::open(directory.path(), StoreConfig::default()).unwrap();
     let catalog = Faulty::new(store.catalog());
     let code = Faulty::new(store.code());
     runtime().block_on(async {
@@ -250,7 +250,7 @@ fn reads_heads_of_format_1() {
     assert_eq!(value(&head.encode()), value(fixture));
 
     let directory = tempfile::tempdir().unwrap();
-    drop(Store::open(directory.path()).unwrap());
+    drop(Store::open(directory.path(), StoreConfig::default()).unwrap());
     Connection::open(directory.path().join("catalog.sqlite"))
         .unwrap()
         .execute(
@@ -258,7 +258,7 @@ fn reads_heads_of_format_1() {
             params![fixture.as_slice()],
         )
         .unwrap();
-    let catalog = Store::open(directory.path()).unwrap().catalog();
+    let catalog = Store::open(directory.path(), StoreConfig::default()).unwrap().catalog();
     assert_eq!(catalog.head(&key("hello")).unwrap().record, head);
 }
 
@@ -281,7 +281,7 @@ fn reads_heads_of_format_2() {
 #[ignore = "measures, and holds nothing"]
 fn measure_code() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap().code();
+    let store = Store::open(directory.path(), StoreConfig::default()).unwrap().code();
     let names: Vec<String> =
         (0..5000).map(|index| format!("node_modules/p{}/f{index}.js", index % 300)).collect();
     let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &[b'x'; 4000][..])).collect();
@@ -301,7 +301,7 @@ fn measure_code() {
 #[ignore = "measures, and holds nothing"]
 fn measure_catalog() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap();
+    let store = Store::open(directory.path(), StoreConfig::default()).unwrap();
     let catalog = store.catalog();
     runtime().block_on(async {
         let begin = Instant::now();
@@ -330,7 +330,7 @@ fn measure_catalog() {
     drop((catalog, store));
     for _ in 0..3 {
         let begin = Instant::now();
-        let store = Store::open(directory.path()).unwrap();
+        let store = Store::open(directory.path(), StoreConfig::default()).unwrap();
         println!("opening 1,000 heads: {:?}", begin.elapsed());
         drop(store);
     }

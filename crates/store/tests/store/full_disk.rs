@@ -5,7 +5,7 @@ use std::process::Command;
 
 use lambkin_model::catalog::{Catalog, CatalogError, CatalogRead};
 use lambkin_model::code::{CodeError, CodeRead, CodeStore};
-use lambkin_store::Store;
+use lambkin_store::{Store, StoreConfig};
 
 use crate::support::{head, key, runtime, zip_of};
 
@@ -17,7 +17,7 @@ const DIRECTORY: &str = "LAMBKIN_TEST_FULL";
 fn on_a_small_disk() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
     let directory = Path::new(&directory);
-    let store = Store::open(directory).unwrap();
+    let store = Store::open(directory, StoreConfig::default()).unwrap();
     let (catalog, code) = (store.catalog(), store.code());
     runtime().block_on(async {
         let small = code.put(zip_of(&[("index.js", b"1")])).await.unwrap();
@@ -47,7 +47,7 @@ fn on_a_small_disk() {
         std::fs::remove_file(directory.join("ballast")).unwrap();
         catalog.put(None, head("after", 1)).await.unwrap();
         drop((catalog, code, store));
-        let store = Store::open(directory).unwrap();
+        let store = Store::open(directory, StoreConfig::default()).unwrap();
         assert_eq!(store.catalog().all().len(), written.len() + 1);
         for (revision, head) in written {
             let stored = store.catalog().head(&head.key).unwrap();

@@ -5,4 +5,5 @@ mod catalog_model;
 mod data_directory;
 mod full_disk;
 mod ports;
+mod records;
 mod support;

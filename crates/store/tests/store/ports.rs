@@ -10,7 +10,7 @@ use bytes::Bytes;
 use lambkin_model::catalog::{Catalog, CatalogError, Revision};
 use lambkin_model::code::{CodeError, CodeSha256, CodeStore};
 use lambkin_model::name::FunctionKey;
-use lambkin_store::{Faulty, Store};
+use lambkin_store::{Faulty, Store, StoreConfig};
 
 /// Writes are compare-and-set by key.
 async fn catalog_compares_and_sets(catalog: &impl Catalog) {
@@ -215,27 +215,27 @@ async fn code_store_conforms(store: Arc<impl CodeStore + 'static>) {
 #[test]
 fn sqlite_catalog_conforms() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap();
+    let store = Store::open(directory.path(), StoreConfig::default()).unwrap();
     runtime().block_on(catalog_conforms(store.catalog()));
 }
 
 #[test]
 fn faulty_catalog_without_faults_conforms() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap();
+    let store = Store::open(directory.path(), StoreConfig::default()).unwrap();
     runtime().block_on(catalog_conforms(Arc::new(Faulty::new(store.catalog()))));
 }
 
 #[test]
 fn file_code_store_conforms() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap();
+    let store = Store::open(directory.path(), StoreConfig::default()).unwrap();
     runtime().block_on(code_store_conforms(store.code()));
 }
 
 #[test]
 fn faulty_code_store_without_faults_conforms() {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).unwrap();
+    let store = Store::open(directory.path(), StoreConfig::default()).unwrap();
     runtime().block_on(code_store_conforms(Arc::new(Faulty::new(store.code()))));
 }
