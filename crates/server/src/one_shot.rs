@@ -19,7 +19,7 @@ use lambkin_model::name::{DEFAULT_ACCOUNT, FunctionKey, FunctionReference, LATES
 use lambkin_model::quota;
 use lambkin_model::time::Timestamp;
 use lambkin_sandbox::ProcessLauncher;
-use lambkin_store::{Store, sdk_references};
+use lambkin_store::{Store, StoreConfig, sdk_references};
 
 use crate::arguments::Invoke;
 use crate::places;
