@@ -16,7 +16,6 @@ mod functions;
 mod gate;
 mod input;
 mod invoke;
-mod jackson;
 mod node;
 mod pattern;
 mod refused;
@@ -27,6 +26,8 @@ mod service_model;
 mod stalled;
 #[cfg(test)]
 mod tests;
+
+use lambkin_model::jackson;
 
 pub use api::{Api, ApiConfig};
 pub use callers::Callers;

@@ -14,6 +14,7 @@ pub mod exit;
 pub mod fault;
 pub mod function;
 pub mod invocation;
+pub mod jackson;
 pub mod lifecycle;
 pub mod log;
 pub mod name;

@@ -13,6 +13,7 @@ mod wildcard;
 
 use serde_json::Value;
 
+use crate::jackson::SOURCE;
 pub use filter_policy::{FilterPolicy, Scope, Typed};
 use tree::Tree;
 
@@ -26,13 +27,11 @@ pub enum PatternError {
     #[error("failed to parse JSON. {0}")]
     Json(String),
     /// It is JSON that says nothing; the text is AWS's, with the place.
-    #[error("{reason}\n at [Source: (String){}; line: 1, column: {column}]", quoted(.source_text))]
+    #[error("{reason}\n at {SOURCE}line: 1, column: {column}]")]
     Syntax {
         /// What is wrong.
         reason: String,
-        /// The pattern without white space, in which AWS counts.
-        source_text: String,
-        /// Where reading stopped, from 1.
+        /// Where reading stopped, from 1, without white space: AWS takes it out first.
         column: usize,
     },
     /// More combinations than allowed.
@@ -41,18 +40,6 @@ pub enum PatternError {
         /// Most combinations.
         limit: usize,
     },
-}
-
-/// As AWS's JSON reader quotes what it reads: at most 500 characters of it.
-fn quoted(text: &str) -> String {
-    const SHOWN: usize = 500;
-    match text.char_indices().nth(SHOWN) {
-        None => format!("\"{text}\""),
-        Some((end, _)) => {
-            let left = text[end..].chars().count();
-            format!("\"{}\"[truncated {left} chars]", &text[..end])
-        }
-    }
 }
 
 /// A parsed pattern.

@@ -3,6 +3,7 @@
 //!
 //! Deliberately not here: subscriptions; how SNS words a refusal (`model::sns`).
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::parse::{Dialect, Rule, rules};
@@ -17,7 +18,7 @@ const KEYS: usize = 5;
 const BYTES: usize = 262_144;
 
 /// What a policy is tried on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Scope {
     /// The message's attributes.
     #[default]

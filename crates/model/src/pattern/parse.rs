@@ -10,6 +10,7 @@ use super::PatternError;
 use super::test::{Bound, RANGE_LIMIT, Test, Words};
 use super::tokens::{Token, Tokens};
 use super::wildcard::Wildcard;
+use crate::jackson;
 
 /// What is asked of one way: names from the root, and the list of which one has to pass.
 pub(super) type Rule = Vec<(Arc<[String]>, Arc<[Test]>)>;
@@ -37,8 +38,9 @@ const NUMERIC_LENGTH: &str = "Too many elements in numeric expression";
 
 /// The ways through a pattern, at most `limit`.
 pub(super) fn rules(text: &str, dialect: Dialect, limit: usize) -> Result<Vec<Rule>, PatternError> {
-    let value: serde_json::Value =
-        serde_json::from_str(text).map_err(|error| PatternError::Json(error.to_string()))?;
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| {
+        PatternError::Json(jackson::complaint(text.as_bytes()).unwrap_or_else(|| error.to_string()))
+    })?;
     let text = value.to_string();
     // What is no `$or` is a member of that name: people had those before there was one.
     match Parser::new(&text, dialect, limit, true).pattern() {

@@ -80,7 +80,6 @@ impl<'a> Tokens<'a> {
     pub(super) fn refuse(&self, reason: impl Into<String>) -> PatternError {
         PatternError::Syntax {
             reason: reason.into(),
-            source_text: self.text.to_owned(),
             column: self.text[..self.place].encode_utf16().count() + 1,
         }
     }

@@ -6,14 +6,17 @@
 
 use std::fmt::Display;
 
-const SOURCE: &str = "[Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); ";
+/// Where AWS would show what it read.
+pub(crate) const SOURCE: &str =
+    "[Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); ";
 const TOKENS: &str = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
 /// Jackson's own limits.
 const MOST_DEPTH: usize = 1000;
 const TOKEN_CHARS: usize = 256;
 
 /// Says why `text` is not JSON; `None` where nothing is wrong with its grammar.
-pub(crate) fn complaint(text: &[u8]) -> Option<String> {
+#[must_use]
+pub fn complaint(text: &[u8]) -> Option<String> {
     let mut parser = Parser { text, at: 0, line: 1, row_start: 0, open: Vec::new() };
     parser.document().err()
 }
