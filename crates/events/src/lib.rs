@@ -4,4 +4,8 @@
 //! Deliberately not here: how a function is run (behind the port `Invoke`), where messages are kept
 //! (behind the port `Queues`), wire protocols, HTTP.
 
+mod ambient;
+pub mod sqs;
 pub mod target;
+
+pub use ambient::Ambient;

@@ -6,17 +6,8 @@
 
 use bytes::Bytes;
 use lambkin_model::queue::Post;
-
 /// A message attribute, as SQS and SNS have them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attribute {
-    /// Its name.
-    pub name: String,
-    /// `String`, `Number`, `Binary`, each perhaps with a `.label`.
-    pub data_type: String,
-    /// Text of strings and numbers, bytes of binary ones.
-    pub value: Bytes,
-}
+pub use lambkin_model::sqs::MessageAttribute as Attribute;
 
 /// What is to be delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
