@@ -13,12 +13,18 @@ use crate::network::Network;
 /// How functions are kept apart from each other and from the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
-    /// The strongest that works here.
+    /// The strongest that works here. Where no jail can be made, the host's root gets nothing, an
+    /// ordinary user plain processes.
     Auto,
     /// The whole jail, with every limit enforced by the kernel, or nothing.
     Strict,
     /// Plain processes.
     Process,
+}
+
+/// Where functions would have all of a machine's rights. Elsewhere there is no jail at all.
+fn is_host_root() -> bool {
+    cfg!(target_os = "linux") && rustix::process::geteuid().is_root()
 }
 
 /// The launcher that was chosen. Clones are the same launcher.
@@ -35,25 +41,29 @@ impl Isolated {
     /// Starts the launcher that is asked for. Needs a tokio runtime.
     ///
     /// # Errors
-    /// The launcher cannot start, or lacks something where [`Isolation::Strict`] or [`Network::Nat`] is
-    /// asked for: the text says what, and how to get it.
+    /// The launcher cannot start, or lacks something where [`Isolation::Strict`] or a [`Network`] is asked
+    /// for: the text says what, and how to get it.
     pub async fn start(isolation: Isolation, network: Network, config: Config) -> Result<Self, LaunchError> {
-        let is_nat = matches!(network, Network::Nat { .. });
-        match isolation {
-            Isolation::Process if is_nat => Err(LaunchError(
-                "--network nat is for jails: plain processes have the host's own network".into(),
-            )),
-            Isolation::Process => Ok(Self::Process(ProcessLauncher::start(config).await?)),
-            Isolation::Auto => match Self::jail(&config, network).await {
+        let for_jails = network.for_jails();
+        match (isolation, for_jails) {
+            (Isolation::Process, Some(name)) => Err(LaunchError(format!(
+                "--network {name} is for jails: plain processes have the host's own network"
+            ))),
+            (Isolation::Process, None) => Ok(Self::Process(ProcessLauncher::start(config).await?)),
+            (Isolation::Auto, _) => match Self::jail(&config, network).await {
                 Ok(jail) => Ok(jail),
                 // Plain processes would reach more than was asked for.
-                Err(error) if is_nat => Err(error),
+                Err(error) if for_jails.is_some() => Err(error),
+                Err(error) if is_host_root() => Err(LaunchError(format!(
+                    "no jail can be made here ({error}), and plain processes would be root's: \
+                     --isolation process starts without jails"
+                ))),
                 Err(error) => {
                     tracing::warn!(%error, "no jail can be made here; functions are plain processes");
                     Ok(Self::Process(ProcessLauncher::start(config).await?))
                 }
             },
-            Isolation::Strict => {
+            (Isolation::Strict, _) => {
                 let jail = Self::jail(&config, network).await?;
                 let lacking: Vec<_> =
                     jail.findings().into_iter().filter(|finding| !finding.is_enough()).collect();
@@ -113,6 +123,17 @@ impl Isolated {
             #[cfg(target_os = "linux")]
             Self::Jail(jail) => jail.findings(),
             Self::Process(_) => Vec::new(),
+        }
+    }
+
+    /// How functions reach the internet, or why they do not, where [`Network::Auto`] was asked for; `None`
+    /// where there is no jail.
+    #[must_use]
+    pub fn way_out(&self) -> Option<Result<String, String>> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Jail(jail) => Some(jail.way_out()),
+            Self::Process(_) => None,
         }
     }
 

@@ -4,9 +4,10 @@
 //! (`init`, PID 1 in there), a read-only root, a group of its own, no code yet. Code and runtime are
 //! mounted into a shell when an environment needs one; then init starts the function's process and
 //! walls it in (`function`). The rest is lambkin's side: `keeper` asks the spawner, `shell` is one
-//! jail, `launcher` has some ready and ends those that are done, `nat` is their way to the internet.
+//! jail, `launcher` has some ready and ends those that are done, `outside` is their way to the internet.
 
 mod disk;
+mod egress;
 mod freezer;
 mod function;
 mod init;
@@ -15,7 +16,9 @@ mod launcher;
 mod meminfo;
 mod mounting;
 mod nat;
+mod outside;
 mod root;
+mod rules;
 mod run;
 mod sample;
 mod sandbox;

@@ -1,6 +1,6 @@
 //! What functions reach by network, as the operator says it.
 //!
-//! Deliberately not here: how it is done (`jail::nat`).
+//! Deliberately not here: how it is done (`jail::outside`).
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -12,6 +12,16 @@ pub enum Network {
     /// Nothing.
     #[default]
     None,
+    /// As [`Network::User`] where that works here, or else nothing.
+    Auto {
+        /// Private networks that are reached too.
+        allow: Vec<Subnet>,
+    },
+    /// The same as with [`Network::Nat`], by a program instead of the host's forwarding.
+    User {
+        /// Private networks that are reached too.
+        allow: Vec<Subnet>,
+    },
     /// The internet by IPv4, from the host's address; not the host, no other jail, no metadata
     /// service, and of the private networks only these.
     Nat {
@@ -20,8 +30,19 @@ pub enum Network {
     },
 }
 
+impl Network {
+    /// Its name on the command line, where only a jail can have it.
+    pub(crate) fn for_jails(&self) -> Option<&'static str> {
+        match self {
+            Self::None | Self::Auto { .. } => None,
+            Self::User { .. } => Some("user"),
+            Self::Nat { .. } => Some("nat"),
+        }
+    }
+}
+
 /// An IPv4 network, such as `10.1.0.0/16`; an address alone is a network of one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subnet {
     address: Ipv4Addr,
     length: u8,

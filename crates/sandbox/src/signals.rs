@@ -43,6 +43,12 @@ pub(crate) fn ignore_children() {
     ignore(&[libc::SIGCHLD]);
 }
 
+/// For a process that ends with its socket, not before.
+#[cfg(target_os = "linux")]
+pub(crate) fn ignore_terminal() {
+    ignore(&TERMINAL);
+}
+
 /// What a terminal or a service manager sends to a whole group.
 const TERMINAL: [libc::c_int; 5] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE];
 

@@ -74,10 +74,11 @@ pub(crate) struct Serve {
     #[arg(long, value_enum, default_value = "auto", value_name = "auto|strict|process")]
     pub(crate) isolation: IsolationName,
     /// What functions in jails reach beyond themselves: nothing, or the internet by IPv4 from this
-    /// machine's address (as root, with ip and nft; sets net.ipv4.ip_forward)
-    #[arg(long, value_enum, default_value = "none", value_name = "none|nat")]
+    /// machine's address: by slirp4netns (user; auto does without where it does not work), or by this
+    /// machine's forwarding (nat, as root, with ip and nft; sets net.ipv4.ip_forward)
+    #[arg(long, value_enum, default_value = "auto", value_name = "auto|user|nat|none")]
     pub(crate) network: NetworkName,
-    /// Private network that functions reach too, with --network nat; may be repeated
+    /// Private network that functions reach too, where they reach the internet; may be repeated
     #[arg(long, value_name = "CIDR")]
     pub(crate) network_allow: Vec<Subnet>,
     /// Real AWS credentials for functions by their role: JSON, a role's ARN and a profile or keys
@@ -108,16 +109,20 @@ impl From<IsolationName> for lambkin_sandbox::Isolation {
 /// The words for `--network`.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(crate) enum NetworkName {
-    None,
+    Auto,
+    User,
     Nat,
+    None,
 }
 
 impl NetworkName {
     pub(crate) fn with(self, allow: Vec<Subnet>) -> Result<Network, String> {
         match self {
+            Self::Auto => Ok(Network::Auto { allow }),
+            Self::User => Ok(Network::User { allow }),
             Self::Nat => Ok(Network::Nat { allow }),
             Self::None if allow.is_empty() => Ok(Network::None),
-            Self::None => Err("--network-allow is for --network nat".into()),
+            Self::None => Err("--network-allow opens nothing with --network none".into()),
         }
     }
 }

@@ -24,7 +24,8 @@ pub(crate) async fn run(options: arguments::Doctor) -> Result<(), String> {
 }
 
 async fn jail(directory: std::path::PathBuf) {
-    match Isolated::start(Isolation::Auto, Network::None, Config::new(directory)).await {
+    let network = Network::Auto { allow: Vec::new() };
+    match Isolated::start(Isolation::Auto, network, Config::new(directory)).await {
         Ok(isolated) => {
             let findings = isolated.findings();
             findings.iter().for_each(|finding| println!("{finding}"));
@@ -32,10 +33,20 @@ async fn jail(directory: std::path::PathBuf) {
             println!();
             println!("{:<20}{}", "--isolation auto", isolated.description());
             println!("{:<20}{}", "--isolation strict", if strict { "starts" } else { "refuses to start" });
+            println!("{:<20}{}", "--network user", user(&isolated));
             println!("{:<20}{}", "--network nat", nat(&isolated).await);
             isolated.shutdown().await;
         }
-        Err(error) => println!("{:<20}{error}", "processes"),
+        Err(error) => println!("{:<20}{error}", "--isolation auto"),
+    }
+}
+
+/// What `auto` has tried already.
+fn user(isolated: &Isolated) -> String {
+    match isolated.way_out() {
+        Some(Ok(how)) => format!("starts, as auto does; {how}"),
+        Some(Err(why)) => format!("refuses to start: {why}"),
+        None => "refuses to start: it is for jails".into(),
     }
 }
 

@@ -42,8 +42,8 @@ pub(super) fn run(shell: &Shell, given: Given) -> ! {
     system::close_all_but(&kept);
     let Given { socket, go, joins } = given;
     let wake = match set_up(shell, &go, joins) {
-        Ok(Ready { wake, mounts, listeners }) => {
-            let mut descriptors = vec![mounts.as_fd()];
+        Ok(Ready { wake, mounts, network, listeners }) => {
+            let mut descriptors = vec![mounts.as_fd(), network.as_fd()];
             descriptors.extend(listeners.iter().map(|listener| listener.as_fd()));
             let said = postcard::to_stdvec(&Ok::<(), Failure>(())).unwrap_or_default();
             if wire::send(socket.as_fd(), &said, &descriptors).is_err() {
@@ -69,6 +69,8 @@ struct Ready {
     wake: OwnedFd,
     /// The mount namespace, for the spawner, which could not open it by itself: init is closed.
     mounts: OwnedFd,
+    /// The network namespace, for the router.
+    network: OwnedFd,
     listeners: Vec<TcpListener>,
 }
 
@@ -95,10 +97,11 @@ fn set_up(shell: &Shell, go: &OwnedFd, joins: Vec<OwnedFd>) -> Result<Ready, Fai
     capabilities::set_dumpable(false).at("closing init")?;
     // Fails only for an invalid name.
     let _ = rustix::thread::set_name(c"lambkin-init");
-    let mounts = open("/proc/self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-    let mounts = mounts.at("opening the mount namespace")?;
+    let namespace = |name: &str| open(name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let mounts = namespace("/proc/self/ns/mnt").at("opening the mount namespace")?;
+    let network = namespace("/proc/self/ns/net").at("opening the network namespace")?;
     let wake = signals::install().at("installing the signal handler")?;
-    Ok(Ready { wake, mounts, listeners })
+    Ok(Ready { wake, mounts, network, listeners })
 }
 
 /// AWS has an address there that says nothing either.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ use super::disk::Disks;
 use super::freezer::Freezer;
 use super::keeper::Keeper;
 use super::meminfo::MemoryFiles;
-use super::nat::{self, Nat};
+use super::outside::Outside;
 use super::sandbox::JailSandbox;
 use super::shell::Shell;
 use super::users::Users;
@@ -43,9 +44,6 @@ const ENDINGS: usize = 16_384;
 
 /// The Runtime API's port, as on AWS.
 const PORT: u16 = 9001;
-
-/// What functions reach without [`Nat`].
-const NO_NETWORK: &str = "none but their own loopback";
 
 /// Of lambkin's own services, as it has it outside.
 const SERVICES_PORT: u16 = 4566;
@@ -112,8 +110,7 @@ struct Shared {
     /// Why `/tmp` is in memory, where it is.
     disks: Result<Disks, String>,
     landlock: Result<String, String>,
-    /// Where functions reach the internet.
-    nat: Option<Nat>,
+    outside: Outside,
     is_root: bool,
     users: Mutex<Users>,
     wanted: usize,
@@ -157,10 +154,15 @@ impl JailLauncher {
         let Config { spawner: program, spawner_arguments: mut arguments, directory: _ } = config.process;
         arguments.push(SPAWNER_KIND.into());
         let (keeper, keep) = Keeper::start(SpawnerCommand { program, arguments })?;
-        nat::sweep(&name, &directory).await;
-        let nat = match &config.network {
-            Network::None => None,
-            Network::Nat { allow } => Some(Nat::start(&name, &directory, allow).await?),
+        let keep = tokio::spawn(keep);
+        let outside = match Outside::start(&config.network, &keeper, &name, &directory).await {
+            Ok(outside) => outside,
+            Err(error) => {
+                // With it the spawner ends.
+                drop(keeper);
+                let _ = keep.await;
+                return Err(error);
+            }
         };
         let (ended, ends) = mpsc::channel(ENDINGS);
         let (stop, stopped) = watch::channel(());
@@ -171,7 +173,7 @@ impl JailLauncher {
             cgroups,
             disks,
             landlock: landlock::try_out(),
-            nat,
+            outside,
             is_root,
             users: Mutex::new(Users::new()),
             wanted: config.shells,
@@ -183,7 +185,6 @@ impl JailLauncher {
             stop,
             tasks: Mutex::default(),
         });
-        let keep = tokio::spawn(keep);
         let first = shared.make().await;
         let launcher = Self(Arc::clone(&shared));
         let tasks = tokio::spawn(serve(shared, ends, stopped, keep));
@@ -215,7 +216,7 @@ impl JailLauncher {
             finding("users", users),
             finding("system calls", Ok("seccomp filter; no capabilities; no_new_privs".into())),
             finding("Landlock", shared.landlock.clone()),
-            finding("network", Ok(shared.nat.as_ref().map_or_else(|| NO_NETWORK.into(), Nat::description))),
+            finding("network", Ok(shared.outside.description())),
         ];
         let groups = [
             ("memory limit", memory, "looked at every 20 ms instead"),
@@ -237,6 +238,11 @@ impl JailLauncher {
         };
         all.push(Finding { what: "/tmp on disk", found: tmp, required: false });
         all
+    }
+
+    /// How functions reach the internet, or why they do not.
+    pub(crate) fn way_out(&self) -> Result<String, String> {
+        self.0.outside.way_out()
     }
 
     /// Kills every jail, waits until all are gone, and ends the spawner; gives up after 20 s. Nothing
@@ -278,6 +284,7 @@ async fn serve(
         shell.kill();
         ending.spawn(end(Arc::clone(&shared), Arc::new(shell)));
     }
+    shared.outside.close_before().await;
     // The spawner ends with its socket, and every jail with the spawner: also those whose sandbox is
     // still held.
     keep.abort();
@@ -288,9 +295,7 @@ async fn serve(
         ending.spawn(end(Arc::clone(&shared), shell));
     }
     while ending.join_next().await.is_some() {}
-    if let Some(nat) = &shared.nat {
-        nat.close().await;
-    }
+    shared.outside.close_after().await;
     let closing = Arc::clone(&shared);
     // Groups that could not be removed are found by the next start.
     let _ = tokio::task::spawn_blocking(move || {
@@ -430,21 +435,22 @@ impl Shared {
         })?;
         let group = Arc::new(group);
         let mut begun = Begun { shared: Arc::clone(self), remains: Some((Arc::clone(&group), ids)) };
-        let shell = Shell::make(&self.keeper, made, group).await?;
-        if let Some(nat) = &self.nat {
-            self.connect(nat, &shell).await?;
-        }
-        self.mount_tmp(&shell, USUAL_TMP).await?;
+        let mut shell = Shell::make(&self.keeper, made, group).await?;
+        let network = shell.network.take();
+        // The router is another process than the spawner: both work at once.
+        tokio::try_join!(self.connect(network, &shell), self.mount_tmp(&shell, USUAL_TMP))?;
         begun.remains = None;
         Ok(shell)
     }
 
-    async fn connect(&self, nat: &Nat, shell: &Shell) -> Result<(), LaunchError> {
-        let namespace = shell.network();
-        let namespace = namespace
-            .map_err(|error| LaunchError(format!("a jail's network could not be opened: {error}")))?;
-        nat.attach(namespace).await?;
-        shell.mount(&self.keeper, vec![bind(&nat.resolver_file(), "/etc/resolv.conf")]).await
+    async fn connect(&self, network: Option<OwnedFd>, shell: &Shell) -> Result<(), LaunchError> {
+        if let Some(network) = network {
+            self.outside.attach(network).await?;
+        }
+        match self.outside.resolver_file() {
+            Some(file) => shell.mount(&self.keeper, vec![bind(&file, "/etc/resolv.conf")]).await,
+            None => Ok(()),
+        }
     }
 
     fn mounts(&self, sources: &Sources, memory_mb: u32) -> Result<Vec<Mount>, LaunchError> {

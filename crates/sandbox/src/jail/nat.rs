@@ -9,7 +9,6 @@
 
 mod programs;
 mod resolvers;
-mod rules;
 
 use std::fs::{File, Permissions};
 use std::net::Ipv4Addr;
@@ -21,6 +20,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use lambkin_model::sandbox::LaunchError;
 
 use self::programs::Programs;
+pub(super) use self::programs::find_program;
+use super::rules::{self, Rules};
 use crate::network::Subnet;
 
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
@@ -51,6 +52,11 @@ impl Place {
     fn links(self) -> String {
         format!("lk{:02x}", self.0)
     }
+
+    fn rules(self, name: &str, allow: &[Subnet], resolvers: &[Ipv4Addr]) -> String {
+        let (links, pool) = (&self.links(), self.pool());
+        rules::table(&Rules { name, links, pool, allow, resolvers, never: &[], connections: None })
+    }
 }
 
 pub(super) struct Nat {
@@ -70,7 +76,7 @@ pub(super) struct Nat {
 /// What is missing, and how to get it.
 pub async fn nat_is_possible() -> Result<String, String> {
     let programs = find()?;
-    programs.nft(&["-c", "-f", "-"], &rules::table("lambkin_doctor", Place(0), &[], &[])).await?;
+    programs.nft(&["-c", "-f", "-"], &Place(0).rules("lambkin_doctor", &[], &[])).await?;
     // Opening it changes nothing.
     if let (false, Err(error)) = (forwards(), File::options().write(true).open(FORWARDING)) {
         return Err(format!("net.ipv4.ip_forward cannot be set: {error}"));
@@ -196,7 +202,7 @@ impl Nat {
     async fn open(&self, allow: &[Subnet]) -> Result<(), LaunchError> {
         write(&self.directory.join(MARK), &self.place.0.to_string())?;
         let found = self.resolvers.as_deref().unwrap_or_default();
-        let rules = rules::table(&self.table, self.place, allow, found);
+        let rules = self.place.rules(&self.table, allow, found);
         // Before anything is forwarded.
         self.programs.nft(&["-f", "-"], &rules).await.map_err(failed("no rules"))?;
         if forwards() {

@@ -1,7 +1,6 @@
 //! One jail as lambkin has it: its init's socket, its process, its group. Used by one environment,
 //! then ended.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +29,8 @@ pub(super) struct Shell {
     pub(super) group: Arc<Group>,
     /// On the jail's own loopback, in the order of the ports that were asked for.
     pub(super) listeners: Vec<OwnedFd>,
+    /// Until it has its link.
+    pub(super) network: Option<OwnedFd>,
     /// Until the jail is done with: it holds the jail's mounts.
     mounts: Mutex<Option<OwnedFd>>,
     /// Nothing freezes it any more: the v1 freezer keeps even the killed.
@@ -60,16 +61,17 @@ impl Shell {
         let (pid, process) = match keeper.ask(Request::Clone(made), descriptors).await? {
             (Answer::Cloned { pid }, Some(process)) => (pid, process),
             (Answer::Failed(failure), _) => return Err(of(&failure)),
-            (Answer::Cloned { .. } | Answer::Mounted, _) => {
+            (Answer::Cloned { .. } | Answer::Mounted | Answer::Another, _) => {
                 return Err(LaunchError("the spawner gave no jail".into()));
             }
         };
         let process = system::watch(process).map_err(failed)?;
         let ready = tokio::time::timeout(SET_UP, ready(&socket)).await;
-        let (mounts, listeners) = ready
+        let (mounts, network, listeners) = ready
             .unwrap_or_else(|_| Err(LaunchError(format!("a jail was not put together within {SET_UP:?}"))))?;
         let (mounts, killed) = (Mutex::new(Some(mounts)), Mutex::default());
-        Ok(Self { socket, group, listeners, mounts, killed, ids, pid, process })
+        let network = Some(network);
+        Ok(Self { socket, group, listeners, network, mounts, killed, ids, pid, process })
     }
 
     /// Mounts these into it, all or none.
@@ -87,7 +89,9 @@ impl Shell {
         match keeper.ask(Request::Mount { pid: self.pid, mounts, root }, vec![namespace]).await? {
             (Answer::Mounted, _) => Ok(()),
             (Answer::Failed(failure), _) => Err(of(&failure)),
-            (Answer::Cloned { .. }, _) => Err(LaunchError("the spawner mounted nothing".into())),
+            (Answer::Cloned { .. } | Answer::Another, _) => {
+                Err(LaunchError("the spawner mounted nothing".into()))
+            }
         }
     }
 
@@ -167,13 +171,6 @@ impl Shell {
         drop(mounts);
     }
 
-    /// Its network namespace.
-    pub(super) fn network(&self) -> io::Result<File> {
-        let namespace = File::open(format!("/proc/{}/ns/net", self.pid))?;
-        // Its number may be another process's only once it has ended.
-        if self.has_ended() { Err(io::Error::other("the jail has ended")) } else { Ok(namespace) }
-    }
-
     pub(super) fn ids(&self) -> Ids {
         self.ids
     }
@@ -188,7 +185,7 @@ fn of(failure: &Failure) -> LaunchError {
 }
 
 /// Waits for init's first word.
-async fn ready(socket: &PacketSocket) -> Result<(OwnedFd, Vec<OwnedFd>), LaunchError> {
+async fn ready(socket: &PacketSocket) -> Result<(OwnedFd, OwnedFd, Vec<OwnedFd>), LaunchError> {
     let mut buffer = [0; MESSAGE_BYTES];
     let Ok(Some((length, descriptors))) = socket.receive(&mut buffer).await else {
         return Err(LaunchError("a jail's init ended before it was ready".into()));
@@ -196,9 +193,10 @@ async fn ready(socket: &PacketSocket) -> Result<(OwnedFd, Vec<OwnedFd>), LaunchE
     match postcard::from_bytes::<Result<(), Failure>>(&buffer[..length]) {
         Ok(Ok(())) => {
             let mut descriptors = descriptors.into_iter();
-            let mounts = descriptors.next();
-            let mounts = mounts.ok_or_else(|| LaunchError("too many descriptors are open".into()))?;
-            Ok((mounts, descriptors.collect()))
+            let mut next =
+                || descriptors.next().ok_or_else(|| LaunchError("too many descriptors are open".into()));
+            let (mounts, network) = (next()?, next()?);
+            Ok((mounts, network, descriptors.collect()))
         }
         Ok(Err(failure)) => Err(of(&failure)),
         Err(error) => Err(LaunchError(format!("a jail's init sent an unknown message: {error}"))),

@@ -1,5 +1,5 @@
 //! The jail's spawner: clones jails and mounts into them. One thread, no runtime, no host variables,
-//! no state: it answers one request after the other. It ends when lambkin's end of its socket closes,
+//! no state but its router's number: it answers one request after the other. It ends when lambkin's end of its socket closes,
 //! which also happens at `kill -9`, and every jail's init dies with it.
 
 use std::fs;
@@ -11,6 +11,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{getegid, geteuid};
 use rustix::thread::UnshareFlags;
 
+use super::egress;
 use super::function::{GROUP, USER};
 use super::init::{self, Given};
 use super::mounting;
@@ -23,7 +24,7 @@ use crate::wire::{self, MAX_MESSAGE};
 
 /// The jail's half of [`crate::run_spawner`].
 pub(crate) fn run_spawner() -> ! {
-    let served = Spawner::new().and_then(|spawner| spawner.serve());
+    let served = Spawner::new().and_then(Spawner::serve);
     match served {
         Ok(()) => std::process::exit(0),
         Err(error) => {
@@ -39,6 +40,8 @@ struct Spawner {
     home: OwnedFd,
     /// Whether it is the host's root, or only its own.
     is_root: bool,
+    /// The last one's number.
+    router: Option<i32>,
 }
 
 impl Spawner {
@@ -58,11 +61,11 @@ impl Spawner {
         let home = open("/proc/self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         // Every init is a copy of this process, and so has it ready.
         Filter::for_functions();
-        Ok(Self { socket, home, is_root })
+        Ok(Self { socket, home, is_root, router: None })
     }
 
     /// Until the socket closes.
-    fn serve(&self) -> io::Result<()> {
+    fn serve(mut self) -> io::Result<()> {
         let mut buffer = vec![0; MAX_MESSAGE];
         loop {
             let (length, descriptors) = match wire::receive_waiting(self.socket.as_fd(), &mut buffer) {
@@ -90,7 +93,7 @@ impl Spawner {
     }
 
     fn answer(
-        &self,
+        &mut self,
         request: Request,
         descriptors: Vec<OwnedFd>,
     ) -> Result<(Answer, Option<OwnedFd>), Failure> {
@@ -105,6 +108,19 @@ impl Spawner {
                 let (pid, pidfd) = self.clone_jail(&shell, socket, leaf, joins)?;
                 Ok((Answer::Cloned { pid }, Some(pidfd)))
             }
+            Request::Route => {
+                let socket = next()?;
+                match system::clone(libc::CLONE_NEWNET, None).at("cloning the router")? {
+                    Cloned::Child => egress::run_router(socket),
+                    Cloned::Parent { pid, pidfd } => {
+                        let pid = pid.as_raw_pid();
+                        self.router = Some(pid);
+                        Ok((Answer::Cloned { pid }, Some(pidfd)))
+                    }
+                }
+            }
+            Request::End { router } if self.router == Some(router) => system::exit(0),
+            Request::End { router: _ } => Ok((Answer::Another, None)),
             Request::Mount { pid, mounts, root } => {
                 let jail = next()?;
                 let owners = if self.is_root { Some(mounting::owners_of(pid)?) } else { None };

@@ -126,6 +126,22 @@ pub(super) fn raise_loopback() -> io::Result<()> {
     }
 }
 
+/// Makes the kernel hold to what a netlink request asks for.
+pub(super) fn set_strict(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the value lives through the call, and its size is given.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_NETLINK,
+            libc::NETLINK_GET_STRICT_CHK,
+            (&raw const on).cast(),
+            size_of_val(&on) as libc::socklen_t,
+        )
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// New namespaces for this process, which must have one thread.
 pub(super) fn unshare(flags: rustix::thread::UnshareFlags) -> Result<(), Errno> {
     // SAFETY: descriptors stay shared with nobody (no CLONE_FILES among the callers' flags), and

@@ -16,8 +16,13 @@ pub(super) enum Request {
     /// A jail with nothing in it. Comes with init's end of its socket, then the v2 group's directory
     /// where `leaf`, then the files of the groups that init joins by itself.
     /// Answered by `Cloned`, with its pidfd; init then speaks for itself: whether it is ready, with its
-    /// mount namespace and the listeners.
+    /// mount namespace, its network namespace and the listeners.
     Clone(Shell),
+    /// The process between all jails and the way out of them (`egress::router`). Comes with its end of
+    /// its socket. Answered by `Cloned`, with its pidfd; the router then speaks for itself.
+    Route,
+    /// The spawner is to end, and every jail with it, if this is its router. If not: `Another`.
+    End { router: i32 },
     /// Mounts into a jail. Comes with its mount namespace. Answered by `Mounted`.
     Mount { pid: i32, mounts: Vec<Mount>, root: u32 },
 }
@@ -74,6 +79,8 @@ pub(super) enum Answer {
         pid: i32,
     },
     Mounted,
+    /// The spawner that was meant is dead.
+    Another,
     Failed(Failure),
 }
 

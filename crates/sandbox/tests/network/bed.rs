@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lambkin_model::sandbox::{LaunchError, Launcher as _, Layout, Process, Sandbox, SandboxSpec, Sources};
-use lambkin_sandbox::{Config, JailConfig, JailLauncher, Network};
+use lambkin_sandbox::{Config, JailConfig, JailLauncher, Network, Subnet};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
@@ -100,8 +100,11 @@ pub(crate) fn config(directory: &Path) -> JailConfig {
 
 /// With the network that is tested.
 pub(crate) fn nat(config: JailConfig) -> JailConfig {
-    let allow = ["10.8.0.0/16", "169.254.0.0/16"].map(|subnet| subnet.parse().expect("a subnet"));
-    JailConfig { network: Network::Nat { allow: allow.into() }, ..config }
+    JailConfig { network: Network::Nat { allow: allowed() }, ..config }
+}
+
+pub(crate) fn allowed() -> Vec<Subnet> {
+    ["10.8.0.0/16", "169.254.0.0/16"].map(|subnet| subnet.parse().expect("a subnet")).into()
 }
 
 /// Where every user may start it.

@@ -1,5 +1,5 @@
 //! What a jail reaches by network: its own loopback and lambkin's two listeners on it (`reach`), and
-//! with `nat` the internet (`nat`, in a small world of network namespaces: `world`).
+//! with `nat` and `user` the internet (in a small world of network namespaces: `world`).
 //! A program of its own rather than libtest's: it starts itself as the spawner, and in a jail as the
 //! function that tries (`probe`).
 
@@ -9,6 +9,7 @@ mod bed;
 mod nat;
 mod probe;
 mod reach;
+mod user;
 mod world;
 
 use std::panic::catch_unwind;
@@ -29,8 +30,12 @@ fn main() -> ExitCode {
         Some(COSTS) => {
             reach::costs();
             nat::costs();
+            user::costs();
         }
         Some(nat::INSIDE) => nat::inside(&arguments[1]),
+        Some(user::INSIDE) => user::inside(&arguments[1], &arguments[2]),
+        Some(user::WITHIN) => user::within_world(&arguments[1]),
+        Some(user::HOLDER) => return user::hold(&arguments[1]),
         Some(nat::HOLDER) => return nat::hold(&arguments[1]),
         Some(_) | None => return test(&arguments),
     }
@@ -38,7 +43,7 @@ fn main() -> ExitCode {
 }
 
 fn tests() -> impl Iterator<Item = &'static Test> {
-    reach::TESTS.iter().chain(nat::TESTS)
+    reach::TESTS.iter().chain(nat::TESTS).chain(user::TESTS)
 }
 
 /// The part of libtest's command line that cargo and nextest use.

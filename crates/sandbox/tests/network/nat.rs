@@ -76,9 +76,13 @@ pub(crate) fn inside(name: &str) {
 }
 
 pub(crate) fn hold(directory: &str) -> ExitCode {
+    hold_with(nat(config(Path::new(directory))))
+}
+
+pub(crate) fn hold_with(config: JailConfig) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        match JailLauncher::start(nat(config(Path::new(directory)))).await {
+        match JailLauncher::start(config).await {
             Ok(_launcher) => {
                 println!("up");
                 std::future::pending().await
@@ -156,7 +160,7 @@ async fn reached() {
 }
 
 /// Where it serves.
-async fn served(sandbox: &mut dyn Sandbox) -> (String, Process) {
+pub(crate) async fn served(sandbox: &mut dyn Sandbox) -> (String, Process) {
     let process = within(sandbox.start()).await.expect("a process");
     let output = process.output.try_clone().expect("a copy");
     let output = tokio::io::BufReader::new(pipe::Receiver::from_owned_fd(output).expect("a pipe"));

@@ -10,7 +10,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// `tcp:ADDRESS`, `udp:ADDRESS`, `abstract:NAME`, `own`, `interfaces`, `gateway:PORT`, `read:FILE`,
-/// `say:ADDRESS=TEXT`, which prints what is answered, or `serve:PORT`, which prints its own address and
+/// `say:ADDRESS=TEXT`, which prints what is answered, `ask:ADDRESS`, the same by datagrams, or `serve:PORT`, which prints its own address and
 /// does not end.
 pub(crate) fn run(tries: &[String]) {
     for tried in tries {
@@ -22,6 +22,7 @@ pub(crate) fn run(tries: &[String]) {
             "own" => own(),
             "interfaces" => interfaces(),
             "say" => say(on),
+            "ask" => ask(address(on)),
             "gateway" => gateway(on),
             "read" => std::fs::read_to_string(on).map(|text| text.trim().replace('\n', "|")),
             "serve" => serve(on),
@@ -65,6 +66,16 @@ fn say(what: &str) -> std::io::Result<String> {
     writeln!(stream, "{text}")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map(|_| answer)
+}
+
+pub(crate) fn ask(to: SocketAddr) -> std::io::Result<String> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.set_read_timeout(Some(PATIENCE / 3))?;
+    socket.connect(to)?;
+    socket.send(b"who")?;
+    let mut answer = [0; 64];
+    let length = socket.recv(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
 }
 
 fn own_address() -> std::io::Result<Ipv4Addr> {

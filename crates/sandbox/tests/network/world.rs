@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::os::linux::fs::MetadataExt as _;
 use std::process::{Child, Command, Stdio};
@@ -52,12 +52,16 @@ impl World {
             ip(&there);
             let listeners: Vec<_> = addresses
                 .into_iter()
-                .map(|address| TcpListener::bind(address).expect("a listener"))
+                .map(|address| {
+                    let socket = UdpSocket::bind(address).expect("a socket");
+                    (TcpListener::bind(address).expect("a listener"), socket)
+                })
                 .collect();
             in_place.send(listeners).expect("sent");
         });
-        for listener in placed.recv().expect("listeners") {
+        for (listener, socket) in placed.recv().expect("listeners") {
             std::thread::spawn(move || serve(&listener));
+            std::thread::spawn(move || answer(&socket));
         }
         ip("route add default via 192.0.2.1\n");
         for text in [INTERNET, METADATA, AZURE, PRIVATE, ALLOWED] {
@@ -73,13 +77,18 @@ impl World {
 
     /// Does this in the internet.
     pub(crate) fn enter<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let namespace = File::open(self.path()).expect("a namespace");
-        let thread = std::thread::spawn(move || {
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("entered");
-            work()
-        });
-        thread.join().expect("done")
+        enter(self.holder.id(), work)
     }
+}
+
+/// Does this in the network of that process.
+pub(crate) fn enter<T: Send + 'static>(process: u32, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let namespace = File::open(format!("/proc/{process}/ns/net")).expect("a namespace");
+    let thread = std::thread::spawn(move || {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("entered");
+        work()
+    });
+    thread.join().expect("done")
 }
 
 impl Drop for World {
@@ -90,7 +99,7 @@ impl Drop for World {
 }
 
 /// Says to everyone from which address they come.
-fn serve(listener: &TcpListener) {
+pub(crate) fn serve(listener: &TcpListener) {
     while let Ok((mut stream, from)) = listener.accept() {
         // Some say nothing and go.
         if BufReader::new(&stream).read_line(&mut String::new()).is_ok_and(|length| length > 0) {
@@ -99,11 +108,19 @@ fn serve(listener: &TcpListener) {
     }
 }
 
+/// The same, by datagrams.
+fn answer(socket: &UdpSocket) {
+    while let Ok((_, from)) = socket.recv_from(&mut [0; 64]) {
+        // Who is refused the answer has gone.
+        let _ = socket.send_to(from.ip().to_string().as_bytes(), from);
+    }
+}
+
 pub(crate) fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-fn ip(text: &str) {
+pub(crate) fn ip(text: &str) {
     let mut child = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().expect("ip");
     child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("written");
     assert!(child.wait().expect("ended").success(), "{text}");

@@ -17,6 +17,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Of root's usual path, which lambkin's own may lack.
 const DIRECTORIES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
+/// # Errors
+/// It is missing: the text says what brings it.
+pub(in crate::jail) fn find_program(name: &str, package: &str) -> Result<PathBuf, String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories = DIRECTORIES.map(PathBuf::from).into_iter().chain(std::env::split_paths(&path));
+    let mut places = directories.map(|directory| directory.join(name));
+    places.find(|place| place.is_file()).ok_or_else(|| {
+        format!("the program {name} is missing: install the package {package} (apt, dnf, apk)")
+    })
+}
+
 #[derive(Debug)]
 pub(super) struct Programs {
     ip: PathBuf,
@@ -27,15 +38,7 @@ impl Programs {
     /// # Errors
     /// One is missing: the text says which, and what brings it.
     pub(super) fn find() -> Result<Self, String> {
-        let find = |name: &str, package: &str| {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            let directories = DIRECTORIES.map(PathBuf::from).into_iter().chain(std::env::split_paths(&path));
-            let mut places = directories.map(|directory| directory.join(name));
-            places.find(|place| place.is_file()).ok_or_else(|| {
-                format!("the program {name} is missing: install the package {package} (apt, dnf, apk)")
-            })
-        };
-        Ok(Self { ip: find("ip", "iproute2 (iproute)")?, nft: find("nft", "nftables")? })
+        Ok(Self { ip: find_program("ip", "iproute2 (iproute)")?, nft: find_program("nft", "nftables")? })
     }
 
     pub(super) async fn nft(&self, arguments: &[&str], text: &str) -> Result<String, String> {

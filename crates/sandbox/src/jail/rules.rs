@@ -2,10 +2,11 @@
 //!
 //! Every rule is for the jails' own links; the host's other traffic passes through untouched. What
 //! another table drops (Docker's `FORWARD` policy, a firewall's) stays dropped.
+//!
+//! Deliberately not here: in which namespace they are, the host's (`nat`) or the router's (`egress`).
 
 use std::net::Ipv4Addr;
 
-use super::Place;
 use crate::network::Subnet;
 
 /// Nobody's to reach, whatever is allowed: the host's own loopback, the clouds' metadata services
@@ -17,9 +18,25 @@ const NEVER: [&str; 6] =
 const PRIVATE: [&str; 6] =
     ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15"];
 
+/// What differs.
+pub(super) struct Rules<'a> {
+    pub(super) name: &'a str,
+    /// How the names of the jails' links begin.
+    pub(super) links: &'a str,
+    /// The jails' addresses.
+    pub(super) pool: Subnet,
+    pub(super) allow: &'a [Subnet],
+    /// Asked for names wherever they are.
+    pub(super) resolvers: &'a [Ipv4Addr],
+    /// Refused too, whatever is allowed.
+    pub(super) never: &'a [Subnet],
+    /// Of one jail at once.
+    pub(super) connections: Option<u32>,
+}
+
 /// The table, from nothing: what is there of the same name goes.
-pub(super) fn table(name: &str, place: Place, allow: &[Subnet], resolvers: &[Ipv4Addr]) -> String {
-    let (links, pool) = (place.links(), place.pool());
+pub(super) fn table(rules: &Rules<'_>) -> String {
+    let Rules { name, links, pool, allow, resolvers, never, connections } = *rules;
     let set = |name: &str, elements: Vec<String>| {
         let elements = match elements.is_empty() {
             true => String::new(),
@@ -28,25 +45,34 @@ pub(super) fn table(name: &str, place: Place, allow: &[Subnet], resolvers: &[Ipv
         format!("set {name} {{ type ipv4_addr; flags interval; auto-merge; {elements}\n}}")
     };
     let written = |addresses: &[&str]| addresses.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
-    let never = written(&NEVER).into_iter().chain([pool.to_string()]).collect();
+    let subnets = |subnets: &[Subnet]| subnets.iter().map(Subnet::to_string).collect::<Vec<_>>();
     let sets = [
-        set("never", never),
+        set("never", [written(&NEVER), subnets(&[pool]), subnets(never)].concat()),
         set("private", written(&PRIVATE)),
-        set("allowed", allow.iter().map(Subnet::to_string).collect()),
+        set("allowed", subnets(allow)),
         set("resolvers", resolvers.iter().map(Ipv4Addr::to_string).collect()),
     ]
     .join("\n");
     // Refused rather than dropped: programs that look for a metadata service would wait for it.
     let refuse = "reject with icmpx admin-prohibited";
+    let (counted, most) = match connections {
+        Some(most) => (
+            "set counted { type ipv4_addr; flags dynamic; size 65535; }",
+            format!("ct state new add @counted {{ ip saddr ct count over {most} }} {refuse}"),
+        ),
+        None => ("", String::new()),
+    };
     format!(
         r#"table inet {name} {{ }}
 delete table inet {name}
 table inet {name} {{
 {sets}
+{counted}
 chain sent {{
   meta nfproto != ipv4 drop
   ip saddr != {pool} drop
   oifname "{links}*" drop
+  {most}
   ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
   ip daddr @never {refuse}
   ip daddr @allowed accept
@@ -78,10 +104,28 @@ mod tests {
 
     #[test]
     fn without_resolvers_and_networks_the_sets_are_empty() {
-        let text = table("lambkin_x", Place(7), &[], &[]);
+        let subnet = |text: &str| text.parse::<Subnet>().expect("a network");
+        let rules = Rules {
+            name: "lambkin_x",
+            links: "lk07",
+            pool: subnet("100.71.0.0/16"),
+            allow: &[],
+            resolvers: &[],
+            never: &[],
+            connections: None,
+        };
+        let text = table(&rules);
         assert_eq!(text.matches("elements").count(), 2, "{text}");
-        let text =
-            table("lambkin_x", Place(7), &["10.1.0.0/16".parse().expect("one")], &[Ipv4Addr::LOCALHOST]);
-        assert!(text.contains("{ 10.1.0.0/16 }") && text.contains("{ 127.0.0.1 }"), "{text}");
+        assert!(!text.contains("counted"), "{text}");
+        let text = table(&Rules {
+            allow: &[subnet("10.1.0.0/16")],
+            resolvers: &[Ipv4Addr::LOCALHOST],
+            never: &[subnet("192.0.2.2")],
+            connections: Some(7),
+            ..rules
+        });
+        for part in ["{ 10.1.0.0/16 }", "{ 127.0.0.1 }", "100.71.0.0/16, 192.0.2.2/32 }", "ct count over 7"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
     }
 }

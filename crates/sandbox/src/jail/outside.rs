@@ -1,0 +1,102 @@
+//! What jails reach beyond themselves: nothing, or the internet by the host's forwarding (`nat`) or by a
+//! program (`egress`).
+//!
+//! Deliberately not here: how. No function's process starts before its jail has its link.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use lambkin_model::sandbox::LaunchError;
+
+use super::egress::Egress;
+use super::keeper::Keeper;
+use super::nat::{self, Nat};
+use crate::network::Network;
+
+pub(super) enum Outside {
+    /// With the reason, where more was wanted.
+    None(Option<String>),
+    Nat(Nat),
+    User(Egress),
+}
+
+impl Outside {
+    /// Also sweeps what a former lambkin with this tag left.
+    ///
+    /// # Errors
+    /// What was asked for cannot be had: the text says why, and how to get it.
+    pub(super) async fn start(
+        network: &Network,
+        keeper: &Keeper,
+        tag: &str,
+        directory: &Path,
+    ) -> Result<Self, LaunchError> {
+        nat::sweep(tag, directory).await;
+        let user = |allow| Egress::start(keeper.clone(), directory, allow);
+        match network {
+            Network::None => Ok(Self::None(None)),
+            Network::Nat { allow } => Ok(Self::Nat(Nat::start(tag, directory, allow).await?)),
+            Network::User { allow } => match user(allow).await {
+                Ok(egress) => Ok(Self::User(egress)),
+                Err(why) => Err(LaunchError(format!("--network user: {why}"))),
+            },
+            Network::Auto { allow } => match user(allow).await {
+                Ok(egress) => Ok(Self::User(egress)),
+                Err(why) => Ok(Self::None(Some(why))),
+            },
+        }
+    }
+
+    /// What `network` is then.
+    pub(super) fn description(&self) -> String {
+        const NOTHING: &str = "none but their own loopback";
+        match self {
+            Self::None(None) => NOTHING.into(),
+            Self::None(Some(why)) => format!("{NOTHING}: {why}"),
+            Self::Nat(nat) => nat.description(),
+            Self::User(_) => Egress::description().into(),
+        }
+    }
+
+    /// The same, told apart from there being none.
+    pub(super) fn way_out(&self) -> Result<String, String> {
+        match self {
+            Self::None(why) => Err(why.clone().unwrap_or_else(|| "nobody asked for it".into())),
+            Self::Nat(_) | Self::User(_) => Ok(self.description()),
+        }
+    }
+
+    /// Gives a jail, whose network namespace this is, its link.
+    pub(super) async fn attach(&self, namespace: OwnedFd) -> Result<(), LaunchError> {
+        match self {
+            Self::None(_) => Ok(()),
+            Self::Nat(nat) => nat.attach(namespace.into()).await,
+            Self::User(egress) => egress.attach(namespace).await,
+        }
+    }
+
+    /// What jails have as their `/etc/resolv.conf`; none where nobody answers.
+    pub(super) fn resolver_file(&self) -> Option<PathBuf> {
+        match self {
+            Self::None(_) => None,
+            Self::Nat(nat) => Some(nat.resolver_file()),
+            Self::User(egress) => Some(egress.resolver_file().to_owned()),
+        }
+    }
+
+    /// Before the spawner ends: what dies then is not an accident.
+    pub(super) async fn close_before(&self) {
+        match self {
+            Self::None(_) | Self::Nat(_) => {}
+            Self::User(egress) => egress.close().await,
+        }
+    }
+
+    /// After all jails have ended.
+    pub(super) async fn close_after(&self) {
+        match self {
+            Self::None(_) | Self::User(_) => {}
+            Self::Nat(nat) => nat.close().await,
+        }
+    }
+}

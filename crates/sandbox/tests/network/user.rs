@@ -1,0 +1,467 @@
+//! The way to the internet by a program (`--network user`), as root and as an ordinary user: in
+//! namespaces of their own, where all processes that are seen are the test's.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use lambkin_sandbox::{Isolated, Isolation, JailConfig, Network};
+
+use crate::Test;
+use crate::bed::{Bed, allowed, config, copy_self, within};
+use crate::nat::{hold_with, served};
+use crate::probe;
+use crate::reach::run;
+use crate::world::{
+    ALLOWED, AZURE, HOST, HOST_TOO, INTERNET, METADATA, PRIVATE, World, address, enter, ip, said_by, until,
+};
+
+/// Runs one of these in fresh namespaces.
+pub(crate) const INSIDE: &str = "__user-inside";
+/// Runs one of these as whoever it is, in a world that is there.
+pub(crate) const WITHIN: &str = "__user-within";
+/// Is a lambkin, to be killed.
+pub(crate) const HOLDER: &str = "__user-holder";
+
+const REACHED: &str = "user_the_internet_and_nothing_else";
+const NAMES: &str = "user_names_by_the_host_s_resolver_and_nothing_else_of_it";
+const CHANGES: &str = "user_an_address_that_the_host_gets_is_refused";
+const DEATHS: &str = "user_helpers_that_die_are_replaced";
+const LEFT: &str = "user_leaves_nothing_behind";
+const MISSING: &str = "user_says_what_is_missing_and_auto_does_without";
+
+pub(crate) const TESTS: &[Test] = &[
+    (REACHED, || as_both(REACHED)),
+    (NAMES, || as_both(NAMES)),
+    (CHANGES, || nested(CHANGES, "root")),
+    (DEATHS, || as_both(DEATHS)),
+    (LEFT, || as_both(LEFT)),
+    (MISSING, || as_both(MISSING)),
+];
+
+const COSTS: &str = "user_costs";
+const NOBODY: u32 = 65534;
+
+/// Of slirp4netns: the host, the resolver, the router.
+const GATEWAY: &str = "198.19.0.2";
+const RESOLVER: &str = "198.19.0.3:53";
+const ROUTER: &str = "198.19.0.100";
+/// Where the host's resolver is, in the internet.
+const UPSTREAM: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 53);
+const LOOPBACK_RESOLVER: &str = "127.0.0.53";
+
+fn can_be_tested() -> bool {
+    let is_there = |program: &&str| Command::new(program).arg("--version").output().is_ok();
+    let programs = ["ip", "nft", "unshare", "slirp4netns"];
+    if !rustix::process::geteuid().is_root() {
+        println!("NOT TESTED: --network user: the test needs root");
+    } else if let Some(missing) = programs.iter().find(|program| !is_there(program)) {
+        println!("NOT TESTED: --network user: the program {missing} is missing");
+    } else if !Path::new("/dev/net/tun").exists() {
+        println!("NOT TESTED: --network user: /dev/net/tun is missing");
+    } else {
+        return true;
+    }
+    false
+}
+
+fn as_both(name: &str) {
+    nested(name, "root");
+    nested(name, "user");
+}
+
+fn nested(name: &str, who: &str) {
+    if !can_be_tested() {
+        return;
+    }
+    let own = std::env::current_exe().expect("this program");
+    let mut command = Command::new("unshare");
+    let command = command.args(["-n", "-m", "-p", "--fork", "--kill-child", "--mount-proc"]).arg(own);
+    let done = command.args([INSIDE, name, who]).output().expect("unshare");
+    let said = String::from_utf8_lossy(&done.stdout);
+    print!("{said}");
+    assert!(done.status.success(), "{who}: {said}{}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// As root: the world, and in it the test.
+pub(crate) fn inside(name: &str, who: &str) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).expect("permissions");
+    copy_self(directory.path());
+    // As most systems have it; here it may be root's alone.
+    mount("tmpfs", Path::new("/dev/net"));
+    said_by("mknod", &["-m", "666", "/dev/net/tun", "c", "10", "200"]);
+    let names = directory.path().join("resolv.conf");
+    let resolver = if name == NAMES { LOOPBACK_RESOLVER.to_owned() } else { UPSTREAM.to_string() };
+    std::fs::write(&names, format!("nameserver {resolver}\n")).expect("written");
+    said_by("mount", &["--bind", &names.to_string_lossy(), "/etc/resolv.conf"]);
+    let world = World::new(Some(UPSTREAM));
+    let loopback = format!("{LOOPBACK_RESOLVER}:53");
+    std::thread::spawn(move || crate::world::serve(&TcpListener::bind(loopback).expect("a listener")));
+    if name == REACHED {
+        unfiltered();
+    }
+    let mut command = Command::new(directory.path().join("program"));
+    command.args([WITHIN, name]).env("TMPDIR", directory.path()).current_dir("/");
+    if who == "user" {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let done = command.status().expect("a program");
+    assert!(done.success(), "{name} as {who}");
+    until("nothing is left", || others().is_empty());
+    drop(world);
+}
+
+pub(crate) fn within_world(name: &str) {
+    match name {
+        REACHED => run(reached()),
+        NAMES => run(names()),
+        CHANGES => run(changes()),
+        DEATHS => run(deaths()),
+        LEFT => run(left()),
+        MISSING => run(missing()),
+        COSTS => run(measure()),
+        other => panic!("{other}?"),
+    }
+}
+
+pub(crate) fn hold(directory: &str) -> ExitCode {
+    hold_with(user(config(Path::new(directory))))
+}
+
+fn user(config: JailConfig) -> JailConfig {
+    JailConfig { network: Network::User { allow: allowed() }, ..config }
+}
+
+async fn bed() -> Bed {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    Bed::with(directory, user).await.expect("a launcher")
+}
+
+fn mount(kind: &str, target: &Path) {
+    said_by("mount", &["-t", kind, "none", &target.to_string_lossy()]);
+}
+
+/// Numbers and names of the processes that are neither this one, its parent nor the world's.
+fn others() -> Vec<(u32, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("processes").flatten() {
+        let Ok(number) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let Ok(status) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        let (Some(from), Some(to)) = (status.find('('), status.rfind(')')) else { continue };
+        let name = &status[from + 1..to];
+        let is_dead = status[to..].starts_with(") Z");
+        if number != 1 && number != std::process::id() && !is_dead && name != "sleep" {
+            found.push((number, name.to_owned()));
+        }
+    }
+    found
+}
+
+fn numbers(name: &str) -> Vec<u32> {
+    others().into_iter().filter(|(_, other)| other == name).map(|(number, _)| number).collect()
+}
+
+/// A copy of the spawner has its name for a moment.
+fn only(name: &str) -> u32 {
+    until(name, || numbers(name).len() == 1);
+    numbers(name)[0]
+}
+
+fn kill(number: u32) {
+    said_by("kill", &["-9", &number.to_string()]);
+}
+
+/// The program alone would go anywhere: what is refused below is refused by the rules.
+fn unfiltered() {
+    let mut holder = Command::new("unshare").args(["-n", "sleep", "60"]).spawn().expect("unshare");
+    let ours = std::fs::read_link("/proc/self/ns/net").expect("a namespace");
+    let path = format!("/proc/{}/ns/net", holder.id());
+    until("another namespace", || std::fs::read_link(&path).expect("one") != ours);
+    let mut slirp = Command::new("slirp4netns")
+        .args(["-c", "--cidr=198.19.0.0/24", &holder.id().to_string(), "tap0"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("slirp4netns");
+    let listener = TcpListener::bind("0.0.0.0:0").expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    let to: Vec<SocketAddr> =
+        [METADATA, AZURE, PRIVATE, INTERNET, ALLOWED].iter().map(|to| address(to)).collect();
+    let hosts = [HOST, HOST_TOO, GATEWAY].map(|host| address(&format!("{host}:{port}")));
+    let datagrams = to.clone();
+    until("a route", || {
+        let route =
+            enter(holder.id(), || TcpStream::connect_timeout(&address(INTERNET), Duration::from_secs(1)));
+        route.is_ok()
+    });
+    enter(holder.id(), move || {
+        for to in to.into_iter().chain(hosts) {
+            let reached = TcpStream::connect_timeout(&to, Duration::from_secs(5));
+            assert!(reached.is_ok(), "{to} without rules: {reached:?}");
+        }
+        for to in datagrams {
+            assert_eq!(probe::ask(to).expect("an answer"), HOST, "{to} without rules");
+        }
+    });
+    for child in [&mut slirp, &mut holder] {
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+    }
+}
+
+async fn reached() {
+    let bed = bed().await;
+    let mut other = bed.open(1, &["serve:7777".to_owned()]).await;
+    let (others, _process) = served(&mut *other).await;
+    let listener = TcpListener::bind("0.0.0.0:0").expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    let mut expected = vec![("interfaces".to_owned(), "lo,eth0"), ("own".to_owned(), "reached")];
+    for reached in [INTERNET, ALLOWED] {
+        expected.push((format!("say:{reached}=who"), HOST));
+        expected.push((format!("ask:{reached}"), HOST));
+    }
+    for refused in [METADATA, AZURE, PRIVATE] {
+        expected.push((format!("tcp:{refused}"), "HostUnreachable"));
+        expected.push((format!("ask:{refused}"), "HostUnreachable"));
+    }
+    for host in [HOST, HOST_TOO] {
+        drop(TcpStream::connect((host, port)).expect("the host listens"));
+        expected.push((format!("tcp:{host}:{port}"), "HostUnreachable"));
+    }
+    expected.push((format!("tcp:{GATEWAY}:{port}"), "HostUnreachable"));
+    expected.push((format!("tcp:{ROUTER}:{port}"), "TimedOut"));
+    expected.push((format!("gateway:{port}"), "TimedOut"));
+    expected.push((format!("tcp:127.0.0.1:{port}"), "ConnectionRefused"));
+    expected.push((format!("tcp:{others}"), "TimedOut"));
+    expected.push(("tcp:[fd00:ec2::254]:80".to_owned(), "NetworkUnreachable"));
+    expected.push(("tcp:[fe80::1%2]:80".to_owned(), "NetworkUnreachable"));
+    expected.push(("read:/etc/resolv.conf".to_owned(), "nameserver 198.19.0.3"));
+    expected.push((format!("say:{RESOLVER}=who"), HOST));
+    let tries: Vec<_> = expected.iter().map(|(tried, _)| tried.clone()).collect();
+    let expected: Vec<_> = expected.iter().map(|(tried, went)| format!("{tried} {went}")).collect();
+    let mut jail = bed.open(2, &tries).await;
+    assert_eq!(bed.said(&mut *jail).await, expected);
+    drop((jail, other));
+    bed.launcher.shutdown().await;
+}
+
+async fn names() {
+    // Others of the host's on the very address of its resolver.
+    let listener = TcpListener::bind((LOOPBACK_RESOLVER, 0)).expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    drop(TcpStream::connect((LOOPBACK_RESOLVER, port)).expect("the host reaches it"));
+    let bed = bed().await;
+    let expected = [
+        (format!("say:{RESOLVER}=who"), "127.0.0.1"),
+        (format!("tcp:198.19.0.3:{port}"), "HostUnreachable"),
+        (format!("tcp:{LOOPBACK_RESOLVER}:53"), "ConnectionRefused"),
+        (format!("tcp:{GATEWAY}:53"), "HostUnreachable"),
+    ];
+    let tries: Vec<_> = expected.iter().map(|(tried, _)| tried.clone()).collect();
+    let expected: Vec<_> = expected.iter().map(|(tried, went)| format!("{tried} {went}")).collect();
+    assert_eq!(bed.said(&mut *bed.open(1, &tries).await).await, expected);
+    bed.launcher.shutdown().await;
+}
+
+async fn changes() {
+    let bed = bed().await;
+    let mut jail = bed.open(1, &[format!("say:{INTERNET}=who"), format!("ask:{INTERNET}")]).await;
+    assert_eq!(
+        bed.said(&mut *jail).await,
+        [format!("say:{INTERNET}=who {HOST}"), format!("ask:{INTERNET} {HOST}")]
+    );
+    let own = address(INTERNET).ip();
+    ip(&format!("address add {own}/32 dev lo\n"));
+    let listener = TcpListener::bind(address(INTERNET)).expect("the host's by now");
+    let _socket = UdpSocket::bind(address(INTERNET)).expect("the host's by now");
+    std::thread::spawn(move || crate::world::serve(&listener));
+    drop(TcpStream::connect(address(INTERNET)).expect("the host listens"));
+    let refused = [format!("say:{INTERNET}=who HostUnreachable"), format!("ask:{INTERNET} HostUnreachable")];
+    // Some milliseconds after the host has it.
+    let began = Instant::now();
+    let mut said = bed.said(&mut *jail).await;
+    while said != refused {
+        assert!(began.elapsed() < Duration::from_secs(5), "{said:?}");
+        said = bed.said(&mut *jail).await;
+    }
+    bed.launcher.shutdown().await;
+}
+
+async fn deaths() {
+    let bed = bed().await;
+    let tries = [format!("say:{INTERNET}=who")];
+    let heard = [format!("say:{INTERNET}=who {HOST}")];
+    let mut jail = bed.open(1, &tries).await;
+    assert_eq!(bed.said(&mut *jail).await, heard);
+
+    // The program: the same jail has its way out again.
+    let slirp = only("slirp4netns");
+    kill(slirp);
+    until("another slirp4netns", || numbers("slirp4netns").iter().any(|other| *other != slirp));
+    let began = Instant::now();
+    while bed.said(&mut *jail).await != heard {
+        assert!(began.elapsed() < Duration::from_secs(10), "no way out again");
+    }
+
+    // The router: its jails end, and the next has another.
+    let router = only("lambkin-router");
+    let jails = numbers("lambkin-init");
+    assert!(!jails.is_empty());
+    kill(router);
+    until("all jails end", || numbers("lambkin-init").iter().all(|number| !jails.contains(number)));
+    assert_eq!(bed.said(&mut *bed.open(2, &tries).await).await, heard);
+    assert!(!numbers("lambkin-router").contains(&router));
+
+    // The spawner: the same.
+    let spawner = only("lambkin-spawner");
+    kill(spawner);
+    until("the spawner ends", || !numbers("lambkin-spawner").contains(&spawner));
+    assert_eq!(bed.said(&mut *bed.open(3, &tries).await).await, heard);
+    drop(jail);
+    bed.launcher.shutdown().await;
+    until("nothing is left", || others().is_empty());
+}
+
+async fn left() {
+    let bed = bed().await;
+    bed.launcher.shutdown().await;
+    until("nothing is left", || others().is_empty());
+    let directory = bed.into_directory();
+    let mut holder = holder(directory.path());
+    let mut said = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(holder.stdout.as_mut().expect("a pipe")),
+        &mut said,
+    )
+    .expect("a line");
+    assert_eq!(said, "up\n");
+    assert!(!numbers("slirp4netns").is_empty() && !numbers("lambkin-router").is_empty());
+    finish(&mut holder);
+    // At any moment of its start.
+    let began = Instant::now();
+    let mut moment = Duration::ZERO;
+    while began.elapsed() < Duration::from_secs(20) && moment < Duration::from_millis(400) {
+        let mut holder = self::holder(directory.path());
+        std::thread::sleep(moment);
+        finish(&mut holder);
+        moment += Duration::from_millis(9);
+    }
+    println!("killed at every 9th millisecond until {moment:?}");
+    let bed = Bed::with(directory, user).await.expect("a launcher");
+    let heard = bed.said(&mut *bed.open(1, &[format!("say:{INTERNET}=who")]).await).await;
+    assert_eq!(heard, [format!("say:{INTERNET}=who {HOST}")]);
+    bed.launcher.shutdown().await;
+}
+
+fn holder(directory: &Path) -> Child {
+    let own = std::env::current_exe().expect("this program");
+    let mut command = Command::new(own);
+    command
+        .arg(HOLDER)
+        .arg(directory)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a program")
+}
+
+fn finish(holder: &mut Child) {
+    holder.kill().expect("killed");
+    holder.wait().expect("ended");
+    until("nothing is left after a kill", || others().is_empty());
+}
+
+async fn missing() {
+    const PROGRAMS: [&str; 2] = ["slirp4netns", "nft"];
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let start = async |network: Network| {
+        let JailConfig { process, .. } = config(directory.path());
+        Isolated::start(Isolation::Auto, network, process).await
+    };
+    let allow = Vec::new;
+    let taken = Network::User { allow: vec!["198.18.0.0/15".parse().expect("a network")] };
+    let error = start(taken).await.err().expect("a refusal");
+    assert!(error.to_string().contains("198.18.0.0/15 cannot be allowed"), "{error}");
+    let processes = JailConfig { network: Network::User { allow: allow() }, ..config(directory.path()) };
+    let error = Isolated::start(Isolation::Process, processes.network, processes.process).await;
+    assert!(error.err().expect("a refusal").to_string().contains("plain processes"));
+    let whole = start(Network::Auto { allow: allow() }).await.expect("a launcher");
+    assert!(whole.description().contains("network: user (slirp4netns)"), "{}", whole.description());
+    whole.shutdown().await;
+    until("nothing is left", || others().is_empty());
+    if !rustix::process::geteuid().is_root() {
+        // Whose system keeps the device from it.
+        return println!("NOT TESTED as an ordinary user: programs that are missing");
+    }
+    for program in PROGRAMS {
+        let hidden: Vec<_> = ["/usr/sbin", "/usr/bin"]
+            .map(|directory| format!("{directory}/{program}"))
+            .into_iter()
+            .filter(|path| Path::new(path).exists())
+            .collect();
+        hidden.iter().for_each(|path| drop(said_by("mount", &["--bind", "/dev/null", path])));
+        let error = start(Network::User { allow: allow() }).await.err().expect("a refusal").to_string();
+        assert!(
+            error.contains("--network user") && error.contains(program) && error.contains("install"),
+            "{error}"
+        );
+        let without = start(Network::Auto { allow: allow() }).await.expect("a launcher");
+        let said = without.description();
+        assert!(said.contains("network: none but their own loopback: the program"), "{said}");
+        assert!(said.contains(program), "{said}");
+        without.shutdown().await;
+        hidden.iter().for_each(|path| drop(said_by("umount", &[path])));
+    }
+    // A kernel without the device.
+    said_by("mount", &["-t", "tmpfs", "none", "/dev/net"]);
+    let without = start(Network::Auto { allow: allow() }).await.expect("a launcher");
+    let said = without.description();
+    assert!(
+        said.contains("none but their own loopback: slirp4netns: ") && said.contains("/dev/net/tun"),
+        "{said}"
+    );
+    without.shutdown().await;
+    until("nothing is left", || others().is_empty());
+}
+
+pub(crate) fn costs() {
+    nested(COSTS, "root");
+    nested(COSTS, "user");
+}
+
+/// With no shell ready: each is made when it is asked for.
+async fn measure() {
+    let none = |config: JailConfig| config;
+    for (name, with) in
+        [("none", none as fn(JailConfig) -> JailConfig), ("user", user), ("none", none), ("user", user)]
+    {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let set = |config| JailConfig { shells: 0, ..with(config) };
+        let began = Instant::now();
+        let bed = Bed::with(directory, set).await.expect("a launcher");
+        let started = began.elapsed();
+        let mut times = Vec::new();
+        for number in 0..50 {
+            let began = Instant::now();
+            let jail = bed.open(number, &["own".to_owned()]).await;
+            times.push(began.elapsed());
+            drop(jail);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        times.sort_unstable();
+        println!("--network {name}: start {started:?}, making a jail {:?} (p90 {:?})", times[25], times[45]);
+        for helper in ["slirp4netns", "lambkin-router"].iter().flat_map(|name| numbers(name)) {
+            let memory = std::fs::read_to_string(format!("/proc/{helper}/smaps_rollup")).unwrap_or_default();
+            let pss = memory.lines().find(|line| line.starts_with("Pss:")).unwrap_or("Pss: ?");
+            println!(
+                "  {}: {pss}",
+                std::fs::read_to_string(format!("/proc/{helper}/comm")).unwrap_or_default().trim()
+            );
+        }
+        within(bed.launcher.shutdown()).await;
+    }
+}
