@@ -10,6 +10,7 @@
 
 mod netlink;
 mod router;
+mod router_process;
 mod uplink;
 mod wire;
 
@@ -22,37 +23,29 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lambkin_model::sandbox::LaunchError;
-use rustix::process::{Signal, pidfd_send_signal};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use self::netlink::Own;
 pub(super) use self::router::run as run_router;
+use self::router_process::Router;
 use self::uplink::{NETWORK, RESOLVER, Uplink};
-use self::wire::{Done, Order};
+use self::wire::Order;
 use super::keeper::Keeper;
 use super::nat::find_program;
 use super::rules::{self, Rules};
-use super::system;
-use super::wire::{Answer, Request};
+use super::wire::Request;
 use crate::network::Subnet;
-use crate::packets::PacketSocket;
 
 /// Jails that wait for their link. When full, further ones wait to be taken up.
 const WAITING: usize = 64;
-
-/// The router answers at once, but for `nft`, and where the kernel is busy with links that go.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// After an uplink that could not be started.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Addresses that come and go are looked at no more often.
 const SETTLE: Duration = Duration::from_millis(50);
-
-/// Longest answer: a failure with a program's complaints.
-const ANSWER_BYTES: usize = 8192;
 
 /// Where the jails are, in what is for measuring only (RFC 2544): two addresses each.
 const POOL: Subnet = Subnet::new(Ipv4Addr::new(198, 18, 0, 0), 16);
@@ -97,6 +90,7 @@ impl Egress {
             allow: allow.to_vec(),
             keeper,
             own: Own::watch().map_err(|error| format!("the host's addresses cannot be watched: {error}"))?,
+            quiet: Instant::now(),
             up: None,
             next: 0,
         };
@@ -156,8 +150,9 @@ struct All {
     nft: PathBuf,
     allow: Vec<Subnet>,
     keeper: Keeper,
-    /// The host's addresses.
+    /// The host's addresses, and until when no change of them is looked at.
     own: Own,
+    quiet: Instant,
     /// `None` after the router's death, until the next jail.
     up: Option<Up>,
     /// Number of the next jail.
@@ -168,8 +163,9 @@ struct Up {
     router: Router,
     /// The addresses that the rules refuse as the host's; `None` before there are rules.
     refused: Option<Vec<Subnet>>,
-    /// `None` where it could not be started.
+    /// `None` where it could not be started, and is to be at this time.
     uplink: Option<Uplink>,
+    again: Instant,
 }
 
 /// What happens first.
@@ -211,7 +207,7 @@ impl All {
                             self.router_ended().await;
                         }
                     }
-                    tokio::time::sleep(SETTLE).await;
+                    self.quiet = Instant::now() + SETTLE;
                 }
                 Event::RouterEnded => self.router_ended().await,
             }
@@ -227,15 +223,19 @@ impl All {
             match &mut up.uplink {
                 Some(uplink) => Event::UplinkEnded(uplink.ended().await),
                 None => {
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep_until(up.again).await;
                     Event::TryAgain
                 }
             }
         };
+        let changed = async {
+            tokio::time::sleep_until(self.quiet).await;
+            self.own.changed().await
+        };
         tokio::select! {
             biased;
             () = up.router.ended() => Event::RouterEnded,
-            changed = self.own.changed() => Event::AddressesChanged(changed),
+            changed = changed => Event::AddressesChanged(changed),
             ended = uplink => ended,
             asked = asked.recv() => Event::Asked(asked),
         }
@@ -244,7 +244,7 @@ impl All {
     /// Makes a router, its rules and, behind them, its way out.
     async fn open(&mut self) -> Result<(), String> {
         let router = Router::start(&self.keeper).await?;
-        let up = self.up.insert(Up { router, refused: None, uplink: None });
+        let up = self.up.insert(Up { router, refused: None, uplink: None, again: Instant::now() });
         let opened = complete(up, &mut self.own, &self.allow, &self.nft, &self.uplink_program).await;
         if let Err(error) = opened {
             if let Some(up) = self.up.take() {
@@ -264,6 +264,7 @@ impl All {
             if let Some(uplink) = up.uplink.take() {
                 uplink.close().await;
             }
+            up.again = Instant::now() + PAUSE;
         }
     }
 
@@ -346,76 +347,5 @@ impl Up {
             uplink.close().await;
         }
         self.router.close().await;
-    }
-}
-
-/// The router as lambkin has it. It ends with its socket.
-struct Router {
-    socket: PacketSocket,
-    process: AsyncFd<OwnedFd>,
-    pid: i32,
-}
-
-impl Router {
-    async fn start(keeper: &Keeper) -> Result<Self, String> {
-        let failed = |error: std::io::Error| format!("no router could be made: {error}");
-        let (socket, theirs) = PacketSocket::pair().map_err(failed)?;
-        let answered = keeper.ask(Request::Route, vec![theirs]).await.map_err(|error| error.to_string())?;
-        let (pid, process) = match answered {
-            (Answer::Cloned { pid }, Some(process)) => (pid, process),
-            (Answer::Failed(failure), _) => return Err(format!("no router could be made: {failure}")),
-            (Answer::Cloned { .. } | Answer::Mounted | Answer::Another, _) => {
-                return Err("the spawner gave no router".into());
-            }
-        };
-        let router = Self { socket, process: system::watch(process).map_err(failed)?, pid };
-        match router.answer().await? {
-            Ok(()) => Ok(router),
-            Err(failure) => Err(format!("no router could be made: {failure}")),
-        }
-    }
-
-    /// The inner failure is the router's, which goes on.
-    async fn tell(&self, order: &Order, descriptors: &[BorrowedFd<'_>]) -> Result<Done, String> {
-        let bytes = postcard::to_stdvec(order).map_err(|error| error.to_string())?;
-        let sent = tokio::time::timeout(PATIENCE, self.socket.send(&bytes, descriptors)).await;
-        match sent {
-            Ok(Ok(())) => self.answer().await,
-            Ok(Err(error)) => Err(self.give_up(&error.to_string())),
-            Err(_) => Err(self.give_up("it takes no orders")),
-        }
-    }
-
-    async fn answer(&self) -> Result<Done, String> {
-        let mut buffer = [0; ANSWER_BYTES];
-        match tokio::time::timeout(PATIENCE, self.socket.receive(&mut buffer)).await {
-            Ok(Ok(Some((length, _)))) => {
-                postcard::from_bytes(&buffer[..length]).map_err(|error| self.give_up(&error.to_string()))
-            }
-            Ok(Ok(None)) => Err(self.give_up("it has ended")),
-            Ok(Err(error)) => Err(self.give_up(&error.to_string())),
-            Err(_) => Err(self.give_up(&format!("it did not answer within {PATIENCE:?}"))),
-        }
-    }
-
-    /// Whatever is asked next would get this answer: its end is seen by the task.
-    fn give_up(&self, why: &str) -> String {
-        // Fails where it has ended.
-        let _ = pidfd_send_signal(self.process.get_ref().as_fd(), Signal::KILL);
-        format!("the router is gone: {why}")
-    }
-
-    /// Loses nothing when dropped.
-    async fn ended(&self) {
-        // Only its readiness says something; an error means that there is nothing to wait for.
-        let _ = self.process.readable().await;
-    }
-
-    async fn close(self) {
-        drop(self.socket);
-        if tokio::time::timeout(PATIENCE, self.process.readable()).await.is_err() {
-            // Fails where it has just ended.
-            let _ = pidfd_send_signal(self.process.get_ref().as_fd(), Signal::KILL);
-        }
     }
 }
