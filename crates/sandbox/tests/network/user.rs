@@ -171,6 +171,17 @@ fn only(name: &str) -> u32 {
     numbers(name)[0]
 }
 
+/// Also what it was making: its orphans are this namespace's first process's.
+fn gone(spawner: u32) {
+    let is_orphan = |number: &u32| {
+        let status = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        status.split_whitespace().nth(3) == Some("1")
+    };
+    until("the spawner and its jails end", || {
+        !numbers("lambkin-spawner").contains(&spawner) && !numbers("lambkin-init").iter().any(is_orphan)
+    });
+}
+
 fn kill(number: u32) {
     said_by("kill", &["-9", &number.to_string()]);
 }
@@ -308,18 +319,19 @@ async fn deaths() {
     }
 
     // The router: its jails end, and the next has another.
-    let router = only("lambkin-router");
+    let (router, spawner) = (only("lambkin-router"), only("lambkin-spawner"));
     let jails = numbers("lambkin-init");
     assert!(!jails.is_empty());
     kill(router);
     until("all jails end", || numbers("lambkin-init").iter().all(|number| !jails.contains(number)));
+    gone(spawner);
     assert_eq!(bed.said(&mut *bed.open(2, &tries).await).await, heard);
     assert!(!numbers("lambkin-router").contains(&router));
 
     // The spawner: the same.
     let spawner = only("lambkin-spawner");
     kill(spawner);
-    until("the spawner ends", || !numbers("lambkin-spawner").contains(&spawner));
+    gone(spawner);
     assert_eq!(bed.said(&mut *bed.open(3, &tries).await).await, heard);
     drop(jail);
     bed.launcher.shutdown().await;
