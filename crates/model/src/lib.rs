@@ -28,6 +28,7 @@ pub mod record;
 pub mod runtime;
 pub mod sandbox;
 pub mod services;
+pub mod sns;
 pub mod sqs;
 pub mod time;
 pub mod variables;
