@@ -2,4 +2,5 @@
 
 mod queues;
 mod records;
+mod sns;
 mod sqs;

@@ -58,7 +58,10 @@ pub enum SnsError {
         "Can't perform multiple operations on a tag simultaneously. Perform the operations sequentially."
     )]
     ConcurrentAccess,
-    /// The queues are full or out of order; nothing was published.
+    /// The queues are full; nothing was published.
+    #[error("Rate exceeded")]
+    Throttled,
+    /// The queues or the catalog are out of order; nothing was published.
     #[error("{0}")]
     Internal(String),
 }
