@@ -37,8 +37,9 @@ pub const DEDUPLICATION: Duration = Duration::from_secs(300);
 pub struct Message {
     /// Its id, which it keeps in whatever queue it comes to.
     pub id: MessageId,
-    /// Messages of one lane are received in the order they were sent in, and none of them while another
-    /// is leased or delayed. SQS calls it a message group. `None`: in order as far as it costs nothing.
+    /// Messages of one lane are received in the order they were sent in: none of them while another is leased,
+    /// and none before those ahead of it, which may be delayed. One receive may take several. SQS calls it a
+    /// message group. `None`: in order as far as it costs nothing.
     pub lane: Option<Arc<str>>,
     /// A message of the same queue and text within [`DEDUPLICATION`] is not sent again.
     pub deduplication: Option<Arc<str>>,
@@ -63,8 +64,8 @@ pub struct Sent {
     pub duplicate: bool,
 }
 
-/// Who may settle a received message: opaque, at most 64 bytes, good until its lease ends or another
-/// receives the message.
+/// Who may settle a received message: opaque, at most 64 bytes, good until another receives the message; a
+/// store may forget it once its lease is over.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Handle(pub Bytes);
 

@@ -53,6 +53,10 @@ pub(crate) struct Serve {
     /// where that is not enough an invocation waits, at most 10 seconds. More than 1 overcommits
     #[arg(long, default_value = "0.8", value_name = "PART|none")]
     pub(crate) memory_share: MemoryShare,
+    /// Most MB of disk for messages that wait in queues, of all queues together; beyond it sending is refused
+    /// (429 for asynchronous invocations) [default: all of the disk but 64 MB]
+    #[arg(long, value_name = "MB")]
+    pub(crate) max_backlog: Option<u64>,
     /// Seconds after which an idle execution environment goes
     #[arg(long, default_value_t = 600.0, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) idle_timeout: f64,

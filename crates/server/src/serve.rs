@@ -13,7 +13,7 @@ use lambkin_model::name::DEFAULT_ACCOUNT;
 use lambkin_model::time::Timestamp;
 use lambkin_observe::LogStore;
 use lambkin_sandbox::Isolated;
-use lambkin_store::{Store, StoreConfig};
+use lambkin_store::{QueueConfig, Store, StoreConfig};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -42,7 +42,12 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         None => HashMap::new(),
     };
     let data = places::data(options.data)?;
-    let store = Store::open(&data, StoreConfig::default()).map_err(|error| error.to_string())?;
+    let queues = QueueConfig {
+        max_bytes: options.max_backlog.map(|megabytes| megabytes.saturating_mul(1 << 20)),
+        ..QueueConfig::default()
+    };
+    let config = StoreConfig { queues, ..StoreConfig::default() };
+    let store = Store::open(&data, config).map_err(|error| error.to_string())?;
     let logs = Arc::new(
         LogStore::open(&data, &lambkin_observe::Config::default()).map_err(|error| error.to_string())?,
     );

@@ -1,20 +1,23 @@
-//! The catalog's SQLite file: schema, opening, and transactions of compare-and-set changes.
+//! The catalog's SQLite file: tables, reading, and transactions of compare-and-set changes.
 //!
 //! Deliberately not here: what is in a record beyond its bytes, threads, the in-memory snapshot.
 
 use std::path::Path;
-use std::time::Duration;
 
 use lambkin_model::catalog::Revision;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::OpenError;
 use crate::kind::Kinds;
+use crate::sqlite_file::{self, Layout};
 
-/// Version of the tables, kept as SQLite's `user_version`. Records carry a format number of their own.
-const SCHEMA: i64 = 1;
-/// SQLite's `application_id`: "lmbk".
-const APPLICATION: i64 = 0x6c6d_626b;
+const LAYOUT: Layout = Layout {
+    // "lmbk".
+    application: 0x6c6d_626b,
+    version: 1,
+    tables: TABLES,
+    before: "",
+};
 
 /// `last_revision` outlives the records, so that no revision is ever given twice.
 const TABLES: &str = "
@@ -38,21 +41,6 @@ pub(crate) struct Change {
     pub body: Option<Vec<u8>>,
 }
 
-/// Whether the same write may succeed later. After any other failure (the disk's own, above all)
-/// it is not known what is on disk, and only opening the file again tells.
-pub(crate) fn is_passing(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(
-            ErrorCode::DiskFull
-                | ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::OutOfMemory
-                | ErrorCode::TooBig
-        )
-    )
-}
-
 #[derive(Debug)]
 pub(crate) struct CatalogFile {
     connection: Connection,
@@ -65,16 +53,7 @@ impl CatalogFile {
     pub(crate) fn open(path: &Path, kinds: &Kinds) -> Result<Self, OpenError> {
         let refuse = |reason: String| OpenError::Catalog { path: path.to_owned(), reason };
         let failed = |error: rusqlite::Error| refuse(error.to_string());
-        let mut connection = Connection::open(path).map_err(failed)?;
-        // Someone may be looking into the file with SQLite's shell.
-        connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
-        let new = is_new(&connection).map_err(failed)?.map_err(refuse)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-        // In WAL mode only FULL syncs at each commit: "a write answers once it is on disk".
-        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-        if new {
-            make_tables(&mut connection).map_err(failed)?;
-        }
+        let connection = sqlite_file::open(path, &LAYOUT).map_err(refuse)?;
         let last_revision = connection
             .query_row("SELECT last_revision FROM counter", [], |row| row.get::<_, i64>(0))
             .map_err(failed)?;
@@ -128,35 +107,6 @@ impl CatalogFile {
         self.last_revision = last_revision;
         Ok(answers)
     }
-}
-
-/// Whether the file is empty, or why it is no catalog of ours.
-fn is_new(connection: &Connection) -> Result<Result<bool, String>, rusqlite::Error> {
-    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    let version = pragma("user_version")?;
-    if version == 0 && tables == 0 {
-        return Ok(Ok(true));
-    }
-    if version == 0 || pragma("application_id")? != APPLICATION {
-        return Ok(Err("it is a database of another program".into()));
-    }
-    // Migrations of older tables begin here, when there are some.
-    if version != SCHEMA {
-        return Ok(Err(format!(
-            "its tables are of version {version}, newer than this lambkin, which knows up to {SCHEMA}"
-        )));
-    }
-    Ok(Ok(false))
-}
-
-/// In one transaction: a process killed in here leaves an empty file, which is new again.
-fn make_tables(connection: &mut Connection) -> Result<(), rusqlite::Error> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(TABLES)?;
-    transaction.pragma_update(None, "application_id", APPLICATION)?;
-    transaction.pragma_update(None, "user_version", SCHEMA)?;
-    transaction.commit()
 }
 
 /// SQLite's integers are signed. At a million writes a second the sign is 292,000 years away.

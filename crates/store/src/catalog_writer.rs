@@ -14,10 +14,11 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::OpenError;
-use crate::catalog_file::{CatalogFile, Change, is_passing};
+use crate::catalog_file::{CatalogFile, Change};
 use crate::directory_lock::DirectoryLock;
 use crate::kind::{Kind, Kinds};
 use crate::snapshot::{Entry, EntryOf, Snapshot};
+use crate::sqlite_file::is_passing;
 
 /// Writes in the queue. When it is full, a write waits for room, at most [`QUEUE_WAIT`], and then answers
 /// `Unavailable`.

@@ -12,10 +12,14 @@ use lambkin_model::Pending;
 use lambkin_model::catalog::{Catalog, CatalogError, CatalogRead, Head, Revision, Stored, Watcher};
 use lambkin_model::code::{Code, CodeError, CodeRead, CodeSha256, CodeStore};
 use lambkin_model::name::FunctionKey;
+use lambkin_model::queue::{
+    Arrivals, Counts, Handle, Peeked, Post, QueueError, QueueName, Queues, Receive, Received, Sent,
+};
 use lambkin_model::record::{Record, RecordWatcher, Records, ResourceKey};
+use lambkin_model::time::Timestamp;
 
 /// Which writes fail. A write is `put` or `delete` of a catalog, `put`, `check` or `sweep` of a
-/// code store; each count begins when the plan is set.
+/// code store, anything but looking of queues; each count begins when the plan is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Plan {
     /// None.
@@ -23,12 +27,12 @@ pub enum Plan {
     Sound,
     /// Only the nth (1 is the next one), with `Unavailable`.
     Nth(u64),
-    /// Only the nth, as if another request had been faster: `Conflict` of a catalog, `Unavailable`
-    /// of a code store.
+    /// Only the nth, as if another request had been faster: `Conflict` of a catalog, `Stale` of a queue's handle,
+    /// `Unavailable` of a code store and of what needs no handle.
     RaceAtNth(u64),
     /// All, with `Unavailable`.
     Every,
-    /// All that need room, with `Unavailable`, as a full disk does; `delete` and `sweep` go on.
+    /// All that need room, with `Unavailable` (of queues: `Full`), as a full disk does; what makes room goes on.
     NoSpace,
     /// All after this many, with `Unavailable`: the store is closed in the middle.
     CloseAfter(u64),
@@ -87,6 +91,18 @@ impl<T: ?Sized> Faulty<T> {
             None => Ok(()),
             Some(Fault::Race) => Err(CatalogError::Conflict),
             Some(Fault::Unavailable(reason)) => Err(CatalogError::Unavailable(reason.into())),
+        }
+    }
+
+    fn queue_write(&self, needs_room: bool, by_handle: bool) -> Result<(), QueueError> {
+        match self.fault(needs_room) {
+            None => Ok(()),
+            Some(Fault::Race) if by_handle => Err(QueueError::Stale),
+            Some(Fault::Race) => Err(QueueError::Unavailable("it fails on purpose".into())),
+            Some(Fault::Unavailable(reason)) if needs_room && reason.contains("No space") => {
+                Err(QueueError::Full(reason.into()))
+            }
+            Some(Fault::Unavailable(reason)) => Err(QueueError::Unavailable(reason.into())),
         }
     }
 
@@ -201,5 +217,85 @@ impl<T: CodeStore + ?Sized> CodeStore for Faulty<T> {
             self.code_write(false)?;
             self.inner.sweep(keep, grace).await
         })
+    }
+}
+
+impl<T: Queues + ?Sized> Queues for Faulty<T> {
+    fn send(&self, posts: Vec<Post>) -> Pending<'_, Result<Vec<Sent>, QueueError>> {
+        Box::pin(async move {
+            self.queue_write(true, false)?;
+            self.inner.send(posts).await
+        })
+    }
+
+    fn receive(&self, queue: &QueueName, ask: Receive) -> Pending<'_, Result<Vec<Received>, QueueError>> {
+        let queue = queue.clone();
+        Box::pin(async move {
+            self.queue_write(false, false)?;
+            self.inner.receive(&queue, ask).await
+        })
+    }
+
+    fn extend(&self, handle: &Handle, lease: Duration) -> Pending<'_, Result<(), QueueError>> {
+        let handle = handle.clone();
+        Box::pin(async move {
+            self.queue_write(false, true)?;
+            self.inner.extend(&handle, lease).await
+        })
+    }
+
+    fn release(&self, handle: &Handle, delay: Duration, mark: u32) -> Pending<'_, Result<(), QueueError>> {
+        let handle = handle.clone();
+        Box::pin(async move {
+            self.queue_write(false, true)?;
+            self.inner.release(&handle, delay, mark).await
+        })
+    }
+
+    fn settle(&self, settled: Vec<(Handle, Vec<Post>)>) -> Pending<'_, Vec<Result<(), QueueError>>> {
+        Box::pin(async move {
+            let needs_room = settled.iter().any(|(_, posts)| !posts.is_empty());
+            match self.queue_write(needs_room, true) {
+                Ok(()) => self.inner.settle(settled).await,
+                Err(error) => vec![Err(error); settled.len()],
+            }
+        })
+    }
+
+    fn peek(
+        &self,
+        queue: &QueueName,
+        after: u64,
+        max: usize,
+    ) -> Pending<'_, Result<Vec<Peeked>, QueueError>> {
+        self.inner.peek(queue, after, max)
+    }
+
+    fn counts(&self, queue: &QueueName) -> Pending<'_, Result<Counts, QueueError>> {
+        self.inner.counts(queue)
+    }
+
+    fn names(&self, prefix: &str) -> Pending<'_, Result<Vec<QueueName>, QueueError>> {
+        self.inner.names(prefix)
+    }
+
+    fn purge(&self, queue: &QueueName) -> Pending<'_, Result<(), QueueError>> {
+        let queue = queue.clone();
+        Box::pin(async move {
+            self.queue_write(false, false)?;
+            self.inner.purge(&queue).await
+        })
+    }
+
+    fn expire(&self, queue: &QueueName, then: Timestamp) -> Pending<'_, Result<u64, QueueError>> {
+        let queue = queue.clone();
+        Box::pin(async move {
+            self.queue_write(false, false)?;
+            self.inner.expire(&queue, then).await
+        })
+    }
+
+    fn watch(&self, prefix: &str, arrivals: Arrivals) {
+        self.inner.watch(prefix, arrivals);
     }
 }

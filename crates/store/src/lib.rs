@@ -1,5 +1,5 @@
-//! Where lambkin keeps what must outlive it: the catalog on SQLite, deployment packages as files,
-//! and `Faulty<T>`, which fails on purpose. One data directory belongs to one process at a time.
+//! Where lambkin keeps what must outlive it: the catalog and the queues on SQLite, deployment packages as
+//! files, and `Faulty<T>`, which fails on purpose. One data directory belongs to one process at a time.
 //!
 //! Deliberately not here: what the records mean (`control`), HTTP, processes, log events
 //! (`observe`). Log lines never go into SQL rows.
@@ -14,21 +14,33 @@ mod file_code_store;
 mod kind;
 mod package;
 mod package_tree;
+mod queue_clock;
+mod queue_desk;
+mod queue_file;
+mod queue_lease;
+mod queue_request;
+mod queue_room;
+mod queue_tally;
+mod queue_writer;
 mod sdk_references;
 mod snapshot;
 mod sqlite_catalog;
+mod sqlite_file;
+mod sqlite_queues;
 mod sqlite_records;
 mod symlink;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use faulty::{Faulty, Plan};
 pub use file_code_store::FileCodeStore;
 pub use kind::Kinds;
+pub use queue_room::QueueConfig;
 pub use sdk_references::sdk_references;
 pub use sqlite_catalog::SqliteCatalog;
+pub use sqlite_queues::SqliteQueues;
 pub use sqlite_records::SqliteRecords;
 
 use catalog_writer::CatalogWriter;
@@ -67,6 +79,14 @@ pub enum OpenError {
         /// Why.
         reason: String,
     },
+    /// The queues' file is not one, is damaged, or was written by a newer lambkin.
+    #[error("the queues {} cannot be opened: {reason}", path.display())]
+    Queues {
+        /// The queues' file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A record of the catalog cannot be read. Nothing is dropped: lambkin does not start.
     #[error("the catalog {} has a record that cannot be read, {key}: {reason}", path.display())]
     Record {
@@ -84,9 +104,11 @@ pub enum OpenError {
 pub struct StoreConfig {
     /// The kinds of records beside functions' heads.
     pub kinds: Kinds,
+    /// Bounds of the queues.
+    pub queues: QueueConfig,
 }
 
-/// An open data directory: its lock, its catalog and its deployment packages.
+/// An open data directory: its lock, its catalog, its deployment packages and its queues.
 ///
 /// The lock is held until this and all that was handed out of it is dropped.
 #[derive(Debug)]
@@ -95,6 +117,7 @@ pub struct Store {
     writer: Arc<CatalogWriter>,
     catalog: Arc<SqliteCatalog>,
     code: Arc<FileCodeStore>,
+    queues: Arc<SqliteQueues>,
 }
 
 impl Store {
@@ -108,8 +131,9 @@ impl Store {
             Arc::new(CatalogWriter::open(&directory.join("catalog.sqlite"), Arc::clone(&lock), &kinds)?);
         let snapshot = kinds.snapshot().expect("heads are registered above");
         let catalog = Arc::new(SqliteCatalog { snapshot, writer: Arc::clone(&writer) });
-        let code = Arc::new(FileCodeStore::open(&directory.join("code"), lock)?);
-        Ok(Self { kinds, writer, catalog, code })
+        let code = Arc::new(FileCodeStore::open(&directory.join("code"), Arc::clone(&lock))?);
+        let queues = SqliteQueues::open(&directory.join("queues.sqlite"), config.queues, lock)?;
+        Ok(Self { kinds, writer, catalog, code, queues: Arc::new(queues) })
     }
 
     /// The catalog.
@@ -136,11 +160,20 @@ impl Store {
         Arc::clone(&self.code)
     }
 
+    /// The queues.
+    #[must_use]
+    pub fn queues(&self) -> Arc<SqliteQueues> {
+        Arc::clone(&self.queues)
+    }
+
     /// Closes for writing: queued writes are finished, later ones are answered `Unavailable`;
-    /// reads go on. Blocking, for at most `deadline`; `false` where that was too short.
+    /// reads of catalog and packages go on. Blocking, for at most `deadline`; `false` where that was too
+    /// short.
     #[must_use]
     pub fn close(&self, deadline: Duration) -> bool {
+        let begun = Instant::now();
         self.code.close();
-        self.writer.close(deadline)
+        let queues = self.queues.close(deadline);
+        self.writer.close(deadline.saturating_sub(begun.elapsed())) && queues
     }
 }

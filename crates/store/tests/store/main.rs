@@ -5,5 +5,6 @@ mod catalog_model;
 mod data_directory;
 mod full_disk;
 mod ports;
+mod queues;
 mod records;
 mod support;

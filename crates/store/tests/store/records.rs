@@ -56,7 +56,7 @@ fn sample(name: &str, mark: u64) -> Sample {
 }
 
 fn config() -> StoreConfig {
-    StoreConfig { kinds: Kinds::default().with::<Sample>().with::<Other>() }
+    StoreConfig { kinds: Kinds::default().with::<Sample>().with::<Other>(), ..StoreConfig::default() }
 }
 
 /// Writes are compare-and-set by key, and no revision is given twice.
@@ -211,8 +211,11 @@ fn refuses_what_it_cannot_read() {
     let store = Store::open(directory.path(), config()).unwrap();
     runtime().block_on(store.records().put(None, sample("s", 1))).unwrap();
     drop(store);
-    let refused =
-        Store::open(directory.path(), StoreConfig { kinds: Kinds::default().with::<Other>() }).unwrap_err();
+    let refused = Store::open(
+        directory.path(),
+        StoreConfig { kinds: Kinds::default().with::<Other>(), ..StoreConfig::default() },
+    )
+    .unwrap_err();
     let OpenError::Record { key, reason, .. } = refused else { panic!("{refused}") };
     assert_eq!(key, "sample/000000000000/us-east-1/s");
     assert_eq!(reason, "it is of a kind that this lambkin does not know");
