@@ -17,6 +17,7 @@ pub mod invocation;
 pub mod jackson;
 pub mod lifecycle;
 pub mod log;
+pub mod mapping;
 pub mod name;
 pub mod pattern;
 pub mod placement;
