@@ -42,6 +42,7 @@ impl ErrorAnswer {
             Error::FunctionExists { .. } | Error::ResourceConflict(_) => {
                 (StatusCode::CONFLICT, "ResourceConflictException", User, Lower)
             }
+            Error::ResourceInUse(_) => (StatusCode::BAD_REQUEST, "ResourceInUseException", User, Upper),
             Error::RevisionMismatch => {
                 (StatusCode::PRECONDITION_FAILED, "PreconditionFailedException", User, Lower)
             }
@@ -123,6 +124,7 @@ mod tests {
             Error::ResourceNotFound(text()),
             Error::FunctionExists { name: text() },
             Error::ResourceConflict(text()),
+            Error::ResourceInUse(text()),
             Error::RevisionMismatch,
             Error::InvalidParameterValue(text()),
             Error::UnreservedConcurrency { minimum: 100 },
@@ -182,7 +184,7 @@ mod tests {
             let unsaid = matches!(error, Error::UnreservedConcurrency { .. });
             assert_eq!(body["Type"].as_str(), (!unsaid).then_some(blame), "{}", answer.code);
         }
-        assert_eq!(modelled, 13);
+        assert_eq!(modelled, 14);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! (behind the port `Queues`), wire protocols, HTTP.
 
 mod ambient;
+pub mod mapping;
 pub mod sns;
 pub mod sqs;
 pub mod target;

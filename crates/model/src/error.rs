@@ -23,6 +23,9 @@ pub enum Error {
     /// The resource is in a state, or being changed, so that this cannot be done now (409).
     #[error("{0}")]
     ResourceConflict(String),
+    /// The resource is being changed by an earlier request (400).
+    #[error("{0}")]
+    ResourceInUse(String),
     /// `RevisionId` is not the current one (412).
     #[error(
         "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"

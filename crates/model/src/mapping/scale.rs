@@ -13,6 +13,8 @@ pub const MORE_A_MINUTE: u64 = 300;
 pub const MOST: usize = 1000;
 
 const MINUTE: u64 = 60_000_000;
+/// It does not grow for so long after the function did not cope, in microseconds.
+const REST: u64 = 10_000_000;
 
 /// The bound on a mapping's batches, as it is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +22,13 @@ pub struct Scale {
     limit: usize,
     /// Since when messages have waited for a batch to end, less what was paid out of it.
     waiting: Option<Moment>,
+    /// It does not grow before.
+    rest: Moment,
 }
 
 impl Default for Scale {
     fn default() -> Self {
-        Self { limit: FIRST, waiting: None }
+        Self { limit: FIRST, waiting: None, rest: Moment::default() }
     }
 }
 
@@ -39,7 +43,7 @@ impl Scale {
     /// may run; `None`: not before one ends.
     pub fn wait(&mut self, now: Moment, maximum: Option<u32>) -> Option<Moment> {
         let step = MINUTE / MORE_A_MINUTE;
-        let since = *self.waiting.get_or_insert(now);
+        let since = (*self.waiting.get_or_insert(now)).max(self.rest);
         let more = u64::try_from(now.since(since).as_micros()).unwrap_or(u64::MAX) / step;
         self.limit = self.limit.saturating_add(usize::try_from(more).unwrap_or(usize::MAX)).min(MOST);
         let since = since.plus(more * step);
@@ -54,15 +58,20 @@ impl Scale {
     }
 
     /// The function was throttled.
-    pub fn throttled(&mut self) {
-        self.waiting = None;
+    pub fn throttled(&mut self, now: Moment) {
+        self.rest(now);
         self.limit = (self.limit / 2).max(1);
     }
 
     /// The function failed, or could not be run. As failures are, it does not go below two.
-    pub fn failed(&mut self) {
-        self.waiting = None;
+    pub fn failed(&mut self, now: Moment) {
+        self.rest(now);
         self.limit = self.limit.min((self.limit * 3 / 4).max(2));
+    }
+
+    fn rest(&mut self, now: Moment) {
+        self.waiting = None;
+        self.rest = now.plus(REST);
     }
 
     /// A batch was processed: what was taken away by failures comes back.
@@ -118,21 +127,24 @@ mod tests {
         assert_eq!(scale.limit(None), 60);
         let failures: Vec<usize> = (0..4)
             .map(|_| {
-                scale.failed();
+                scale.failed(Moment(11 * SECOND));
                 scale.limit(None)
             })
             .collect();
         assert_eq!(failures, [45, 33, 24, 18]);
         for _ in 0..20 {
-            scale.failed();
+            scale.failed(Moment(11 * SECOND));
         }
         assert_eq!(scale.limit(None), 2);
         for _ in 0..20 {
-            scale.throttled();
+            scale.throttled(Moment(11 * SECOND));
         }
         assert_eq!(scale.limit(None), 1);
         // A failure after a throttle does not raise it.
-        scale.failed();
+        scale.failed(Moment(11 * SECOND));
+        assert_eq!(scale.limit(None), 1);
+        // It rests for ten seconds before it grows by itself.
+        assert_eq!(scale.wait(Moment(12 * SECOND), None), Some(Moment(21 * SECOND + SECOND / 5)));
         assert_eq!(scale.limit(None), 1);
         for _ in 0..20 {
             scale.succeeded();
