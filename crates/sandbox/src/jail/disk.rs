@@ -4,24 +4,25 @@
 //!
 //! Needs the host's root, a loop driver and `mkfs.ext4`. Nothing is left behind, however lambkin ends:
 //! the file has no name any more, and the device lets go of it with the last mount.
+//!
+//! Mounted here, by blocking threads, and only attached by the spawner: mounting waits for the disk,
+//! milliseconds on a busy one, and the spawner does one thing after the other for all jails.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::SeekFrom;
+use rustix::fs::{AtFlags, Mode, OFlags, SeekFrom, fchmod, openat, unlinkat};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
+    fsmount, fsopen,
+};
 
 use super::system;
-
-/// A block device with a new file system; attached as long as this, or a mount of it, is there.
-pub(super) struct Disk {
-    pub(super) path: PathBuf,
-    _device: OwnedFd,
-}
 
 /// Makes disks. Blocks.
 pub(super) struct Disks {
@@ -49,7 +50,8 @@ impl Disks {
         }
     }
 
-    pub(super) fn make(&self, mb: u32) -> io::Result<Disk> {
+    /// A new file system of so many megabytes that everyone may write: its mount, attached nowhere.
+    pub(super) fn make(&self, mb: u32) -> io::Result<OwnedFd> {
         let template = self.template(mb)?;
         let name = self.directory.join(format!("disk-{}", unique()));
         let image = OpenOptions::new().read(true).write(true).create_new(true).open(&name)?;
@@ -57,8 +59,7 @@ impl Disks {
         // From here on only its device holds it.
         fs::remove_file(&name)?;
         copied?;
-        let (path, device) = system::attach_loop(image.into())?;
-        Ok(Disk { path, _device: device })
+        mount(image)
     }
 
     fn template(&self, mb: u32) -> io::Result<PathBuf> {
@@ -70,9 +71,32 @@ impl Disks {
         let file = File::create(&path)?;
         file.set_len(u64::from(mb) << 20)?;
         make_file_system(&path)?;
+        // Once for all disks: the kernel reads and changes both on the disk itself.
+        let made = mount(OpenOptions::new().read(true).write(true).open(&path)?)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(&made, ".", flags, Mode::empty())?;
+        unlinkat(&root, "lost+found", AtFlags::REMOVEDIR)?;
+        fchmod(&root, Mode::from_raw_mode(0o1777))?;
+        // Unmounted, so that everything is in the file, when the second of the two is closed.
+        drop((root, made));
         templates.insert(mb, path.clone());
         Ok(path)
     }
+}
+
+/// Mounts the file system in a file, without setuid and devices.
+fn mount(image: File) -> io::Result<OwnedFd> {
+    // Until it is mounted the device must be held.
+    let (path, _device) = system::attach_loop(image.into())?;
+    let context = fsopen("ext4", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(context.as_fd(), "source", &path)?;
+    // It is gone with the environment: nothing has to survive a crash, and what the kernel zeroes in
+    // the background is zero already, in a file's holes.
+    fsconfig_set_flag(context.as_fd(), "nobarrier")?;
+    fsconfig_set_flag(context.as_fd(), "noinit_itable")?;
+    fsconfig_create(context.as_fd())?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
 /// Where systems have it; a service's PATH may lack them.

@@ -448,7 +448,7 @@ impl Shared {
             self.outside.attach(network).await?;
         }
         match self.outside.resolver_file() {
-            Some(file) => shell.mount(&self.keeper, vec![bind(&file, "/etc/resolv.conf")]).await,
+            Some(file) => shell.mount(&self.keeper, vec![bind(&file, "/etc/resolv.conf")], Vec::new()).await,
             None => Ok(()),
         }
     }
@@ -467,9 +467,8 @@ impl Shared {
         let target = PathBuf::from("/tmp");
         if self.disks.is_err() {
             let (bytes, files) = (u64::from(mb) << 20, u64::from(mb) * FILES_PER_MB);
-            return shell
-                .mount(&self.keeper, vec![Mount { target, what: What::Memory { bytes, files } }])
-                .await;
+            let what = What::Memory { bytes, files };
+            return shell.mount(&self.keeper, vec![Mount { target, what }], Vec::new()).await;
         }
         let shared = Arc::clone(self);
         let made = tokio::task::spawn_blocking(move || match &shared.disks {
@@ -479,9 +478,7 @@ impl Shared {
         let disk = made.await.unwrap_or_else(|error| Err(error.to_string()));
         let disk =
             disk.map_err(|error| LaunchError(format!("a disk for /tmp could not be made: {error}")))?;
-        let what = What::Device { source: disk.path.clone() };
-        // Until it is mounted the disk must be held.
-        shell.mount(&self.keeper, vec![Mount { target, what }]).await
+        shell.mount(&self.keeper, vec![Mount { target, what: What::Given }], vec![disk]).await
     }
 }
 
@@ -541,7 +538,8 @@ impl JailLauncher {
             end: Some(end),
             shell,
         };
-        sandbox.shell.mount(&self.0.keeper, self.0.mounts(&spec.sources, spec.memory_mb)?).await?;
+        let mounts = self.0.mounts(&spec.sources, spec.memory_mb)?;
+        sandbox.shell.mount(&self.0.keeper, mounts, Vec::new()).await?;
         if spec.ephemeral_mb != USUAL_TMP {
             self.0.mount_tmp(&sandbox.shell, spec.ephemeral_mb).await?;
         }

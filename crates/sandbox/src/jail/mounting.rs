@@ -4,11 +4,11 @@
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, openat, unlinkat};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
@@ -34,42 +34,34 @@ fn map_owners(tree: BorrowedFd<'_>, owners: Option<BorrowedFd<'_>>) -> Result<()
     }
 }
 
-fn writable(kind: &str, set: impl FnOnce(BorrowedFd<'_>) -> Result<(), Errno>) -> Result<OwnedFd, Failure> {
-    let made = || {
-        let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
-        set(context.as_fd())?;
-        fsconfig_create(context.as_fd())?;
-        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-        fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-    };
-    made().at(&format!("making a {kind} file system"))
+/// Of this many bytes and files, for everyone to write.
+fn memory(bytes: u64, files: u64, root: u32) -> Result<OwnedFd, Errno> {
+    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let context = context.as_fd();
+    fsconfig_set_string(context, "size", bytes.to_string())?;
+    fsconfig_set_string(context, "nr_inodes", files.to_string())?;
+    fsconfig_set_string(context, "mode", "1777")?;
+    fsconfig_set_string(context, "uid", root.to_string())?;
+    fsconfig_set_string(context, "gid", root.to_string())?;
+    fsconfig_create(context)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
-fn detached(mount: &Mount, owners: Option<BorrowedFd<'_>>, root: u32) -> Result<OwnedFd, Failure> {
+fn detached(
+    mount: &Mount,
+    given: &mut impl Iterator<Item = OwnedFd>,
+    owners: Option<BorrowedFd<'_>>,
+    root: u32,
+) -> Result<OwnedFd, Failure> {
     match &mount.what {
         What::Bind { source } => bind(source, owners),
-        What::Memory { bytes, files } => writable("tmpfs", |context| {
-            fsconfig_set_string(context, "size", bytes.to_string())?;
-            fsconfig_set_string(context, "nr_inodes", files.to_string())?;
-            fsconfig_set_string(context, "mode", "1777")?;
-            fsconfig_set_string(context, "uid", root.to_string())?;
-            fsconfig_set_string(context, "gid", root.to_string())
-        }),
-        What::Device { source } => {
-            let device = writable("ext4", |context| {
-                fsconfig_set_string(context, "source", source)?;
-                // It is gone with the environment: nothing has to survive a crash.
-                fsconfig_set_flag(context, "nobarrier")
-            })?;
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let opened = || {
-                let root = openat(&device, ".", flags, Mode::empty())?;
-                unlinkat(&root, "lost+found", AtFlags::REMOVEDIR)?;
-                fchmod(root, Mode::from_raw_mode(0o1777))?;
-                map_owners(device.as_fd(), owners)
-            };
-            opened().at("opening /tmp to everyone")?;
-            Ok(device)
+        What::Memory { bytes, files } => memory(*bytes, *files, root).at("making a file system in memory"),
+        What::Given => {
+            // Fewer come where this process may not have more of them.
+            let tree = given.next().ok_or(Errno::MFILE).at("receiving a mount")?;
+            map_owners(tree.as_fd(), owners).at("giving a mount the jail's users")?;
+            Ok(tree)
         }
     }
 }
@@ -80,10 +72,12 @@ pub(super) fn mount_into(
     jail: BorrowedFd<'_>,
     home: BorrowedFd<'_>,
     mounts: &[Mount],
+    mut given: impl Iterator<Item = OwnedFd>,
     owners: Option<BorrowedFd<'_>>,
     root: u32,
 ) -> Result<(), Failure> {
-    let trees = mounts.iter().map(|mount| detached(mount, owners, root)).collect::<Result<Vec<_>, _>>()?;
+    let trees = mounts.iter().map(|mount| detached(mount, &mut given, owners, root));
+    let trees = trees.collect::<Result<Vec<_>, _>>()?;
     move_into_thread_name_spaces(jail, ThreadNameSpaceType::MOUNT).at("entering the jail")?;
     let attached = mounts.iter().zip(&trees).try_for_each(|(mount, tree)| {
         move_mount(tree, "", CWD, &mount.target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)

@@ -74,8 +74,13 @@ impl Shell {
         Ok(Self { socket, group, listeners, network, mounts, killed, ids, pid, process })
     }
 
-    /// Mounts these into it, all or none.
-    pub(super) async fn mount(&self, keeper: &Keeper, mounts: Vec<Mount>) -> Result<(), LaunchError> {
+    /// Mounts these into it, all or none; `given` are those that say so, in their order.
+    pub(super) async fn mount(
+        &self,
+        keeper: &Keeper,
+        mounts: Vec<Mount>,
+        given: Vec<OwnedFd>,
+    ) -> Result<(), LaunchError> {
         let namespace = match &*self.mounts.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(mounts) => mounts.try_clone(),
             None => Err(io::ErrorKind::NotFound.into()),
@@ -86,7 +91,8 @@ impl Shell {
             Ids::Pair { root } => root,
             Ids::Single => 0,
         };
-        match keeper.ask(Request::Mount { pid: self.pid, mounts, root }, vec![namespace]).await? {
+        let descriptors = std::iter::once(namespace).chain(given).collect();
+        match keeper.ask(Request::Mount { pid: self.pid, mounts, root }, descriptors).await? {
             (Answer::Mounted, _) => Ok(()),
             (Answer::Failed(failure), _) => Err(of(&failure)),
             (Answer::Cloned { .. } | Answer::Another, _) => {

@@ -99,7 +99,7 @@ impl Spawner {
     ) -> Result<(Answer, Option<OwnedFd>), Failure> {
         let mut descriptors = descriptors.into_iter();
         // Fewer come where this process may not have more of them.
-        let mut next = move || descriptors.next().ok_or(rustix::io::Errno::MFILE).at("receiving descriptors");
+        let mut next = || descriptors.next().ok_or(rustix::io::Errno::MFILE).at("receiving descriptors");
         match request {
             Request::Clone(shell) => {
                 let socket = next()?;
@@ -125,7 +125,7 @@ impl Spawner {
                 let jail = next()?;
                 let owners = if self.is_root { Some(mounting::owners_of(pid)?) } else { None };
                 let owners = owners.as_ref().map(|owners| owners.as_fd());
-                mounting::mount_into(jail.as_fd(), self.home.as_fd(), &mounts, owners, root)?;
+                mounting::mount_into(jail.as_fd(), self.home.as_fd(), &mounts, descriptors, owners, root)?;
                 Ok((Answer::Mounted, None))
             }
         }

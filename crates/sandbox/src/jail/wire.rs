@@ -23,7 +23,8 @@ pub(super) enum Request {
     Route,
     /// The spawner is to end, and every jail with it, if this is its router. If not: `Another`.
     End { router: i32 },
-    /// Mounts into a jail. Comes with its mount namespace. Answered by `Mounted`.
+    /// Mounts into a jail. Comes with its mount namespace, then the mounts that are given, in their order.
+    /// Answered by `Mounted`.
     Mount { pid: i32, mounts: Vec<Mount>, root: u32 },
 }
 
@@ -67,8 +68,8 @@ pub(super) enum What {
     Bind { source: PathBuf },
     /// A file system in memory that everyone may write, of this many bytes and files.
     Memory { bytes: u64, files: u64 },
-    /// An ext4 file system in a block device that everyone may write.
-    Device { source: PathBuf },
+    /// A mount that lambkin has made, attached nowhere yet.
+    Given,
 }
 
 /// What the spawner answers.

@@ -102,6 +102,13 @@ pub(crate) fn descriptors(_: &Row, report: &mut Report) {
     }
 }
 
+/// What is there at first, and whose it is.
+const NEW_TMP: &str = r#"
+for file in /tmp/* /tmp/.*; do echo "$file"; done
+[ -k /tmp ] && echo sticky
+echo mine > /tmp/mine && echo done
+"#;
+
 pub(crate) fn tmp(_: &Row, report: &mut Report) {
     let bytes = u64::from(TMP_MB) << 20;
     // One for every 8 KiB.
@@ -115,6 +122,12 @@ pub(crate) fn tmp(_: &Row, report: &mut Report) {
     plainly("files", 3 * files);
     run(async {
         let bed = Bed::new().await;
+        let mut spec = bed.spec(&[]);
+        spec.command = ["/bin/sh", "-c", NEW_TMP].map(str::to_owned).into();
+        let mut new = bed.open(spec).await;
+        let process = within(new.start()).await.expect("a process");
+        assert_eq!(read(process.output).await, "/tmp/*\n/tmp/.\n/tmp/..\nsticky\ndone\n");
+        drop(new);
         let (sandbox, process) = bed.act(&["bytes", &(2 * bytes).to_string()]).await;
         let said = read(process.output).await;
         let (written, outcome) = counted(&said);
