@@ -59,7 +59,8 @@ impl Pattern {
     /// Whether `event` matches. Only an object does.
     #[must_use]
     pub fn matches(&self, event: &Value) -> bool {
-        event.is_object() && self.ways.iter().any(|way| way.matches(event))
+        let event = tree::undotted(event);
+        event.is_object() && self.ways.iter().any(|way| way.matches(&event))
     }
 }
 

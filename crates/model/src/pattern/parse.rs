@@ -15,7 +15,8 @@ use crate::jackson;
 /// What is asked of one way: names from the root, and the list of which one has to pass.
 pub(super) type Rule = Vec<(Arc<[String]>, Arc<[Test]>)>;
 
-/// Whose patterns: SNS's documentation has no wildcards, and no ignored case in prefixes and suffixes.
+/// Whose patterns: SNS has no wildcards, no ignored case in prefixes and suffixes, and bars prefixes only
+/// (recorded, and its documentation).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     EventBridge,
@@ -299,8 +300,8 @@ impl<'a> Parser<'a> {
         let wide = self.dialect == Dialect::EventBridge;
         let barred = match kind.as_str() {
             "prefix" => self.barred_words(value, false, Words::Prefix)?,
-            "suffix" => self.barred_words(value, false, Words::Suffix)?,
-            "equals-ignore-case" => {
+            "suffix" if wide => self.barred_words(value, false, Words::Suffix)?,
+            "equals-ignore-case" if wide => {
                 self.barred_words(value, true, |text| Words::EqualsIgnoreCase(text.to_lowercase()))?
             }
             "wildcard" if wide => {
@@ -320,7 +321,8 @@ impl<'a> Parser<'a> {
         empty: bool,
         words: impl Fn(String) -> Words,
     ) -> Result<Vec<Words>, PatternError> {
-        Ok(self.barred_texts(value, empty, "prefix/suffix")?.into_iter().map(words).collect())
+        let kind = if self.dialect == Dialect::Sns { "prefix" } else { "prefix/suffix" };
+        Ok(self.barred_texts(value, empty, kind)?.into_iter().map(words).collect())
     }
 
     /// A text, or a list of texts.
@@ -328,7 +330,7 @@ impl<'a> Parser<'a> {
         let mut texts = Vec::new();
         match value {
             Token::Text(text) => texts.push(text),
-            Token::ArrayStart => loop {
+            Token::ArrayStart if self.dialect == Dialect::EventBridge => loop {
                 match self.next() {
                     Token::Text(text) => texts.push(text),
                     Token::ArrayEnd if !texts.is_empty() => break,

@@ -102,6 +102,15 @@ fn arrays_and_nesting() {
         (r#"{"e":{"f":["Anna"],"m":[{"exists":false}]}}"#, r#"{"e":[{"f":"Anna"},{"m":1}]}"#, false),
         (r#"{"a":{"b":{"c":[1]}}}"#, r#"{"a":{"b":{"c":1}}}"#, true),
         (r#"{"a":{"b":{"c":[1]}}}"#, r#"{"a":{"b":1}}"#, false),
+        // Recorded from SNS: a dot is as good as a level.
+        (r#"{"a":{"b":[1]}}"#, r#"{"a.b":1}"#, true),
+        (r#"{"a.b":[1]}"#, r#"{"a":{"b":1}}"#, true),
+        (r#"{"a":{"b":{"c":[1]}}}"#, r#"{"a.b.c":1}"#, true),
+        (r#"{"a":{"b":{"c":[1]}}}"#, r#"{"a.b":{"c":1}}"#, true),
+        (r#"{"a":{"b":{"c":[1]}}}"#, r#"{"a":{"b.c":1}}"#, true),
+        (r#"{"a":{"b":[1],"c":[2]}}"#, r#"{"a":{"b":1},"a.c":2}"#, true),
+        (r#"{"a":{"b":[2]}}"#, r#"{"a":{"b":1},"a.b":2}"#, true),
+        (r#"{"a":{"b":[{"exists":false}]}}"#, r#"{"a.b":1}"#, false),
     ]);
     assert!(!Pattern::parse(r#"{"a":[{"exists":false}]}"#).unwrap().matches(&json!([])));
 }
@@ -198,6 +207,14 @@ fn refusals_of_sns() {
         (r#"{"key":[{"numeric":[">",20,"<",30,"<",50]}]}"#, "Too many terms in numeric range expression", 36),
         (r#"{"key":[{"exists":null}]}"#, "exists match pattern must be either true or false.", 23),
         (r#"{"key":[{"exists":"no"}]}"#, "exists match pattern must be either true or false.", 20),
+        (
+            r#"{"key":[{"anything-but":{"wrong-operator":null}}]}"#,
+            "Unsupported anything-but pattern: wrong-operator",
+            47,
+        ),
+        (r#"{"key":[{"anything-but":{"suffix":"test"}}]}"#, "Unsupported anything-but pattern: suffix", 36),
+        (r#"{"key":[{"anything-but":{"exists":false}}]}"#, "Unsupported anything-but pattern: exists", 40),
+        (r#"{"key":[{"anything-but":{"prefix":false}}]}"#, "prefix match pattern must be a string", 40),
     ];
     for (text, reason, column) in table {
         let wanted = format!(
@@ -307,6 +324,19 @@ fn bodies_of_sns() {
         let attribute = Typed { name: "a", data_type: "String", text: "x" };
         assert_eq!(policy.matches([attribute], body.as_bytes()), wanted, "{body}");
     }
+}
+
+/// Neither an event nor a pattern makes the walk deeper than the stack.
+#[test]
+fn deep_names() {
+    let dots = "a.".repeat(100_000);
+    let deep = |inner: String| {
+        (0..120).fold(inner, |inner, _| format!(r#"{{"{dots}":{inner}}}"#, dots = "a.".repeat(50)))
+    };
+    let pattern = Pattern::parse(&format!(r#"{{"{dots}":["x"]}}"#)).unwrap();
+    assert!(pattern.matches(&json!({dots.as_str(): "x"})));
+    let pattern = Pattern::parse(&deep(r#"["x"]"#.into())).unwrap();
+    assert!(pattern.matches(&serde_json::from_str(&deep(r#""x""#.into())).unwrap()));
 }
 
 /// Time of a wildcard grows with the text, not with a power of its stars.

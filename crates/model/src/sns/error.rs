@@ -58,6 +58,11 @@ pub enum SnsError {
         "Can't perform multiple operations on a tag simultaneously. Perform the operations sequentially."
     )]
     ConcurrentAccess,
+    /// SNS's operation of this name is not built.
+    #[error(
+        "lambkin does not do SNS's {0}: it has no SMS, no mobile push, no IAM and no inspection of messages"
+    )]
+    UnsupportedOperation(String),
     /// The queues are full; nothing was published.
     #[error("Rate exceeded")]
     Throttled,
