@@ -70,6 +70,9 @@ impl ErrorAnswer {
             Error::TooManyRequests { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", User, Lower)
             }
+            Error::RecursiveInvocation => {
+                (StatusCode::BAD_REQUEST, "RecursiveInvocationException", User, Upper)
+            }
             Error::AccessDenied(_) => (StatusCode::FORBIDDEN, "AccessDeniedException", Unsaid, Upper),
             Error::MissingAuthentication => {
                 (StatusCode::FORBIDDEN, "MissingAuthenticationTokenException", Unsaid, Lower)
@@ -132,9 +135,10 @@ mod tests {
             Error::InvalidRequestContent(text()),
             Error::Serialization(text()),
             Error::RequestTooLarge(text()),
-            Error::PayloadTooLarge { length: 7 },
+            Error::PayloadTooLarge { length: 7, invocation_type: "Event", limit: 6 },
             Error::UnsupportedMediaType(text()),
             Error::TooManyRequests { reason: ThrottleReason::ConcurrentInvocationLimitExceeded },
+            Error::RecursiveInvocation,
             Error::AccessDenied(text()),
             Error::MissingAuthentication,
             Error::UnknownOperation(text()),

@@ -60,7 +60,11 @@ impl Api {
     ) -> Result<Reply, Error> {
         let asked = asked(call, matched)?;
         let client_context = asked.client_context.map(client_context).transpose()?;
-        let too_large = |length| Error::PayloadTooLarge { length };
+        let too_large = |length| Error::PayloadTooLarge {
+            length,
+            invocation_type: "RequestResponse",
+            limit: quota::INVOKE_PAYLOAD_BYTES,
+        };
         let payload = self.budget.read(body, quota::INVOKE_PAYLOAD_BYTES, false, too_large).await?.bytes;
         let payload = checked(payload)?;
         match asked.kind {

@@ -97,6 +97,7 @@ impl Control {
                 .logging
                 .map_or_else(LoggingConfig::default, |change| change.apply(&LoggingConfig::default())),
             ephemeral_storage: 512,
+            dead_letter: None,
         };
         rules::check(&configuration)?;
         let code = self.code.put(request.zip).await.map_err(code_error)?;
@@ -117,6 +118,8 @@ impl Control {
             next_version: 1,
             tags: request.tags,
             reserved_concurrency: None,
+            event_invoke: std::collections::BTreeMap::new(),
+            recursion_allowed: false,
         };
         let stored = self.put(None, head).await.map_err(|error| match error {
             CatalogError::Conflict => exists(),

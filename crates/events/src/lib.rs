@@ -5,9 +5,17 @@
 //! (behind the port `Queues`), wire protocols, HTTP.
 
 mod ambient;
+pub mod asynchronous;
+pub mod counters;
+pub mod deliveries;
+pub mod destination;
+pub mod dispatcher;
+pub mod event;
 pub mod mapping;
+pub mod recursion;
 pub mod sns;
 pub mod sqs;
 pub mod target;
+pub mod targets;
 
 pub use ambient::Ambient;

@@ -38,6 +38,23 @@ pub struct Undeliverable {
     pub message: String,
 }
 
+impl Undeliverable {
+    /// Whether another try would find as much: the delivery itself is what is wrong.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "InvalidParameter"
+                | "InvalidParameterValue"
+                | "InvalidMessageContents"
+                | "MessageTooLong"
+                | "BatchRequestTooLong"
+                | "RequestTooLargeException"
+                | "InvalidRequestContentException"
+        )
+    }
+}
+
 /// A service that takes deliveries for ARNs of its own.
 pub trait Target: Send + Sync {
     /// What must be sent so that `delivery` has reached `arn`: nothing (a topic without subscriptions), one

@@ -168,7 +168,7 @@ fn command(configuration: &Configuration, layout: &Layout) -> Vec<String> {
 
 /// The part of a configuration that the process sees: changing the rest retires nothing.
 fn seen(configuration: &Configuration) -> Configuration {
-    Configuration { description: String::new(), timeout: 0, ..configuration.clone() }
+    Configuration { description: String::new(), timeout: 0, dead_letter: None, ..configuration.clone() }
 }
 
 /// Whether processes of these two versions of a function would be the same.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::Pending;
+use crate::event_invoke::EventInvokeConfig;
 use crate::function::FunctionVersion;
 use crate::name::FunctionKey;
 
@@ -14,7 +15,7 @@ use crate::name::FunctionKey;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
-/// Head record of a function, format 2.
+/// Head record of a function, format 3.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Which function.
@@ -35,6 +36,12 @@ pub struct Head {
     /// AWS's `ReservedConcurrentExecutions`, of all versions together. Since format 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved_concurrency: Option<u32>,
+    /// How asynchronous invocations are treated, by qualifier (`$LATEST`, a version, an alias). Since format 3.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub event_invoke: BTreeMap<String, EventInvokeConfig>,
+    /// AWS's `RecursiveLoop` is `Allow`: the function may invoke itself by way of others. Since format 3.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recursion_allowed: bool,
 }
 
 /// A record as it is written: its format number beside its content.
@@ -44,7 +51,7 @@ struct Written<T> {
     record: T,
 }
 
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 impl Head {
     /// The version that an invocation of `$LATEST` runs now.
@@ -62,7 +69,15 @@ impl Head {
 
     /// The oldest format that can say it, so that an older lambkin refuses only what it would lose.
     fn format(&self) -> u32 {
-        if self.reserved_concurrency.is_some() { FORMAT } else { 1 }
+        let mut versions = std::iter::once(&self.latest).chain(self.serving.as_deref());
+        let dead_letter = versions.any(|version| version.configuration.dead_letter.is_some());
+        if dead_letter || self.recursion_allowed || !self.event_invoke.is_empty() {
+            FORMAT
+        } else if self.reserved_concurrency.is_some() {
+            2
+        } else {
+            1
+        }
     }
 
     /// Reads a record of any format there has been; says what is wrong with another.
@@ -73,7 +88,7 @@ impl Head {
         }
         let format: Format = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         match format.format {
-            1 | FORMAT => serde_json::from_slice::<Written<Self>>(bytes)
+            1 | 2 | FORMAT => serde_json::from_slice::<Written<Self>>(bytes)
                 .map(|written| written.record)
                 .map_err(|error| error.to_string()),
             newer => {

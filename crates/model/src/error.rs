@@ -54,13 +54,17 @@ pub enum Error {
     /// The body is larger than the operation takes (413).
     #[error("{0}")]
     RequestTooLarge(String),
-    /// The invocation's payload is larger than 6 MB (413).
+    /// The invocation's payload is larger than its type allows (413).
     #[error(
-        "{length} byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)"
+        "{length} byte payload is too large for the {invocation_type} invocation type (limit {limit} bytes)"
     )]
     PayloadTooLarge {
         /// The payload's length, in bytes.
         length: u64,
+        /// `RequestResponse` or `Event`.
+        invocation_type: &'static str,
+        /// Most bytes.
+        limit: usize,
     },
     /// The body's media type is not one the operation takes (415).
     #[error("{0}")]
@@ -71,6 +75,11 @@ pub enum Error {
         /// AWS's `Reason` member.
         reason: ThrottleReason,
     },
+    /// The same event has led to this function too often (400).
+    #[error(
+        "Lambda has detected the function being invoked in a recursive loop with other AWS resources and stopped its invocation."
+    )]
+    RecursiveInvocation,
     /// The caller may not do this (403).
     #[error("{0}")]
     AccessDenied(String),
@@ -95,6 +104,8 @@ pub enum ThrottleReason {
     ConcurrentInvocationLimitExceeded,
     /// The function's reserved concurrency is used up.
     ReservedFunctionConcurrentInvocationLimitExceeded,
+    /// No more events are taken for now: their queue is full.
+    CallerRateLimitExceeded,
 }
 
 impl ThrottleReason {
@@ -106,6 +117,7 @@ impl ThrottleReason {
             Self::ReservedFunctionConcurrentInvocationLimitExceeded => {
                 "ReservedFunctionConcurrentInvocationLimitExceeded"
             }
+            Self::CallerRateLimitExceeded => "CallerRateLimitExceeded",
         }
     }
 }

@@ -31,6 +31,9 @@ pub struct Configuration {
     pub logging: LoggingConfig,
     /// Megabytes of `/tmp`.
     pub ephemeral_storage: u32,
+    /// ARN of the queue or topic that events go to which could not be processed. Since format 3 of heads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter: Option<String>,
 }
 
 /// Format of log lines.

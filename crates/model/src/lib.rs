@@ -10,6 +10,7 @@ pub mod channel;
 pub mod code;
 pub mod concurrency;
 pub mod error;
+pub mod event_invoke;
 pub mod exit;
 pub mod fault;
 pub mod function;

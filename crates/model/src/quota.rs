@@ -2,6 +2,10 @@
 
 /// Largest synchronous request payload: 6 MB.
 pub const INVOKE_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
+/// Largest payload of an asynchronous invocation, unless configured: 1 MB since October 2025.
+pub const EVENT_PAYLOAD_BYTES: usize = 1024 * 1024;
+/// Largest payload of the old InvokeAsync: 256 KB.
+pub const INVOKE_ASYNC_PAYLOAD_BYTES: usize = 256 * 1024;
 /// Largest result of a buffered invocation: 6 MB and 100 bytes (recorded: `6291556 bytes`).
 pub const RESPONSE_BYTES: usize = INVOKE_PAYLOAD_BYTES + 100;
 /// Largest body of `CreateFunction` and `UpdateFunctionCode` (recorded).

@@ -252,6 +252,7 @@ mod tests {
             architecture: "x86_64".into(),
             logging: LoggingConfig::default(),
             ephemeral_storage: 512,
+            dead_letter: None,
         };
         let key =
             FunctionKey { account: "000000000000".into(), region: "us-east-1".into(), name: "f".into() };

@@ -56,6 +56,7 @@ pub(crate) async fn invoke(options: Invoke) -> Result<ExitCode, String> {
         architecture: lambkin_model::runtime::host_architecture().into(),
         logging: LoggingConfig::default(),
         ephemeral_storage: 512,
+        dead_letter: None,
     };
     let name = context.function_name.unwrap_or_else(|| package.module.clone());
     let key = FunctionKey { account: DEFAULT_ACCOUNT.into(), region: "us-east-1".into(), name: name.into() };
@@ -179,6 +180,8 @@ fn head(key: FunctionKey, configuration: Configuration, code: Code) -> Stored<He
         next_version: 1,
         tags,
         reserved_concurrency: None,
+        event_invoke: std::collections::BTreeMap::new(),
+        recursion_allowed: false,
     };
     Stored { revision: Revision(1), record }
 }

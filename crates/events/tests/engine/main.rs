@@ -1,5 +1,7 @@
 //! Tests of the engine: everything that moves events, over queues and records in memory, in paused time.
 
+mod dispatching;
+mod events;
 mod mapping_world;
 mod mappings;
 mod queues;

@@ -177,6 +177,7 @@ fn new_head(name: &str, identity: u64) -> Head {
         architecture: "x86_64".into(),
         logging: LoggingConfig::default(),
         ephemeral_storage: 512,
+        dead_letter: None,
     };
     let code = Code { sha256: CodeSha256([1; 32]), size: 1, sdk_packages: BTreeSet::new() };
     let latest = FunctionVersion {
@@ -197,6 +198,8 @@ fn new_head(name: &str, identity: u64) -> Head {
         next_version: 1,
         tags: BTreeMap::new(),
         reserved_concurrency: None,
+        event_invoke: std::collections::BTreeMap::new(),
+        recursion_allowed: false,
     }
 }
 

@@ -272,8 +272,28 @@ fn reads_heads_of_format_2() {
     assert_eq!(value(&head.encode()), value(fixture));
     head.reserved_concurrency = None;
     assert_eq!(value(&head.encode())["format"], 1);
-    let newer = String::from_utf8_lossy(fixture).replacen('2', "3", 1);
-    assert!(Head::decode(newer.as_bytes()).unwrap_err().contains("format 3 is newer"));
+}
+
+#[test]
+fn reads_heads_of_format_3() {
+    let fixture = include_bytes!("../fixtures/head-3.json");
+    let mut head = Head::decode(fixture).unwrap();
+    assert_eq!(head.event_invoke["$LATEST"].maximum_event_age, Some(3600));
+    let dead_letter = "arn:aws:sqs:us-east-1:000000000000:dead";
+    assert_eq!(head.latest.configuration.dead_letter.as_deref(), Some(dead_letter));
+    assert!(head.recursion_allowed);
+    let value = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+    assert_eq!(value(&head.encode()), value(fixture));
+    // Each of the three needs it, and nothing else does.
+    head.event_invoke.clear();
+    head.recursion_allowed = false;
+    assert_eq!(value(&head.encode())["format"], 3);
+    head.latest.configuration.dead_letter = None;
+    assert_eq!(value(&head.encode())["format"], 2);
+    head.recursion_allowed = true;
+    assert_eq!(value(&head.encode())["format"], 3);
+    let newer = String::from_utf8_lossy(fixture).replacen('3', "4", 1);
+    assert!(Head::decode(newer.as_bytes()).unwrap_err().contains("format 4 is newer"));
 }
 
 /// Run with `--run-ignored only`, in release.

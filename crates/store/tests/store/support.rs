@@ -36,6 +36,7 @@ pub(crate) fn head(name: &str, mark: u64) -> Head {
                 architecture: "x86_64".into(),
                 logging: LoggingConfig::default(),
                 ephemeral_storage: 512,
+                dead_letter: None,
             },
             code: Code { sha256: CodeSha256([7; 32]), size: 276, sdk_packages: BTreeSet::new() },
             revision_id: "7f2c9d6a-0b3e-4e58-8f0d-5d1f3b2a9c40".into(),
@@ -48,6 +49,8 @@ pub(crate) fn head(name: &str, mark: u64) -> Head {
         next_version: mark,
         tags: BTreeMap::new(),
         reserved_concurrency: None,
+        event_invoke: std::collections::BTreeMap::new(),
+        recursion_allowed: false,
     }
 }
 

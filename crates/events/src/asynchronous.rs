@@ -1,0 +1,270 @@
+//! Taking events: an asynchronous invocation is in its function's queue, on disk, before the caller hears
+//! of it. Also functions as targets, and which targets a function's configuration may name.
+//!
+//! Deliberately not here: running events (`dispatcher`).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lambkin_model::Error;
+use lambkin_model::catalog::{CatalogRead, Head};
+use lambkin_model::error::ThrottleReason;
+use lambkin_model::function::State;
+use lambkin_model::invocation::RequestId;
+use lambkin_model::name::{FunctionKey, FunctionReference, LATEST, is_function_name, is_qualifier};
+use lambkin_model::queue::{Message, MessageId, Post, QueueError, QueueName, Queues};
+use lambkin_model::time::Timestamp;
+
+use crate::Ambient;
+use crate::counters::{Counters, FunctionCounters, count};
+use crate::event::{self, Event};
+use crate::target::{Delivery, Target, Undeliverable};
+
+/// An asynchronous invocation that somebody asks for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Its id.
+    pub request_id: RequestId,
+    /// Which function.
+    pub function: FunctionReference,
+    /// JSON, checked.
+    pub payload: Bytes,
+    /// `X-Amzn-Trace-Id`.
+    pub trace_id: Option<String>,
+}
+
+/// The way in. Cheap to clone.
+#[derive(Clone)]
+pub struct Asynchronous(Arc<Shared>);
+
+struct Shared {
+    queues: Arc<dyn Queues>,
+    catalog: Arc<dyn CatalogRead>,
+    counters: Arc<Counters>,
+    ambient: Ambient,
+    payload_limit: usize,
+}
+
+impl Asynchronous {
+    /// Into these queues; payloads of at most so many bytes.
+    #[must_use]
+    pub fn new(
+        queues: Arc<dyn Queues>,
+        catalog: Arc<dyn CatalogRead>,
+        counters: Arc<Counters>,
+        ambient: Ambient,
+        payload_limit: usize,
+    ) -> Self {
+        Self(Arc::new(Shared { queues, catalog, counters, ambient, payload_limit }))
+    }
+
+    /// Most bytes of a payload.
+    #[must_use]
+    pub fn payload_limit(&self) -> usize {
+        self.0.payload_limit
+    }
+
+    /// Takes an event. `Ok`: it is on disk. 404, 409 and so on as a synchronous invocation has them; 429
+    /// where the queues are full; 500 where their disk failed.
+    pub async fn send(&self, asked: Asked) -> Result<(), Error> {
+        let length = asked.payload.len();
+        if length > self.0.payload_limit {
+            return Err(too_large(length, self.0.payload_limit));
+        }
+        let qualifier = asked.function.qualifier.as_deref().unwrap_or(LATEST);
+        // The same words as Invoke's own (aws-behaviour 8).
+        let not_found = || Error::FunctionNotFound { arn: asked.function.key.qualified_arn(qualifier) };
+        let head = self.0.catalog.head(&asked.function.key).ok_or_else(not_found)?;
+        if !has_qualifier(&head.record, qualifier) {
+            return Err(not_found());
+        }
+        match &head.record.latest.state {
+            State::Active => {}
+            State::Pending => {
+                return Err(Error::ResourceConflict(
+                    "The operation cannot be performed at this time. The function is currently in the following state: Pending"
+                        .into(),
+                ));
+            }
+            State::Failed { reason, .. } => return Err(Error::InvalidRuntime(reason.clone())),
+        }
+        let counters = self.0.counters.of(&asked.function.key);
+        let post = self.post(&head.record, asked);
+        self.0.queues.send(vec![post]).await.map_err(unqueued)?;
+        count(&counters.received);
+        Ok(())
+    }
+
+    fn post(&self, head: &Head, asked: Asked) -> Post {
+        let Asked { request_id, function, payload, trace_id } = asked;
+        let qualifier = function.qualifier.as_deref().unwrap_or(LATEST);
+        let event = Event {
+            request_id,
+            on_failure: head.event_invoke.get(qualifier).and_then(|config| config.on_failure.clone()),
+            dead_letter: head.latest.configuration.dead_letter.clone(),
+            function,
+            payload,
+            trace_id,
+        };
+        let message = Message {
+            id: MessageId(request_id.0),
+            lane: None,
+            deduplication: None,
+            sent: None,
+            delay: std::time::Duration::ZERO,
+            mark: 0,
+            content: event.encode(),
+        };
+        (event::queue(head), message)
+    }
+
+    /// What a function counts.
+    #[must_use]
+    pub fn counters(&self, key: &FunctionKey) -> Arc<FunctionCounters> {
+        self.0.counters.of(key)
+    }
+
+    /// How much waits, by function, the functions with the most first; lambkin's own page for people.
+    pub async fn backlogs(&self) -> Result<Vec<Backlog>, Error> {
+        let mut backlogs = Vec::new();
+        let names = self.0.queues.names(event::PREFIX).await.map_err(unqueued)?;
+        let heads = self.0.catalog.all();
+        let counted = self.0.counters.all();
+        for head in &heads {
+            let key = &head.record.key;
+            let queue = event::queue(&head.record);
+            let mut counts = lambkin_model::queue::Counts::default();
+            if names.contains(&queue) {
+                counts = self.0.queues.counts(&queue).await.map_err(unqueued)?;
+            }
+            let since = counted.iter().find(|(counted, _)| counted == key).map(|(_, counted)| *counted);
+            if since.is_some() || counts.oldest.is_some() {
+                backlogs.push(Backlog { function: key.clone(), counts, since: since.unwrap_or_default() });
+            }
+        }
+        Ok(backlogs)
+    }
+
+    /// The time, as everything here has it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.0.ambient.now)()
+    }
+}
+
+/// A function's events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// Whose.
+    pub function: FunctionKey,
+    /// What is there now: ready, taken, and waiting for a retry.
+    pub counts: lambkin_model::queue::Counts,
+    /// What happened since lambkin started.
+    pub since: crate::counters::Counted,
+}
+
+/// Whether the function has it.
+pub(crate) fn has_qualifier(_head: &Head, qualifier: &str) -> bool {
+    // As the data plane does: versions and aliases come with a later piece.
+    qualifier == LATEST
+}
+
+pub(crate) fn too_large(length: usize, limit: usize) -> Error {
+    Error::PayloadTooLarge { length: length as u64, invocation_type: "Event", limit }
+}
+
+fn unqueued(error: QueueError) -> Error {
+    match error {
+        QueueError::Full(reason) => {
+            tracing::warn!(reason, "no more events are taken");
+            Error::TooManyRequests { reason: ThrottleReason::CallerRateLimitExceeded }
+        }
+        QueueError::TooLarge { length, limit } => too_large(length, limit),
+        error @ (QueueError::Stale | QueueError::Unavailable(_)) => Error::Service(error.to_string()),
+    }
+}
+
+/// Function and qualifier of a function's ARN.
+#[must_use]
+pub fn function_of(arn: &str) -> Option<FunctionReference> {
+    let parts: Vec<&str> = arn.split(':').collect();
+    let (region, account, name, qualifier) = match parts.as_slice() {
+        ["arn", _, "lambda", region, account, "function", name] => (region, account, name, None),
+        ["arn", _, "lambda", region, account, "function", name, qualifier] => {
+            (region, account, name, Some((*qualifier).to_owned()))
+        }
+        _ => return None,
+    };
+    let valid = is_function_name(name) && qualifier.as_deref().is_none_or(is_qualifier);
+    let key = FunctionKey { account: (*account).into(), region: (*region).into(), name: (*name).into() };
+    valid.then_some(FunctionReference { key, qualifier })
+}
+
+/// Functions as targets: a delivery is an event.
+impl Target for Asynchronous {
+    fn posts(&self, arn: &str, delivery: &Delivery) -> Result<Vec<Post>, Undeliverable> {
+        let (head, function) = self.find(arn)?;
+        if delivery.body.len() > self.0.payload_limit {
+            let error = too_large(delivery.body.len(), self.0.payload_limit);
+            let (target, code) = (arn.into(), "RequestTooLargeException".into());
+            return Err(Undeliverable { target, code, message: error.to_string() });
+        }
+        let asked = Asked {
+            request_id: RequestId((self.0.ambient.uuid)()),
+            function,
+            payload: delivery.body.clone(),
+            trace_id: delivery.trace_id.clone(),
+        };
+        Ok(vec![self.post(&head.record, asked)])
+    }
+
+    fn check(&self, arn: &str) -> Result<(), Undeliverable> {
+        self.find(arn).map(|_| ())
+    }
+}
+
+impl Asynchronous {
+    fn find(
+        &self,
+        arn: &str,
+    ) -> Result<(Arc<lambkin_model::catalog::Stored<Head>>, FunctionReference), Undeliverable> {
+        let not_found = || Undeliverable {
+            target: arn.into(),
+            code: "ResourceNotFoundException".into(),
+            message: format!("Function not found: {arn}"),
+        };
+        let function = function_of(arn).ok_or_else(not_found)?;
+        let head = self.0.catalog.head(&function.key).ok_or_else(not_found)?;
+        if !has_qualifier(&head.record, function.qualifier.as_deref().unwrap_or(LATEST)) {
+            return Err(not_found());
+        }
+        Ok((head, function))
+    }
+}
+
+/// The queue's name, which says whose function's it is.
+pub(crate) fn identity(queue: &QueueName) -> &str {
+    queue.0.strip_prefix(event::PREFIX).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_of_arns() {
+        for (arn, expected) in [
+            ("arn:aws:lambda:us-east-1:000000000000:function:f", Some(("f", None))),
+            ("arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST", Some(("f", Some("$LATEST")))),
+            ("arn:aws:lambda:us-east-1:000000000000:function:f:live", Some(("f", Some("live")))),
+            ("arn:aws:lambda:us-east-1:000000000000:layer:f", None),
+            ("arn:aws:lambda:us-east-1:000000000000:function:f:1:2", None),
+            ("arn:aws:lambda:us-east-1:000000000000:function:a b", None),
+            ("arn:aws:sqs:us-east-1:000000000000:f", None),
+        ] {
+            let found = function_of(arn);
+            let found = found.as_ref().map(|found| (&*found.key.name, found.qualifier.as_deref()));
+            assert_eq!(found, expected, "{arn}");
+        }
+    }
+}
