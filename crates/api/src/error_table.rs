@@ -188,7 +188,7 @@ mod tests {
             let unsaid = matches!(error, Error::UnreservedConcurrency { .. });
             assert_eq!(body["Type"].as_str(), (!unsaid).then_some(blame), "{}", answer.code);
         }
-        assert_eq!(modelled, 14);
+        assert_eq!(modelled, 15);
     }
 
     #[test]
