@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes lambda.json: the facts of AWS Lambda's service model that routing, validation and the
-coverage table need, out of an installed botocore. No documentation text is taken over.
+"""Writes lambda.json, sqs.json and sns.json: the facts of AWS's service models that routing, validation, the
+protocols and the coverage table need, out of an installed botocore. No documentation text is taken over.
 
-    python3 generate.py PATH/TO/site-packages/botocore > lambda.json
+    python3 generate.py PATH/TO/site-packages/botocore lambda > lambda.json
 
-One operation, error and shape per line, so that a newer botocore gives a readable diff. What the
-service was recorded to do otherwise stands in lambda-recorded.json, never here.
+One operation, error and shape per line, so that a newer botocore gives a readable diff. What a service
+was recorded to do otherwise stands in lambda-recorded.json and sqs-query.json, never here.
 """
 
 import gzip
@@ -18,8 +18,11 @@ CONSTRAINTS = ("min", "max", "pattern", "enum", "sensitive")
 LOCATIONS = {"uri": "uri", "header": "header", "headers": "headers", "querystring": "query"}
 
 
-def load(botocore):
-    path = botocore / "data" / "lambda" / "2015-03-31" / "service-2.json"
+SERVICES = {"lambda": "2015-03-31", "sns": "2010-03-31", "sqs": "2012-11-05"}
+
+
+def load(botocore, service):
+    path = botocore / "data" / service / SERVICES[service] / "service-2.json"
     if path.exists():
         return json.loads(path.read_bytes())
     return json.loads(gzip.decompress(path.with_suffix(".json.gz").read_bytes()))
@@ -34,13 +37,27 @@ def fact(name, shape):
     out.update({key: shape[key] for key in CONSTRAINTS if key in shape})
     if shape["type"] == "list":
         out["member"] = shape["member"]["shape"]
+        wires(out, shape, ("member",))
     if shape["type"] == "map":
         out["key"], out["value"] = shape["key"]["shape"], shape["value"]["shape"]
+        wires(out, shape, ("key", "value"))
     if shape["type"] == "structure":
         out["members"] = [
-            member(each, facts, shape) for each, facts in shape["members"].items() if not facts.get("deprecated")
+            member(each, facts, shape)
+            for each, facts in shape["members"].items()
+            # SQS's deprecated AttributeNames is what most clients send.
+            if not facts.get("deprecated") or each == "AttributeNames"
         ]
     return out
+
+
+def wires(out, shape, parts):
+    """The names that the Query protocol gives to what a list or map has, and whether it stands without one around."""
+    names = [shape[part].get("locationName") for part in parts]
+    if any(names):
+        out["wires"] = names
+    if shape.get("flattened"):
+        out["flat"] = True
 
 
 def member(name, facts, shape):
@@ -67,18 +84,26 @@ def reachable(shapes, roots):
     return [fact(name, seen[name]) for name in sorted(seen)]
 
 
-def operation(name, facts):
+def operation(name, facts, protocol):
     http = facts["http"]
-    out = {"name": name, "method": http["method"], "uri": http["requestUri"], "status": http["responseCode"]}
+    out = {"name": name, "method": http["method"], "uri": http["requestUri"]}
+    if "responseCode" in http:
+        out["status"] = http["responseCode"]
     if "input" in facts:
         out["input"] = facts["input"]["shape"]
+    if protocol != "rest-json" and "output" in facts:
+        out["output"] = facts["output"]["shape"]
     return out
 
 
 def error(name, shape):
     text = [each for each in shape["members"] if each.lower() == "message"]
-    status = shape.get("error", {}).get("httpStatusCode")
-    return {"name": name, "status": status, "text": text[0] if text else None, "fault": bool(shape.get("fault"))}
+    facts = shape.get("error", {})
+    out = {"name": name, "status": facts.get("httpStatusCode"), "text": text[0] if text else None}
+    out["fault"] = bool(shape.get("fault"))
+    if "code" in facts:
+        out["code"] = facts["code"]
+    return out
 
 
 def lines(items):
@@ -86,12 +111,14 @@ def lines(items):
 
 
 def main():
-    botocore = pathlib.Path(sys.argv[1])
-    model = load(botocore)
-    operations = [operation(name, facts) for name, facts in sorted(model["operations"].items())]
+    botocore, service = pathlib.Path(sys.argv[1]), sys.argv[2]
+    model = load(botocore, service)
+    protocol = model["metadata"]["protocol"]
+    operations = [operation(name, facts, protocol) for name, facts in sorted(model["operations"].items())]
     errors = [error(name, shape) for name, shape in sorted(model["shapes"].items()) if shape.get("exception")]
-    shapes = reachable(model["shapes"], [each["input"] for each in operations if "input" in each])
-    print(f'{{"source": "botocore {version(botocore)}, lambda 2015-03-31",')
+    roots = [each[key] for each in operations for key in ("input", "output") if key in each]
+    shapes = reachable(model["shapes"], roots)
+    print(f'{{"source": "botocore {version(botocore)}, {service} {SERVICES[service]}",')
     print(f'"operations": {lines(operations)},')
     print(f'"errors": {lines(errors)},')
     print(f'"shapes": {lines(shapes)}}}')

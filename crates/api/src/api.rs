@@ -12,9 +12,11 @@ use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use lambkin_control::Control;
+use lambkin_events::Events;
 use lambkin_model::Error;
 use lambkin_model::invocation::{Invoke, RequestId};
 use lambkin_model::quota;
+use lambkin_model::services::Caller;
 
 use crate::body::{Budget, discard, work};
 use crate::callers::{Callers, Door};
@@ -24,6 +26,7 @@ use crate::input;
 use crate::reply::{REQUEST_ID, Reply, ReplyBody, json, refusal, reply};
 use crate::route::{Matched, Routes};
 use crate::service_model::MODEL;
+use crate::wire::{self, Asked, Fault, Which};
 
 /// The operations that are built; every other one of the service model is refused by name.
 pub(crate) const BUILT: [&str; 12] = [
@@ -64,11 +67,12 @@ impl ApiConfig {
     }
 }
 
-/// The API over the control plane and the data plane.
+/// The API over the control plane, the data plane and what moves events.
 pub struct Api {
     pub(crate) config: ApiConfig,
     pub(crate) control: Arc<Control>,
     pub(crate) invoke: Arc<dyn Invoke>,
+    pub(crate) events: Events,
     pub(crate) links: CodeLinks,
     callers: Callers,
     pub(crate) budget: Budget,
@@ -83,6 +87,17 @@ pub(crate) struct Call<'r> {
     pub(crate) region: Cow<'r, str>,
     /// By which the client reached lambkin, with its port.
     pub(crate) host: &'r str,
+    /// The environment that calls, where one does.
+    pub(crate) caller: Option<&'r Caller>,
+}
+
+impl Call<'_> {
+    /// Who sends, as SQS's `SenderId` says it: a function's role and name, or else the account.
+    pub(crate) fn sender(&self) -> String {
+        let Some(caller) = self.caller else { return self.account.to_owned() };
+        let role = caller.role.rsplit('/').next().unwrap_or_default();
+        format!("{role}:{}", caller.function.name)
+    }
 }
 
 impl Api {
@@ -92,12 +107,14 @@ impl Api {
         config: ApiConfig,
         control: Arc<Control>,
         invoke: Arc<dyn Invoke>,
+        events: Events,
         callers: &Callers,
     ) -> Arc<Self> {
         let api = Arc::new(Self {
             config,
             control,
             invoke,
+            events,
             links: CodeLinks::new(),
             callers: callers.clone(),
             budget: Budget::new(),
@@ -117,11 +134,12 @@ impl Api {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 tracing::debug!(%request_id, method = %parts.method, path = parts.uri.path(), %error, "refused");
-                refusal(&error)
+                refuse(&parts, &error, request_id)
             }
             Err(_) => {
                 tracing::error!(%request_id, method = %parts.method, path = parts.uri.path(), "a handler panicked");
-                refusal(&Error::Service("lambkin failed; its log says why.".into()))
+                let error = Error::Service("lambkin failed; its log says why.".into());
+                refuse(&parts, &error, request_id)
             }
         };
         // A client that waits to be told to continue has sent nothing to read.
@@ -147,20 +165,56 @@ impl Api {
         }
         gate::check_signed(parts)?;
         let query = parts.uri.query().unwrap_or_default();
-        let Some(matched) = self.routes.find(&MODEL, &parts.method, path, query) else {
-            return Err(Error::UnknownOperation(format!("Unknown operation: {} {path}", parts.method)));
-        };
+        let matched = self.routes.find(&MODEL, &parts.method, path, query);
         let caller = self.callers.caller(parts, door);
         let region = caller.as_ref().map_or(&*self.config.default_region, |caller| &caller.function.region);
         let region = gate::region(parts, region);
         if let Some(caller) = &caller {
             tracing::debug!(caller = %caller.function, %request_id, method = %parts.method, path, "called from inside");
         }
-        let call = Call { parts, request_id, account: &self.config.account, region, host };
+        let caller = caller.as_deref();
+        let call = Call { parts, request_id, account: &self.config.account, region, host, caller };
+        // No path of Lambda's is another service's.
+        let Some(matched) = matched else {
+            return match wire::recognise(parts) {
+                Some(asked) => self.serve_service(&call, asked, body).await,
+                None => Err(Error::UnknownOperation(format!("Unknown operation: {} {path}", parts.method))),
+            };
+        };
         if &*matched.operation.name == "Invoke" {
             return self.invoke_function(&call, &matched, body).await;
         }
         self.operate(&call, &matched, body).await
+    }
+
+    /// Answers for a service that is not Lambda.
+    async fn serve_service(
+        &self,
+        call: &Call<'_>,
+        asked: Asked,
+        body: &mut Incoming,
+    ) -> Result<Reply, Error> {
+        let limit = asked.service.request_bytes;
+        let too_large = |_| Error::RequestTooLarge(format!("Request must be smaller than {limit} bytes"));
+        let read = self.budget.read(body, limit, true, too_large).await?;
+        let request = match work(read.bytes.len(), || asked.read(call.parts, &read.bytes)) {
+            Ok(request) => request,
+            Err(fault) => return Ok(asked.refusal(&fault, call.request_id)),
+        };
+        let output = match asked.service.which {
+            Which::Sqs => {
+                let output = self.operate_sqs(call, &request).await;
+                output.map_err(|error| Fault::of_sqs(&error, asked.protocol))
+            }
+        };
+        Ok(match output {
+            Ok(output) => asked.answer(request.operation, output.as_ref(), call.request_id),
+            Err(fault) => {
+                let operation = &*request.operation.name;
+                tracing::debug!(request_id = %call.request_id, operation, fault.code, fault.message, "refused");
+                asked.refusal(&fault, call.request_id)
+            }
+        })
     }
 
     async fn operate(
@@ -241,6 +295,14 @@ impl Api {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/zip"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         Ok(response)
+    }
+}
+
+/// The refusal in the words of the service that was asked.
+fn refuse(parts: &Parts, error: &Error, request_id: RequestId) -> Reply {
+    match wire::recognise(parts) {
+        Some(asked) => asked.refusal(&Fault::of_the_door(error), request_id),
+        None => refusal(error),
     }
 }
 

@@ -70,13 +70,27 @@ pub(crate) fn check_signed(parts: &Parts) -> Result<(), Error> {
 
 /// The region of the credential's scope, `AKID/20260101/us-east-1/lambda/aws4_request`.
 pub(crate) fn region<'r>(parts: &'r Parts, default: &'r str) -> Cow<'r, str> {
-    if let Some(header) = parts.headers.get(AUTHORIZATION) {
-        let scope = header.to_str().ok().and_then(|header| Some(header.split_once("Credential=")?.1));
-        return scope.and_then(scoped).unwrap_or(default).into();
+    match scope(parts) {
+        Some(Cow::Borrowed(scope)) => scoped(scope).unwrap_or(default).into(),
+        Some(Cow::Owned(scope)) => {
+            scoped(&scope).map_or_else(|| default.into(), |region| region.to_owned().into())
+        }
+        None => default.into(),
     }
-    let query = parts.uri.query().unwrap_or_default();
-    let scope = query_value(query, "X-Amz-Credential");
-    scope.and_then(|scope| scoped(&scope).map(|region| region.to_owned().into())).unwrap_or(default.into())
+}
+
+/// The service of the credential's scope: `sqs`.
+pub(crate) fn service(parts: &Parts) -> Option<String> {
+    scope(parts)?.split(['/', ',', ' ']).nth(3).map(str::to_owned)
+}
+
+/// The credential with its scope; in the header more may follow.
+fn scope(parts: &Parts) -> Option<Cow<'_, str>> {
+    if let Some(header) = parts.headers.get(AUTHORIZATION) {
+        let scope = header.to_str().ok().and_then(|header| Some(header.split_once("Credential=")?.1))?;
+        return Some(Cow::Borrowed(scope));
+    }
+    query_value(parts.uri.query().unwrap_or_default(), "X-Amz-Credential")
 }
 
 fn scoped(scope: &str) -> Option<&str> {

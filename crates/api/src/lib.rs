@@ -1,7 +1,7 @@
-//! Every byte between lambkin and its clients: AWS Lambda's REST-JSON API of 2015-03-31, for
-//! unmodified AWS clients, and `/_lambkin/…` beside it.
+//! Every byte between lambkin and its clients: AWS Lambda's REST-JSON API of 2015-03-31 and SQS's JSON
+//! and Query protocols of 2012-11-05, for unmodified AWS clients, and `/_lambkin/…` beside them.
 //!
-//! Deliberately not here: what operations mean (`control`), running functions (behind the port
+//! Deliberately not here: what operations mean (`control`, `events`), running functions (behind the port
 //! `Invoke`), verifying signatures, TLS.
 
 mod api;
@@ -23,9 +23,12 @@ mod reply;
 mod route;
 mod server;
 mod service_model;
+mod sqs;
+mod sqs_error_table;
 mod stalled;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use lambkin_model::jackson;
 

@@ -1,9 +1,10 @@
-//! AWS Lambda's service model as facts: operations, their routes and the constraints of their
-//! input. Generated into `model/lambda.json` by `model/generate.py`; what the service was recorded
-//! to do otherwise is laid over it from `model/lambda-recorded.json`.
+//! AWS's service models as facts: operations, their routes, the constraints of their input, and the names
+//! of the Query protocol. Generated into `model/<service>.json` by `model/generate.py`; what Lambda was
+//! recorded to do otherwise is laid over it from `model/lambda-recorded.json`, and what SQS's model no
+//! longer says from `model/sqs-query.json`.
 //!
 //! Deliberately not here: how constraints are applied and worded (`constraint`), how a path finds
-//! its operation (`route`).
+//! its operation (`route`), how documents are read and written (`wire`).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -15,12 +16,20 @@ use crate::pattern::Pattern;
 /// Text out of the embedded files.
 pub(crate) type Text = Box<str>;
 
-/// The model, read at the first use. [`Api::new`](crate::Api::new) is that.
-pub(crate) static MODEL: LazyLock<ServiceModel> = LazyLock::new(ServiceModel::read);
+/// Lambda's, read at the first use. [`Api::new`](crate::Api::new) is that.
+pub(crate) static MODEL: LazyLock<ServiceModel> = LazyLock::new(|| {
+    let recorded = include_str!("../model/lambda-recorded.json");
+    ServiceModel::read(include_str!("../model/lambda.json")).recorded(recorded)
+});
+/// SQS's.
+pub(crate) static SQS: LazyLock<ServiceModel> = LazyLock::new(|| {
+    ServiceModel::read(include_str!("../model/sqs.json")).named(include_str!("../model/sqs-query.json"))
+});
 
 pub(crate) struct ServiceModel {
     pub(crate) operations: Vec<Operation>,
     shapes: Vec<Shape>,
+    ids: HashMap<Text, ShapeId>,
 }
 
 /// One operation. `name` decides what is done; an operation lambkin does not do is known by name.
@@ -30,6 +39,8 @@ pub(crate) struct Operation {
     /// With `{Label}` segments and, for a few operations, a fixed query.
     pub(crate) uri: Text,
     pub(crate) input: Option<ShapeId>,
+    /// Where the protocol writes it from here.
+    pub(crate) output: Option<ShapeId>,
 }
 
 /// Index of a shape in the model.
@@ -45,6 +56,18 @@ pub(crate) struct Shape {
     pub(crate) values: Vec<Text>,
     /// Never repeated in a message.
     pub(crate) sensitive: bool,
+    pub(crate) wires: Wires,
+}
+
+/// What the Query protocol calls what a list or a map has.
+#[derive(Default)]
+pub(crate) struct Wires {
+    /// A list's member, or a map's key and value. Empty: `member`, or `key` and `value`.
+    pub(crate) names: Vec<Text>,
+    /// The entries stand where the list or map would, under a name of their own.
+    pub(crate) flat: bool,
+    /// The name of a flat map's entries.
+    pub(crate) entry: Option<Text>,
 }
 
 pub(crate) enum Kind {
@@ -104,10 +127,8 @@ impl ServiceModel {
         }
     }
 
-    fn read() -> Self {
-        let file: File = serde_json::from_str(include_str!("../model/lambda.json")).expect("generated");
-        let recorded: Recorded =
-            serde_json::from_str(include_str!("../model/lambda-recorded.json")).expect("committed");
+    fn read(file: &str) -> Self {
+        let file: File = serde_json::from_str(file).expect("generated");
         let ids: HashMap<Text, ShapeId> = file
             .shapes
             .iter()
@@ -122,19 +143,33 @@ impl ServiceModel {
                 method: line.method,
                 uri: line.uri,
                 input: line.input.map(|name| ids[&name]),
+                output: line.output.map(|name| ids[&name]),
             })
             .collect();
         let shapes = file.shapes.into_iter().map(|line| line.shape(&ids)).collect();
-        let mut model = Self { operations, shapes };
+        Self { operations, shapes, ids }
+    }
+
+    fn recorded(mut self, recorded: &str) -> Self {
+        let recorded: Recorded = serde_json::from_str(recorded).expect("committed");
         for over in recorded.shapes {
-            let shape = &mut model.shapes[ids[&over.name].0];
+            let shape = &mut self.shapes[self.ids[&over.name].0];
             shape.max = over.max.or(shape.max);
             shape.values = over.values.unwrap_or(std::mem::take(&mut shape.values));
         }
         for over in recorded.members {
-            model.narrow(&over);
+            self.narrow(&over);
         }
-        model
+        self
+    }
+
+    fn named(mut self, names: &str) -> Self {
+        let names: Named = serde_json::from_str(names).expect("committed");
+        for line in names.names {
+            let wires = Wires { names: line.wires, flat: true, entry: line.entry };
+            self.shapes[self.ids[&line.shape].0].wires = wires;
+        }
+        self
     }
 
     /// Gives one operation's member a shape of its own.
@@ -152,6 +187,7 @@ impl ServiceModel {
             pattern: before.pattern.as_ref().map(|pattern| Pattern::new(pattern.text().into())),
             values: before.values.clone(),
             sensitive: before.sensitive,
+            wires: Wires::default(),
         });
     }
 }
@@ -168,6 +204,7 @@ struct OperationLine {
     method: Text,
     uri: Text,
     input: Option<Text>,
+    output: Option<Text>,
 }
 
 #[derive(Deserialize)]
@@ -186,6 +223,10 @@ struct ShapeLine {
     value: Option<Text>,
     #[serde(default)]
     members: Vec<MemberLine>,
+    #[serde(default)]
+    wires: Vec<Text>,
+    #[serde(default)]
+    flat: bool,
 }
 
 #[derive(Deserialize)]
@@ -219,6 +260,18 @@ struct RecordedMember {
     max: f64,
 }
 
+#[derive(Deserialize)]
+struct Named {
+    names: Vec<NamedShape>,
+}
+
+#[derive(Deserialize)]
+struct NamedShape {
+    shape: Text,
+    wires: Vec<Text>,
+    entry: Option<Text>,
+}
+
 impl ShapeLine {
     fn shape(self, ids: &HashMap<Text, ShapeId>) -> Shape {
         let id = |name: Option<Text>| ids[&name.expect("generated")];
@@ -241,6 +294,7 @@ impl ShapeLine {
             pattern: self.pattern.map(Pattern::new),
             values: self.values,
             sensitive: self.sensitive,
+            wires: Wires { names: self.wires, flat: self.flat, entry: None },
         }
     }
 }
@@ -290,7 +344,7 @@ mod tests {
     #[ignore = "a measurement, not a promise"]
     fn measure_reading() {
         let start = std::time::Instant::now();
-        let model = ServiceModel::read();
+        let model = ServiceModel::read(include_str!("../model/lambda.json"));
         println!("read {} shapes in {:?}", model.shapes.len(), start.elapsed());
     }
 }

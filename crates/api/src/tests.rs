@@ -5,7 +5,9 @@ mod concurrency;
 mod fakes;
 mod functions;
 mod invocations;
+mod no_queues;
 mod refusals;
+mod sqs;
 mod transport;
 
 use base64::Engine;

@@ -19,3 +19,10 @@ pub mod target;
 pub mod targets;
 
 pub use ambient::Ambient;
+
+/// The services that move events, as the edge sees them.
+#[derive(Clone)]
+pub struct Events {
+    /// Queues.
+    pub sqs: sqs::Sqs,
+}

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod doctor;
+mod events;
 mod memory_budget;
 mod one_shot;
 mod places;

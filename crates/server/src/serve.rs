@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Serve;
+use crate::events;
 use crate::memory_budget;
 use crate::places;
 use crate::role_credentials;
@@ -46,7 +47,7 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         max_bytes: options.max_backlog.map(|megabytes| megabytes.saturating_mul(1 << 20)),
         ..QueueConfig::default()
     };
-    let config = StoreConfig { queues, ..StoreConfig::default() };
+    let config = StoreConfig { queues, kinds: events::kinds(StoreConfig::default().kinds) };
     let store = Store::open(&data, config).map_err(|error| error.to_string())?;
     let logs = Arc::new(
         LogStore::open(&data, &lambkin_observe::Config::default()).map_err(|error| error.to_string())?,
@@ -88,12 +89,15 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     control.resume();
     let sweeper = tokio::spawn(sweep_code(Arc::clone(&control)));
+    let moving = events::Running::start(&store);
     let api = Api::new(
         ApiConfig::new(DEFAULT_ACCOUNT, address),
         Arc::clone(&control),
         Arc::new(invoker.clone()),
+        moving.events.clone(),
         &callers,
     );
+    let sqs = moving.events.sqs.clone();
     tracing::info!(
         data = %data.display(),
         isolation = sandboxes.description(),
@@ -107,10 +111,12 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
             _ = terminate.recv() => "SIGTERM",
         };
         tracing::info!(signal = name, "shutting down: running invocations may finish");
+        sqs.close();
     };
     let grace = Duration::from_secs_f64(options.grace);
     lambkin_api::serve(listener, api, stop, grace).await;
     sweeper.abort();
+    moving.shutdown().await;
     control.shutdown().await;
     // What the API let finish has finished; what it cut off does not get another grace.
     invoker.shutdown(Duration::from_millis(500)).await;
@@ -128,7 +134,7 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     Ok(())
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }

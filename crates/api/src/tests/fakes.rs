@@ -204,7 +204,7 @@ impl Server {
         let echo = Arc::new(Echo::default());
         let callers = Callers::new(address, HashMap::new());
         let config = ApiConfig::new("000000000000", address);
-        let api = Api::new(config, control, echo.clone(), &callers);
+        let api = Api::new(config, control, echo.clone(), super::no_queues::events(), &callers);
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { stopped.await.unwrap_or_default() };
         let serving = tokio::spawn(serve(listener, api, shutdown, Duration::from_secs(5)));
