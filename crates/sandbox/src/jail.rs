@@ -4,7 +4,8 @@
 //! (`init`, PID 1 in there), a read-only root, a group of its own, no code yet. Code and runtime are
 //! mounted into a shell when an environment needs one; then init starts the function's process and
 //! walls it in (`function`). The rest is lambkin's side: `keeper` asks the spawner, `shell` is one
-//! jail, `launcher` has some ready and ends those that are done, `outside` is their way to the internet.
+//! jail, `stock` has some ready and ends those that are done, `launcher` makes sandboxes of them,
+//! `outside` is their way to the internet.
 
 mod disk;
 mod egress;
@@ -24,6 +25,7 @@ mod sample;
 mod sandbox;
 mod shell;
 mod spawner;
+mod stock;
 mod system;
 mod users;
 mod wire;

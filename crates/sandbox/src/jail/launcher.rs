@@ -1,17 +1,15 @@
-//! The jail's launcher: has a few shells ready, makes sandboxes of them, and ends those that are done.
+//! The jail's launcher: makes sandboxes of shells (`stock`), and says what jails are made of here.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lambkin_model::Pending;
 use lambkin_model::sandbox::{LaunchError, Launcher, Layout, Sandbox, SandboxSpec, Sources};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
 
 use super::SPAWNER_KIND;
 use super::disk::Disks;
@@ -20,11 +18,11 @@ use super::keeper::Keeper;
 use super::meminfo::MemoryFiles;
 use super::outside::Outside;
 use super::sandbox::JailSandbox;
-use super::shell::Shell;
+use super::stock::{self, Stock, USUAL_TMP};
 use super::users::Users;
-use super::wire::{Ids, Mount, Shell as Made, What};
+use super::wire::{Mount, What};
 use crate::base::Base;
-use crate::cgroup::{Abilities, Ability, Cgroups, Group, Limits};
+use crate::cgroup::{Abilities, Ability, Cgroups, Limits};
 use crate::directory::is_id;
 use crate::finding::Finding;
 use crate::landlock;
@@ -33,28 +31,20 @@ use crate::network::Network;
 use crate::spawner_process::SpawnerCommand;
 use crate::wire::SpawnMessage;
 
-/// How long a shutdown may take, and the end of one jail.
+/// How long a shutdown may take.
 const SHUTDOWN: Duration = Duration::from_secs(20);
-const END: Duration = Duration::from_secs(10);
-const REMOVE: Duration = Duration::from_secs(2);
 
 /// Jails that may be ending at once; room is reserved when one begins. When full, no further sandbox
 /// opens: sixteen times AWS's default concurrency.
 const ENDINGS: usize = 16_384;
 
 /// The Runtime API's port, as on AWS.
-const PORT: u16 = 9001;
+pub(super) const PORT: u16 = 9001;
 
 /// Of lambkin's own services, as it has it outside.
-const SERVICES_PORT: u16 = 4566;
+pub(super) const SERVICES_PORT: u16 = 4566;
 
 const TASK_ROOT: &str = "/var/task";
-
-/// Megabytes of `/tmp` where nobody asked for more, so that ready shells have it.
-const USUAL_TMP: u32 = 512;
-
-/// Files in `/tmp` for each megabyte: one for every 8 KiB, twice what ext4 has by itself.
-const FILES_PER_MB: u64 = 128;
 
 /// Back-to-back invocations are closer together than this.
 const FREEZE_AFTER: Duration = Duration::from_millis(10);
@@ -99,31 +89,7 @@ impl JailConfig {
 
 /// Makes sandboxes that are jails. Clones are the same launcher.
 #[derive(Clone)]
-pub struct JailLauncher(Arc<Shared>);
-
-struct Shared {
-    base: Base,
-    /// Memory sizes that have their `/proc/meminfo`.
-    memory_files: MemoryFiles,
-    keeper: Keeper,
-    cgroups: Cgroups,
-    /// Why `/tmp` is in memory, where it is.
-    disks: Result<Disks, String>,
-    landlock: Result<String, String>,
-    outside: Outside,
-    is_root: bool,
-    users: Mutex<Users>,
-    wanted: usize,
-    ready: Mutex<Vec<Shell>>,
-    /// Of jails that were never whole; few, as each is a failure or a caller that went away.
-    remains: Mutex<Vec<(Arc<Group>, Ids)>>,
-    /// One was taken, or something remains.
-    taken: Notify,
-    ended: mpsc::Sender<Arc<Shell>>,
-    freezer: Freezer,
-    stop: watch::Sender<()>,
-    tasks: Mutex<Option<JoinHandle<()>>>,
-}
+pub struct JailLauncher(Arc<Stock>);
 
 impl JailLauncher {
     /// Starts the spawner, kills and removes what a former launcher with this tag left, and tries a
@@ -166,7 +132,7 @@ impl JailLauncher {
         };
         let (ended, ends) = mpsc::channel(ENDINGS);
         let (stop, stopped) = watch::channel(());
-        let shared = Arc::new(Shared {
+        let stock = Arc::new(Stock {
             base,
             memory_files: MemoryFiles::new(&directory),
             keeper,
@@ -185,9 +151,9 @@ impl JailLauncher {
             stop,
             tasks: Mutex::default(),
         });
-        let first = shared.make().await;
-        let launcher = Self(Arc::clone(&shared));
-        let tasks = tokio::spawn(serve(shared, ends, stopped, keep));
+        let first = stock.make().await;
+        let launcher = Self(Arc::clone(&stock));
+        let tasks = tokio::spawn(stock::serve(stock, ends, stopped, keep));
         *launcher.0.tasks.lock().unwrap_or_else(PoisonError::into_inner) = Some(tasks);
         match first {
             Ok(shell) => launcher.0.ready().push(shell),
@@ -203,20 +169,20 @@ impl JailLauncher {
     /// What the jail is made of here.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        let shared = &self.0;
+        let stock = &self.0;
         let finding = |what, found| Finding { what, found, required: true };
-        let users = if shared.is_root {
+        let users = if stock.is_root {
             Ok("two of the host's users for each jail".to_owned())
         } else {
             Err("one for all jails, lambkin's own: run lambkin as root".to_owned())
         };
-        let Abilities { memory, cpu, pids, freeze, kill, clone_into: _ } = shared.cgroups.abilities();
+        let Abilities { memory, cpu, pids, freeze, kill, clone_into: _ } = stock.cgroups.abilities();
         let mut all = vec![
             finding("namespaces", Ok("user, mount, pid, ipc, uts, cgroup, net".into())),
             finding("users", users),
             finding("system calls", Ok("seccomp filter; no capabilities; no_new_privs".into())),
-            finding("Landlock", shared.landlock.clone()),
-            finding("network", Ok(shared.outside.description())),
+            finding("Landlock", stock.landlock.clone()),
+            finding("network", Ok(stock.outside.description())),
         ];
         let groups = [
             ("memory limit", memory, "looked at every 20 ms instead"),
@@ -232,7 +198,7 @@ impl JailLauncher {
             };
             all.push(finding(what, found));
         }
-        let tmp = match &shared.disks {
+        let tmp = match &stock.disks {
             Ok(_) => Ok("ext4 on a loop device".into()),
             Err(why) => Err(format!("in memory instead: {why}")),
         };
@@ -258,231 +224,7 @@ impl JailLauncher {
     }
 }
 
-/// Everything that is not asked for: refills the ready shells, freezes, ends jails.
-async fn serve(
-    shared: Arc<Shared>,
-    mut ends: mpsc::Receiver<Arc<Shell>>,
-    mut stop: watch::Receiver<()>,
-    keep: JoinHandle<()>,
-) {
-    let mut ending = JoinSet::new();
-    {
-        let refill = refill(&shared);
-        let freeze = shared.freezer.clone().keep();
-        tokio::pin!(refill, freeze);
-        loop {
-            tokio::select! {
-                Some(shell) = ends.recv() => drop(ending.spawn(end(Arc::clone(&shared), shell))),
-                Some(_) = ending.join_next(), if !ending.is_empty() => {}
-                () = &mut refill => {}
-                () = &mut freeze => {}
-                _ = stop.changed() => break,
-            }
-        }
-    }
-    for shell in std::mem::take(&mut *shared.ready()) {
-        shell.kill();
-        ending.spawn(end(Arc::clone(&shared), Arc::new(shell)));
-    }
-    shared.outside.close_before().await;
-    // The spawner ends with its socket, and every jail with the spawner: also those whose sandbox is
-    // still held.
-    keep.abort();
-    // It is over, whichever way.
-    let _ = keep.await;
-    ends.close();
-    while let Ok(shell) = ends.try_recv() {
-        ending.spawn(end(Arc::clone(&shared), shell));
-    }
-    while ending.join_next().await.is_some() {}
-    shared.outside.close_after().await;
-    let closing = Arc::clone(&shared);
-    // Groups that could not be removed are found by the next start.
-    let _ = tokio::task::spawn_blocking(move || {
-        // What was being made when the end came; nothing is made any more.
-        closing.cgroups.sweep();
-        closing.cgroups.close();
-    })
-    .await;
-}
-
-async fn refill(shared: &Arc<Shared>) {
-    /// After a failure, which is said where it matters.
-    const PAUSE: Duration = Duration::from_millis(500);
-    loop {
-        shared.clear_up().await;
-        while shared.ready().len() < shared.wanted {
-            match shared.make().await {
-                Ok(shell) => shared.ready().push(shell),
-                Err(error) => {
-                    tracing::warn!(%error, "no jail could be made ahead");
-                    shared.clear_up().await;
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        }
-        shared.taken.notified().await;
-    }
-}
-
-/// Waits for the end of a jail that was killed, and clears up behind it.
-async fn end(shared: Arc<Shared>, shell: Arc<Shell>) {
-    if tokio::time::timeout(END, shell.ended()).await.is_err() {
-        tracing::error!(pid = shell.pid(), "a jail has not ended after {END:?}");
-        return;
-    }
-    let group = Arc::clone(&shell);
-    let removed = tokio::task::spawn_blocking(move || {
-        group.unmount();
-        // Empty already, but for what the kernel still counts.
-        remove(&group.group)
-    })
-    .await;
-    if !removed.unwrap_or(false) {
-        tracing::warn!(pid = shell.pid(), "a jail's group could not be removed; the next start tries again");
-    }
-    shared.users().free(shell.ids());
-}
-
-fn remove(group: &Group) -> bool {
-    group.remove(REMOVE) || (group.kill().is_ok() && group.remove(REMOVE))
-}
-
-/// A jail that is being made. Dropped before it is whole, by a failure or because nobody waits for it
-/// any more, its group and its users are cleared up; its init ends with its socket.
-struct Begun {
-    shared: Arc<Shared>,
-    remains: Option<(Arc<Group>, Ids)>,
-}
-
-impl Drop for Begun {
-    fn drop(&mut self) {
-        if let Some(remains) = self.remains.take() {
-            self.shared.remains().push(remains);
-            self.shared.taken.notify_one();
-        }
-    }
-}
-
-impl Shared {
-    fn remains(&self) -> MutexGuard<'_, Vec<(Arc<Group>, Ids)>> {
-        self.remains.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Behind jails that were never whole.
-    async fn clear_up(self: &Arc<Self>) {
-        let remains = std::mem::take(&mut *self.remains());
-        if remains.is_empty() {
-            return;
-        }
-        let shared = Arc::clone(self);
-        let cleared = tokio::task::spawn_blocking(move || {
-            for (group, ids) in remains {
-                if remove(&group) {
-                    shared.users().free(ids);
-                } else {
-                    tracing::warn!("a group could not be removed; the next start tries again");
-                }
-            }
-        });
-        // It ends early only with the runtime, and lambkin.
-        let _ = cleared.await;
-    }
-
-    fn ready(&self) -> MutexGuard<'_, Vec<Shell>> {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn users(&self) -> MutexGuard<'_, Users> {
-        self.users.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn samples_memory(&self) -> bool {
-        matches!(self.cgroups.abilities().memory, Ability::Missing { .. })
-    }
-
-    async fn shell(self: &Arc<Self>) -> Result<Shell, LaunchError> {
-        loop {
-            let ready = self.ready().pop();
-            self.taken.notify_one();
-            match ready {
-                // With its spawner. Without room what it had stays, for the next start to find.
-                Some(shell) if shell.has_ended() => drop(self.ended.try_send(Arc::new(shell))),
-                Some(shell) => return Ok(shell),
-                None => return self.make().await,
-            }
-        }
-    }
-
-    async fn make(self: &Arc<Self>) -> Result<Shell, LaunchError> {
-        let (name, ids) = {
-            let mut users = self.users();
-            let ids = if self.is_root { users.take()? } else { Ids::Single };
-            users.made += 1;
-            (format!("jail-{}", users.made), ids)
-        };
-        let made = Made {
-            base: self.base.path().to_owned(),
-            ids,
-            leaf: false,
-            joins: 0,
-            network: true,
-            ports: vec![PORT, SERVICES_PORT],
-        };
-        let group = self.cgroups.make(&name).map_err(|error| {
-            self.users().free(ids);
-            LaunchError(format!("a group could not be made: {error}"))
-        })?;
-        let group = Arc::new(group);
-        let mut begun = Begun { shared: Arc::clone(self), remains: Some((Arc::clone(&group), ids)) };
-        let mut shell = Shell::make(&self.keeper, made, group).await?;
-        let network = shell.network.take();
-        // The router is another process than the spawner: both work at once.
-        tokio::try_join!(self.connect(network, &shell), self.mount_tmp(&shell, USUAL_TMP))?;
-        begun.remains = None;
-        Ok(shell)
-    }
-
-    async fn connect(&self, network: Option<OwnedFd>, shell: &Shell) -> Result<(), LaunchError> {
-        if let Some(network) = network {
-            self.outside.attach(network).await?;
-        }
-        match self.outside.resolver_file() {
-            Some(file) => shell.mount(&self.keeper, vec![bind(&file, "/etc/resolv.conf")], Vec::new()).await,
-            None => Ok(()),
-        }
-    }
-
-    fn mounts(&self, sources: &Sources, memory_mb: u32) -> Result<Vec<Mount>, LaunchError> {
-        let mut mounts = vec![
-            bind(&sources.node, "/var/lang/bin/node"),
-            bind(&sources.runtime_dir, "/var/runtime"),
-            bind(&self.memory_files.of(memory_mb)?, "/proc/meminfo"),
-        ];
-        mounts.extend(code_mounts(sources));
-        Ok(mounts)
-    }
-
-    async fn mount_tmp(self: &Arc<Self>, shell: &Shell, mb: u32) -> Result<(), LaunchError> {
-        let target = PathBuf::from("/tmp");
-        if self.disks.is_err() {
-            let (bytes, files) = (u64::from(mb) << 20, u64::from(mb) * FILES_PER_MB);
-            let what = What::Memory { bytes, files };
-            return shell.mount(&self.keeper, vec![Mount { target, what }], Vec::new()).await;
-        }
-        let shared = Arc::clone(self);
-        let made = tokio::task::spawn_blocking(move || match &shared.disks {
-            Ok(disks) => disks.make(mb).map_err(|error| error.to_string()),
-            Err(why) => Err(why.clone()),
-        });
-        let disk = made.await.unwrap_or_else(|error| Err(error.to_string()));
-        let disk =
-            disk.map_err(|error| LaunchError(format!("a disk for /tmp could not be made: {error}")))?;
-        shell.mount(&self.keeper, vec![Mount { target, what: What::Given }], vec![disk]).await
-    }
-}
-
-fn bind(source: &Path, target: &str) -> Mount {
+pub(super) fn bind(source: &Path, target: &str) -> Mount {
     Mount { target: target.into(), what: What::Bind { source: source.to_owned() } }
 }
 
@@ -509,6 +251,16 @@ pub(super) fn message(spec: &SandboxSpec) -> Result<(SpawnMessage, BTreeMap<Stri
 }
 
 impl JailLauncher {
+    fn mounts(&self, sources: &Sources, memory_mb: u32) -> Result<Vec<Mount>, LaunchError> {
+        let mut mounts = vec![
+            bind(&sources.node, "/var/lang/bin/node"),
+            bind(&sources.runtime_dir, "/var/runtime"),
+            bind(&self.0.memory_files.of(memory_mb)?, "/proc/meminfo"),
+        ];
+        mounts.extend(code_mounts(sources));
+        Ok(mounts)
+    }
+
     async fn open_once(&self, spec: SandboxSpec) -> Result<Box<dyn Sandbox>, LaunchError> {
         if !is_id(&spec.id) {
             return Err(LaunchError(format!("{:?} is not 32 hex digits", spec.id)));
@@ -538,7 +290,7 @@ impl JailLauncher {
             end: Some(end),
             shell,
         };
-        let mounts = self.0.mounts(&spec.sources, spec.memory_mb)?;
+        let mounts = self.mounts(&spec.sources, spec.memory_mb)?;
         sandbox.shell.mount(&self.0.keeper, mounts, Vec::new()).await?;
         if spec.ephemeral_mb != USUAL_TMP {
             self.0.mount_tmp(&sandbox.shell, spec.ephemeral_mb).await?;
