@@ -33,7 +33,7 @@ use self::router_process::Router;
 use self::uplink::{NETWORK, RESOLVER, Uplink};
 use self::wire::Order;
 use super::keeper::Keeper;
-use super::nat::find_program;
+use super::nat::{self, find_program};
 use super::rules::{self, Rules};
 use super::wire::Request;
 use crate::network::Subnet;
@@ -108,8 +108,12 @@ impl Egress {
     }
 
     /// What `network` is then.
-    pub(super) fn description() -> &'static str {
-        "user (slirp4netns): the internet by IPv4, not the host or other functions; names by the host's resolver"
+    pub(super) fn description() -> String {
+        const WHERE: &str = "user (slirp4netns): the internet by IPv4, not the host or other functions";
+        match nat::first_resolver() {
+            Some(_) => format!("{WHERE}; names by the host's resolver"),
+            None => format!("{WHERE}; no names: the host has no resolver with an IPv4 address"),
+        }
     }
 
     /// What jails have as their `/etc/resolv.conf`.

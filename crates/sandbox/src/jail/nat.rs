@@ -21,6 +21,7 @@ use lambkin_model::sandbox::LaunchError;
 
 use self::programs::Programs;
 pub(super) use self::programs::find_program;
+pub(super) use self::resolvers::first as first_resolver;
 use super::rules::{self, Rules};
 use crate::network::Subnet;
 

@@ -54,7 +54,7 @@ impl Outside {
             Self::None(None) => NOTHING.into(),
             Self::None(Some(why)) => format!("{NOTHING}: {why}"),
             Self::Nat(nat) => nat.description(),
-            Self::User(_) => Egress::description().into(),
+            Self::User(_) => Egress::description(),
         }
     }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// `tcp:ADDRESS`, `udp:ADDRESS`, `abstract:NAME`, `own`, `interfaces`, `gateway:PORT`, `read:FILE`,
-/// `say:ADDRESS=TEXT`, which prints what is answered, `ask:ADDRESS`, the same by datagrams, or `serve:PORT`, which prints its own address and
+/// `say:ADDRESS=TEXT`, which prints what is answered, `ask:ADDRESS`, the same by datagrams,
+/// `take:ADDRESS`, which gives it to loopback, or `serve:PORT`, which prints its own address and
 /// does not end.
 pub(crate) fn run(tries: &[String]) {
     for tried in tries {
@@ -23,6 +24,7 @@ pub(crate) fn run(tries: &[String]) {
             "interfaces" => interfaces(),
             "say" => say(on),
             "ask" => ask(address(on)),
+            "take" => take_address(on.parse().expect("an address")),
             "gateway" => gateway(on),
             "read" => std::fs::read_to_string(on).map(|text| text.trim().replace('\n', "|")),
             "serve" => serve(on),
@@ -66,6 +68,34 @@ fn say(what: &str) -> std::io::Result<String> {
     writeln!(stream, "{text}")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map(|_| answer)
+}
+
+/// As only who may change this network can.
+pub(crate) fn take_address(address: Ipv4Addr) -> std::io::Result<String> {
+    /// Loopback's number, in every namespace.
+    const LOOPBACK: u32 = 1;
+    const IFA_LOCAL: u16 = 2;
+    const RTM_NEWADDR: u16 = 20;
+    /// Request, acknowledge, create, and not what is there.
+    const FLAGS: u16 = 1 | 4 | 0x400 | 0x200;
+    let mut message = 32_u32.to_ne_bytes().to_vec();
+    message.extend([RTM_NEWADDR, FLAGS].map(u16::to_ne_bytes).concat());
+    message.extend([0; 8]);
+    message.extend([2, 32, 0, 0]);
+    message.extend(LOOPBACK.to_ne_bytes());
+    message.extend([8, IFA_LOCAL].map(u16::to_ne_bytes).concat());
+    message.extend(address.octets());
+    let socket =
+        rustix::net::socket(rustix::net::AddressFamily::NETLINK, rustix::net::SocketType::RAW, None)?;
+    rustix::net::send(&socket, &message, rustix::net::SendFlags::empty())?;
+    let mut answer = [0; 256];
+    let (length, _) = rustix::net::recv(&socket, &mut answer[..], rustix::net::RecvFlags::empty())?;
+    // `nlmsgerr` behind its header.
+    match answer[..length].get(16..20).and_then(|code| code.try_into().ok()).map(i32::from_ne_bytes) {
+        Some(0) => Ok("taken".into()),
+        Some(code) => Err(std::io::Error::from_raw_os_error(-code)),
+        None => Err(std::io::ErrorKind::InvalidData.into()),
+    }
 }
 
 pub(crate) fn ask(to: SocketAddr) -> std::io::Result<String> {

@@ -45,6 +45,9 @@ pub(crate) const TESTS: &[Test] = &[
 const COSTS: &str = "user_costs";
 const NOBODY: u32 = 65534;
 
+/// What a jail's link or another jail may have.
+const TAKEN: &str = "198.18.9.9";
+
 /// Of slirp4netns: the host, the resolver, the router.
 const GATEWAY: &str = "198.19.0.2";
 const RESOLVER: &str = "198.19.0.3:53";
@@ -103,6 +106,9 @@ pub(crate) fn inside(name: &str, who: &str) {
     std::thread::spawn(move || crate::world::serve(&TcpListener::bind(loopback).expect("a listener")));
     if name == REACHED {
         unfiltered();
+        // Who may change a network can.
+        assert_eq!(probe::take_address(TAKEN.parse().expect("an address")).expect("root may"), "taken");
+        ip(&format!("address del {TAKEN}/32 dev lo\n"));
     }
     let mut command = Command::new(directory.path().join("program"));
     command.args([WITHIN, name]).env("TMPDIR", directory.path()).current_dir("/");
@@ -252,6 +258,7 @@ async fn reached() {
     expected.push(("tcp:[fe80::1%2]:80".to_owned(), "NetworkUnreachable"));
     expected.push(("read:/etc/resolv.conf".to_owned(), "nameserver 198.19.0.3"));
     expected.push((format!("say:{RESOLVER}=who"), HOST));
+    expected.push((format!("take:{TAKEN}"), "PermissionDenied"));
     let tries: Vec<_> = expected.iter().map(|(tried, _)| tried.clone()).collect();
     let expected: Vec<_> = expected.iter().map(|(tried, went)| format!("{tried} {went}")).collect();
     let mut jail = bed.open(2, &tries).await;

@@ -164,8 +164,9 @@ pub(super) struct Change {
 
 impl Change {
     /// A pair of links, up: this one here, and `eth0`, down, in another namespace.
-    pub(super) fn pair(name: &str, peer: BorrowedFd<'_>) -> Self {
+    pub(super) fn pair(name: &str, peer: BorrowedFd<'_>, mtu: u32) -> Self {
         let mut other = link_header(false);
+        attribute(&mut other, libc::IFLA_MTU, &mtu.to_ne_bytes());
         attribute(&mut other, libc::IFLA_IFNAME, &terminated("eth0"));
         attribute(&mut other, NETNS_FD, &peer.as_raw_fd().to_ne_bytes());
         let mut data = Vec::new();
@@ -174,6 +175,7 @@ impl Change {
         attribute(&mut info, libc::IFLA_INFO_KIND, b"veth");
         attribute(&mut info, libc::IFLA_INFO_DATA, &data);
         let mut body = link_header(true);
+        attribute(&mut body, libc::IFLA_MTU, &mtu.to_ne_bytes());
         attribute(&mut body, libc::IFLA_IFNAME, &terminated(name));
         attribute(&mut body, libc::IFLA_LINKINFO, &info);
         Self { kind: libc::RTM_NEWLINK, flags: (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16, body }

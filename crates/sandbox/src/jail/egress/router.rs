@@ -15,7 +15,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 use super::netlink::{Change, Netlink};
-use super::uplink::TAP;
+use super::uplink::{MTU, TAP};
 use super::wire::{Done, Order};
 use crate::jail::system;
 use crate::jail::wire::{At as _, Failure};
@@ -105,7 +105,7 @@ impl Router {
 
     fn attach(&mut self, namespace: &File, order: &Order) -> Result<(), Failure> {
         let Order::Attach { name, gateway, own } = order else { return Ok(()) };
-        self.tables.change(vec![Change::pair(name, namespace.as_fd())]).at("making a jail's link")?;
+        self.tables.change(vec![Change::pair(name, namespace.as_fd(), MTU)]).at("making a jail's link")?;
         let link = self.tables.index(name).at("finding a jail's link")?;
         self.tables.change(vec![Change::address(link, *gateway)]).at("giving a jail's link an address")?;
         let mut inside = self.inside(namespace).at("entering a jail's network")?;

@@ -20,6 +20,10 @@ use crate::network::Subnet;
 /// Its link, in the router's namespace.
 pub(super) const TAP: &str = "tap0";
 
+/// Of all links: the larger the less it has to do, and what leaves the machine is cut by its own
+/// sockets (1500 was 0.9 Gbit/s upwards where this was 2.3).
+pub(super) const MTU: u32 = 65_520;
+
 /// From its start until its link is up; 10 ms here.
 const START: Duration = Duration::from_secs(5);
 
@@ -103,7 +107,6 @@ impl Uplink {
 fn arguments(router: i32) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = [
         "--configure",
-        "--mtu=65520",
         "--disable-host-loopback",
         "--enable-sandbox",
         "--enable-seccomp",
@@ -113,6 +116,7 @@ fn arguments(router: i32) -> Vec<OsString> {
     .map(OsString::from)
     .into();
     arguments.push(format!("--cidr={NETWORK}").into());
+    arguments.push(format!("--mtu={MTU}").into());
     arguments.extend([router.to_string().into(), TAP.into()]);
     arguments
 }

@@ -26,6 +26,13 @@ pub(super) fn of_host() -> Result<Vec<Ipv4Addr>, String> {
     })
 }
 
+/// The one that slirp4netns asks: the first with an IPv4 address, wherever it is.
+pub(in crate::jail) fn first() -> Option<Ipv4Addr> {
+    let text = std::fs::read_to_string(FILES[0]).ok()?;
+    let (found, _) = sort(&text, |_| false);
+    found.first().copied()
+}
+
 /// An address of this machine: nobody else's can be bound.
 fn is_own(address: Ipv4Addr) -> bool {
     address.is_loopback() || address.is_unspecified() || UdpSocket::bind((address, 0)).is_ok()
