@@ -121,12 +121,12 @@ impl Egress {
         &self.resolver
     }
 
-    /// Gives a jail, whose network namespace this is, its way out. What it makes goes with the namespace.
-    pub(super) async fn attach(&self, namespace: OwnedFd) -> Result<(), LaunchError> {
-        let ended = || LaunchError("the launcher is shut down".into());
+    /// Begins to give a jail, whose network namespace this is, its way out. What it makes goes with the
+    /// namespace.
+    pub(super) async fn attach(&self, namespace: OwnedFd) -> Result<Link, LaunchError> {
         let (answer, answered) = oneshot::channel();
-        self.attach.send(Asked { namespace, answer }).await.map_err(|_| ended())?;
-        answered.await.map_err(|_| ended())?
+        self.attach.send(Asked { namespace, answer }).await.map_err(|_| shut_down())?;
+        Ok(Link(answered))
     }
 
     /// Ends all of it and waits for that.
@@ -140,6 +140,20 @@ impl Egress {
             tracing::error!(%error, "the jails' way out could not be closed");
         }
     }
+}
+
+/// A jail's, which is being made meanwhile: the kernel lets it wait for the end of others' links.
+pub(super) struct Link(oneshot::Receiver<Result<(), LaunchError>>);
+
+impl Link {
+    /// Answers when it is there; the router has a deadline.
+    pub(super) async fn made(self) -> Result<(), LaunchError> {
+        self.0.await.map_err(|_| shut_down())?
+    }
+}
+
+fn shut_down() -> LaunchError {
+    LaunchError("the launcher is shut down".into())
 }
 
 /// Functions read it, whatever lambkin's umask is.

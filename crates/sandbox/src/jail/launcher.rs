@@ -151,7 +151,7 @@ impl JailLauncher {
             stop,
             tasks: Mutex::default(),
         });
-        let first = stock.make().await;
+        let first = stock.make_ahead().await;
         let launcher = Self(Arc::clone(&stock));
         let tasks = tokio::spawn(stock::serve(stock, ends, stopped, keep));
         *launcher.0.tasks.lock().unwrap_or_else(PoisonError::into_inner) = Some(tasks);
@@ -224,7 +224,7 @@ impl JailLauncher {
     }
 }
 
-pub(super) fn bind(source: &Path, target: &str) -> Mount {
+fn bind(source: &Path, target: &str) -> Mount {
     Mount { target: target.into(), what: What::Bind { source: source.to_owned() } }
 }
 
@@ -257,6 +257,7 @@ impl JailLauncher {
             bind(&sources.runtime_dir, "/var/runtime"),
             bind(&self.0.memory_files.of(memory_mb)?, "/proc/meminfo"),
         ];
+        mounts.extend(self.0.outside.resolver_file().map(|file| bind(&file, "/etc/resolv.conf")));
         mounts.extend(code_mounts(sources));
         Ok(mounts)
     }
@@ -271,6 +272,7 @@ impl JailLauncher {
         let mut shell = self.0.shell().await?;
         let mut listeners = std::mem::take(&mut shell.listeners).into_iter();
         let (runtime_api, services) = (listeners.next(), listeners.next());
+        let link = shell.link.take();
         let shell = Arc::new(shell);
         let mut limits = Limits::for_memory_mb(spec.memory_mb, false);
         if self.0.disks.is_err() {
@@ -285,6 +287,7 @@ impl JailLauncher {
             sampled: self.0.samples_memory().then_some(u64::from(spec.memory_mb) << 20),
             runtime_api: runtime_api.filter(|_| spec.runtime_api),
             services,
+            link,
             freezer: self.0.freezer.clone(),
             keeper: self.0.keeper.clone(),
             end: Some(end),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use lambkin_model::sandbox::LaunchError;
 
-use super::egress::Egress;
+use super::egress::{Egress, Link};
 use super::keeper::Keeper;
 use super::nat::{self, Nat};
 use crate::network::Network;
@@ -66,12 +66,13 @@ impl Outside {
         }
     }
 
-    /// Gives a jail, whose network namespace this is, its link.
-    pub(super) async fn attach(&self, namespace: OwnedFd) -> Result<(), LaunchError> {
+    /// Gives a jail, whose network namespace this is, its link, or begins to: no process may be started
+    /// in it before that is made.
+    pub(super) async fn attach(&self, namespace: OwnedFd) -> Result<Option<Link>, LaunchError> {
         match self {
-            Self::None(_) => Ok(()),
-            Self::Nat(nat) => nat.attach(namespace.into()).await,
-            Self::User(egress) => egress.attach(namespace).await,
+            Self::None(_) => Ok(None),
+            Self::Nat(nat) => nat.attach(namespace.into()).await.map(|()| None),
+            Self::User(egress) => egress.attach(namespace).await.map(Some),
         }
     }
 

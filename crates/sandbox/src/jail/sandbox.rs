@@ -9,6 +9,7 @@ use lambkin_model::Pending;
 use lambkin_model::sandbox::{LaunchError, Process, Sandbox, SandboxSpec};
 use tokio::sync::mpsc::OwnedPermit;
 
+use super::egress::Link;
 use super::freezer::Freezer;
 use super::keeper::Keeper;
 use super::launcher;
@@ -33,6 +34,8 @@ pub(super) struct JailSandbox {
     /// Until they are taken.
     pub(super) runtime_api: Option<OwnedFd>,
     pub(super) services: Option<OwnedFd>,
+    /// Until the first process.
+    pub(super) link: Option<Link>,
     pub(super) freezer: Freezer,
     pub(super) keeper: Keeper,
     /// Takes the jail when this is dropped.
@@ -41,6 +44,13 @@ pub(super) struct JailSandbox {
 
 impl JailSandbox {
     async fn start_process(&mut self) -> Result<Process, LaunchError> {
+        // A function's first connection must not fail for being early.
+        if let Some(link) = self.link.take()
+            && let Err(error) = link.made().await
+        {
+            self.shell.kill();
+            return Err(error);
+        }
         // What the machine cannot limit was said at the start; all else must be in force.
         let limited = self.shell.group.limit(&Limits { cpu: None, ..self.limits });
         limited.map_err(|error| LaunchError(format!("a jail's limits could not be set: {error}")))?;

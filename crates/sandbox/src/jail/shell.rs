@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 
+use super::egress::Link;
 use super::keeper::Keeper;
 use super::wire::{Answer, Failure, Ids, Mount, Request, Shell as Made};
 use super::{sample, system};
@@ -29,8 +30,10 @@ pub(super) struct Shell {
     pub(super) group: Arc<Group>,
     /// On the jail's own loopback, in the order of the ports that were asked for.
     pub(super) listeners: Vec<OwnedFd>,
-    /// Until it has its link.
+    /// Until it has its link, or until that is begun.
     pub(super) network: Option<OwnedFd>,
+    /// Until it is waited for.
+    pub(super) link: Option<Link>,
     /// Until the jail is done with: it holds the jail's mounts.
     mounts: Mutex<Option<OwnedFd>>,
     /// Nothing freezes it any more: the v1 freezer keeps even the killed.
@@ -70,8 +73,8 @@ impl Shell {
         let (mounts, network, listeners) = ready
             .unwrap_or_else(|_| Err(LaunchError(format!("a jail was not put together within {SET_UP:?}"))))?;
         let (mounts, killed) = (Mutex::new(Some(mounts)), Mutex::default());
-        let network = Some(network);
-        Ok(Self { socket, group, listeners, network, mounts, killed, ids, pid, process })
+        let (network, link) = (Some(network), None);
+        Ok(Self { socket, group, listeners, network, link, mounts, killed, ids, pid, process })
     }
 
     /// Mounts these into it, all or none; `given` are those that say so, in their order.

@@ -4,7 +4,6 @@
 //! Deliberately not here: what makes a shell a function's sandbox (`launcher`), and what is in one
 //! (`shell`).
 
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::disk::Disks;
 use super::freezer::Freezer;
 use super::keeper::Keeper;
-use super::launcher::{PORT, SERVICES_PORT, bind};
+use super::launcher::{PORT, SERVICES_PORT};
 use super::meminfo::MemoryFiles;
 use super::outside::Outside;
 use super::shell::Shell;
@@ -113,7 +112,7 @@ async fn refill(stock: &Arc<Stock>) {
     loop {
         stock.clear_up().await;
         while stock.ready().len() < stock.wanted {
-            match stock.make().await {
+            match stock.make_ahead().await {
                 Ok(shell) => stock.ready().push(shell),
                 Err(error) => {
                     tracing::warn!(%error, "no jail could be made ahead");
@@ -215,7 +214,7 @@ impl Stock {
         }
     }
 
-    pub(super) async fn make(self: &Arc<Self>) -> Result<Shell, LaunchError> {
+    async fn make(self: &Arc<Self>) -> Result<Shell, LaunchError> {
         let (name, ids) = {
             let mut users = self.users();
             let ids = if self.is_root { users.take()? } else { Ids::Single };
@@ -237,21 +236,28 @@ impl Stock {
         let group = Arc::new(group);
         let mut begun = Begun { stock: Arc::clone(self), remains: Some((Arc::clone(&group), ids)) };
         let mut shell = Shell::make(&self.keeper, made, group).await?;
-        let network = shell.network.take();
-        // The router is another process than the spawner: both work at once.
-        tokio::try_join!(self.connect(network, &shell), self.mount_tmp(&shell, USUAL_TMP))?;
+        if let Some(network) = shell.network.take() {
+            shell.link = self.outside.attach(network).await?;
+        }
+        self.mount_tmp(&shell, USUAL_TMP).await?;
         begun.remains = None;
         Ok(shell)
     }
 
-    async fn connect(&self, network: Option<OwnedFd>, shell: &Shell) -> Result<(), LaunchError> {
-        if let Some(network) = network {
-            self.outside.attach(network).await?;
-        }
-        match self.outside.resolver_file() {
-            Some(file) => shell.mount(&self.keeper, vec![bind(&file, "/etc/resolv.conf")], Vec::new()).await,
+    /// One that nobody waits for yet.
+    pub(super) async fn make_ahead(self: &Arc<Self>) -> Result<Shell, LaunchError> {
+        let mut shell = self.make().await?;
+        let linked = match shell.link.take() {
+            Some(link) => link.made().await,
             None => Ok(()),
+        };
+        if let Err(error) = linked {
+            shell.kill();
+            // Without room what it had stays, for the next start to find.
+            let _ = self.ended.try_send(Arc::new(shell));
+            return Err(error);
         }
+        Ok(shell)
     }
 
     pub(super) async fn mount_tmp(self: &Arc<Self>, shell: &Shell, mb: u32) -> Result<(), LaunchError> {

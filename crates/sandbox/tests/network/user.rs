@@ -466,13 +466,18 @@ async fn measure() {
         let mut times = Vec::new();
         for number in 0..50 {
             let began = Instant::now();
-            let jail = bed.open(number, &["own".to_owned()]).await;
-            times.push(began.elapsed());
+            let mut jail = bed.open(number, &["own".to_owned()]).await;
+            let opened = began.elapsed();
+            assert_eq!(bed.said(&mut *jail).await, ["own reached"]);
+            times.push((began.elapsed(), opened));
             drop(jail);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         times.sort_unstable();
-        println!("--network {name}: start {started:?}, making a jail {:?} (p90 {:?})", times[25], times[45]);
+        let ((median, opened), (late, _)) = (times[25], times[45]);
+        println!(
+            "--network {name}: start {started:?}, a jail {opened:?}, its process's end {median:?} (p90 {late:?})"
+        );
         for helper in ["slirp4netns", "lambkin-router"].iter().flat_map(|name| numbers(name)) {
             let memory = std::fs::read_to_string(format!("/proc/{helper}/smaps_rollup")).unwrap_or_default();
             let pss = memory.lines().find(|line| line.starts_with("Pss:")).unwrap_or("Pss: ?");
