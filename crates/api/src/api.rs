@@ -29,7 +29,7 @@ use crate::service_model::MODEL;
 use crate::wire::{self, Asked, Fault, Which};
 
 /// The operations that are built; every other one of the service model is refused by name.
-pub(crate) const BUILT: [&str; 12] = [
+pub(crate) const BUILT: [&str; 17] = [
     "Invoke",
     "CreateFunction",
     "GetFunction",
@@ -42,6 +42,11 @@ pub(crate) const BUILT: [&str; 12] = [
     "GetFunctionConcurrency",
     "DeleteFunctionConcurrency",
     "GetAccountSettings",
+    "CreateEventSourceMapping",
+    "GetEventSourceMapping",
+    "ListEventSourceMappings",
+    "UpdateEventSourceMapping",
+    "DeleteEventSourceMapping",
 ];
 
 const HEALTH: &str = "/_lambkin/health";
@@ -254,6 +259,11 @@ impl Api {
             "GetFunctionConcurrency" => self.get_function_concurrency(call, &input),
             "DeleteFunctionConcurrency" => self.delete_function_concurrency(call, input).await,
             "GetAccountSettings" => Ok(self.get_account_settings(call)),
+            "CreateEventSourceMapping" => self.create_event_source_mapping(call, input).await,
+            "GetEventSourceMapping" => self.get_event_source_mapping(call, &input),
+            "ListEventSourceMappings" => self.list_event_source_mappings(call, &input),
+            "UpdateEventSourceMapping" => self.update_event_source_mapping(call, input).await,
+            "DeleteEventSourceMapping" => self.delete_event_source_mapping(call, input).await,
             other => Err(Error::UnknownOperation(format!("lambkin does not do {other} yet."))),
         }
     }

@@ -210,7 +210,7 @@ fn configuration(status: StatusCode, stored: &Arc<Stored<Head>>) -> Reply {
     json(status, &ConfigurationDocument::new(&stored.record, None))
 }
 
-fn name_after(marker: &str) -> Result<String, Error> {
+pub(crate) fn name_after(marker: &str) -> Result<String, Error> {
     let name = URL_SAFE_NO_PAD.decode(marker).ok().and_then(|name| String::from_utf8(name).ok());
     name.ok_or_else(|| Error::InvalidParameterValue("Invalid Marker".into()))
 }
@@ -231,11 +231,11 @@ fn zip(code: Option<&Node<'_>>) -> Result<Bytes, Error> {
     if zip.len() as u64 > quota::ZIPPED_BYTES { Err(too_large()) } else { Ok(zip.into()) }
 }
 
-fn owned(input: &Node<'_>, member: &str) -> Option<String> {
+pub(crate) fn owned(input: &Node<'_>, member: &str) -> Option<String> {
     input.text(member).map(str::to_owned)
 }
 
-fn number(input: &Node<'_>, member: &str) -> Option<u32> {
+pub(crate) fn number(input: &Node<'_>, member: &str) -> Option<u32> {
     input.integer(member).and_then(|value| u32::try_from(value).ok())
 }
 

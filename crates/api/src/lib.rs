@@ -16,6 +16,7 @@ mod functions;
 mod gate;
 mod input;
 mod invoke;
+mod mappings;
 mod node;
 mod pattern;
 mod refused;

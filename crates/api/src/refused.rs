@@ -64,7 +64,11 @@ const REFUSED: [Refused; 30] = [
 
 /// Refuses an input that asks for what lambkin does not do. The first member decides.
 pub(crate) fn check(input: &Node<'_>) -> Result<(), Error> {
-    for Refused { member, neutral, not } in &REFUSED {
+    check_all(&REFUSED, input)
+}
+
+fn check_all(table: &[Refused], input: &Node<'_>) -> Result<(), Error> {
+    for Refused { member, neutral, not } in table {
         let value = member.iter().try_fold(input, |node, name| node.get(name));
         let asks = value.is_some_and(|value| match (neutral, value) {
             (Neutral::Text(neutral), Node::Text(text)) => text != neutral,
@@ -76,6 +80,45 @@ pub(crate) fn check(input: &Node<'_>) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Members of an event source mapping's requests that are of streams and of Kafka; the words are AWS's.
+const NOT_FOR_QUEUES: [&str; 14] = [
+    "StartingPosition",
+    "StartingPositionTimestamp",
+    "ParallelizationFactor",
+    "BisectBatchOnFunctionError",
+    "MaximumRecordAgeInSeconds",
+    "MaximumRetryAttempts",
+    "TumblingWindowInSeconds",
+    "Topics",
+    "Queues",
+    "SourceAccessConfigurations",
+    "AmazonManagedKafkaEventSourceConfig",
+    "SelfManagedKafkaEventSourceConfig",
+    "DocumentDBEventSourceConfig",
+    "DestinationConfig",
+];
+
+/// And those that a queue's mapping may have.
+const REFUSED_OF_MAPPINGS: [Refused; 5] = [
+    refused(&["KMSKeyArn"], Neutral::Empty, "encrypt filter criteria with KMS keys"),
+    refused(&["MetricsConfig"], Neutral::Empty, "have metrics of single event source mappings"),
+    refused(&["LoggingConfig"], Neutral::Empty, "write logs of event source mappings"),
+    refused(&["ProvisionedPollerConfig"], Neutral::Empty, "provision pollers"),
+    refused(&["Tags"], Neutral::Empty, "tag event source mappings yet"),
+];
+
+/// Refuses a mapping of a queue that asks for what is not for queues, or what lambkin does not do.
+pub(crate) fn check_mapping(input: &Node<'_>) -> Result<(), Error> {
+    for member in NOT_FOR_QUEUES {
+        if input.get(member).is_some_and(|value| !value.is_neutral()) {
+            return Err(Error::InvalidParameterValue(format!(
+                "{member} is not valid for SQS event sources."
+            )));
+        }
+    }
+    check_all(&REFUSED_OF_MAPPINGS, input)
 }
 
 /// The refusal's words, for members that are refused elsewhere too.
@@ -167,6 +210,46 @@ mod tests {
                     member.name
                 );
             }
+        }
+    }
+
+    #[test]
+    fn every_member_of_a_mapping_is_acted_on_or_refused() {
+        const ACTED_ON: [&str; 10] = [
+            "UUID",
+            "EventSourceArn",
+            "FunctionName",
+            "Enabled",
+            "BatchSize",
+            "MaximumBatchingWindowInSeconds",
+            "FilterCriteria",
+            "ScalingConfig",
+            "FunctionResponseTypes",
+            // Refused with its source.
+            "SelfManagedEventSource",
+        ];
+        for name in ["CreateEventSourceMapping", "UpdateEventSourceMapping"] {
+            for member in MODEL.members(MODEL.operation(name).unwrap()) {
+                let member = &*member.name;
+                let refused = NOT_FOR_QUEUES.contains(&member)
+                    || REFUSED_OF_MAPPINGS.iter().any(|refused| refused.member == [member]);
+                assert!(ACTED_ON.contains(&member) != refused, "{name} {member}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_for_queues_is_refused() {
+        for (json, expected) in [
+            (r#"{"BisectBatchOnFunctionError":false,"DestinationConfig":{"OnFailure":{}},"Topics":[]}"#, ""),
+            (r#"{"StartingPosition":"LATEST"}"#, "StartingPosition is not valid for SQS event sources."),
+            (r#"{"ParallelizationFactor":2}"#, "ParallelizationFactor is not valid for SQS event sources."),
+            (r#"{"KMSKeyArn":"arn"}"#, "lambkin does not encrypt filter criteria with KMS keys (KMSKeyArn)."),
+            (r#"{"Tags":{"a":"b"}}"#, "lambkin does not tag event source mappings yet (Tags)."),
+        ] {
+            let said =
+                check_mapping(&Node::read(json.as_bytes()).unwrap()).err().map(|error| error.to_string());
+            assert_eq!(said.unwrap_or_default(), expected, "{json}");
         }
     }
 }

@@ -5,6 +5,7 @@ mod concurrency;
 mod fakes;
 mod functions;
 mod invocations;
+mod mappings;
 mod no_queues;
 mod refusals;
 mod sqs;

@@ -275,13 +275,13 @@ impl Fault {
             | Error::ResourceNotFound(_)
             | Error::FunctionExists { .. }
             | Error::ResourceConflict(_)
+            | Error::ResourceInUse(_)
             | Error::RevisionMismatch
             | Error::InvalidParameterValue(_)
             | Error::Validation(_)
             | Error::UnreservedConcurrency { .. }
             | Error::PayloadTooLarge { .. }
             | Error::TooManyRequests { .. }
-            | Error::ResourceInUse(_)
             | Error::RecursiveInvocation
             | Error::InvalidRuntime(_) => ("com.amazon.coral.service#InternalFailure", "InternalFailure"),
         };

@@ -25,4 +25,6 @@ pub use ambient::Ambient;
 pub struct Events {
     /// Queues.
     pub sqs: sqs::Sqs,
+    /// Functions that are fed from queues.
+    pub mappings: std::sync::Arc<mapping::Mappings>,
 }

@@ -16,6 +16,7 @@ use lambkin_sandbox::Isolated;
 use lambkin_store::{QueueConfig, Store, StoreConfig};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::arguments::Serve;
 use crate::events;
@@ -89,7 +90,7 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     control.resume();
     let sweeper = tokio::spawn(sweep_code(Arc::clone(&control)));
-    let moving = events::Running::start(&store);
+    let moving = events::Running::start(&store, Arc::new(invoker.clone()));
     let api = Api::new(
         ApiConfig::new(DEFAULT_ACCOUNT, address),
         Arc::clone(&control),
@@ -105,6 +106,7 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         "lambkin is up"
     );
     greet(address, memory);
+    let (stopping, stopped) = oneshot::channel();
     let stop = async move {
         let name = tokio::select! {
             _ = interrupt.recv() => "SIGINT",
@@ -112,9 +114,17 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         };
         tracing::info!(signal = name, "shutting down: running invocations may finish");
         sqs.close();
+        // Whoever waits for it has given up where nobody does.
+        let _ = stopping.send(());
     };
     let grace = Duration::from_secs_f64(options.grace);
-    lambkin_api::serve(listener, api, stop, grace).await;
+    let mappings = Arc::clone(&moving.events.mappings);
+    let batches = async {
+        // An error is that the API ended by itself.
+        let _ = stopped.await;
+        mappings.shutdown(grace).await;
+    };
+    tokio::join!(lambkin_api::serve(listener, api, stop, grace), batches);
     sweeper.abort();
     moving.shutdown().await;
     control.shutdown().await;

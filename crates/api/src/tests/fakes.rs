@@ -194,8 +194,9 @@ impl Server {
         let runtimes = Arc::new(Notify::new());
         let ambient =
             Ambient { now: || Timestamp(1_767_323_045_678_901), uuid: || uuid::Uuid::new_v4().to_string() };
+        let catalog = Arc::new(MemoryCatalog::default());
         let control = Control::new(
-            Arc::new(MemoryCatalog::default()),
+            Arc::<MemoryCatalog>::clone(&catalog),
             Arc::new(Packages(tempfile::tempdir().unwrap())),
             Arc::new(Runtimes(runtimes.clone())),
             ambient,
@@ -204,7 +205,8 @@ impl Server {
         let echo = Arc::new(Echo::default());
         let callers = Callers::new(address, HashMap::new());
         let config = ApiConfig::new("000000000000", address);
-        let api = Api::new(config, control, echo.clone(), super::no_queues::events(), &callers);
+        let events = super::no_queues::events(catalog, echo.clone());
+        let api = Api::new(config, control, echo.clone(), events, &callers);
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { stopped.await.unwrap_or_default() };
         let serving = tokio::spawn(serve(listener, api, shutdown, Duration::from_secs(5)));

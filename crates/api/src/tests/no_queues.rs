@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use lambkin_events::mapping::source::SqsSource;
+use lambkin_events::mapping::{Mappings, Ports};
 use lambkin_events::sqs::Sqs;
 use lambkin_events::{Ambient, Events};
 use lambkin_model::Pending;
-use lambkin_model::catalog::{CatalogError, Revision, Stored};
+use lambkin_model::catalog::{CatalogError, CatalogRead, Revision, Stored};
+use lambkin_model::invocation::Invoke;
 use lambkin_model::queue::{
     Arrivals, Counts, Handle, Peeked, Post, QueueError, QueueName, Queues, Receive, Received, Sent,
 };
 use lambkin_model::record::{Record, RecordWatcher, Records, ResourceKey};
+use lambkin_model::sqs::Queue;
 use lambkin_model::time::Timestamp;
 
 struct NoQueues;
@@ -103,10 +107,15 @@ impl<R: Record> Records<R> for MemoryRecords<R> {
     }
 }
 
-/// Services without a store.
-pub(super) fn events() -> Events {
+/// Services without a store, for these functions.
+pub(super) fn events(catalog: Arc<dyn CatalogRead>, invoke: Arc<dyn Invoke>) -> Events {
     let ambient =
         Ambient { now: || Timestamp(1_767_225_600_000_000), uuid: || uuid::Uuid::new_v4().into_bytes() };
+    let queues: Arc<MemoryRecords<Queue>> = Arc::new(MemoryRecords(Mutex::default()));
+    let sqs = Sqs::new(Arc::new(NoQueues), Arc::<MemoryRecords<Queue>>::clone(&queues), ambient);
+    let source = Arc::new(SqsSource::new(sqs.clone(), queues));
     let records = Arc::new(MemoryRecords(Mutex::default()));
-    Events { sqs: Sqs::new(Arc::new(NoQueues), records, ambient) }
+    // Nobody polls: they stay in the states that the operations leave them in.
+    let mappings = Mappings::new(Ports { records, catalog, source, invoke, ambient });
+    Events { sqs, mappings }
 }

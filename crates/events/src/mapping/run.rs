@@ -16,8 +16,9 @@ use lambkin_model::name::FunctionReference;
 use lambkin_model::quota::INVOKE_PAYLOAD_BYTES;
 use tokio::time::Instant;
 
-use super::hold::Hold;
+use super::hold::{Held, Hold};
 use super::poller::Poll;
+use crate::recursion::{PASSAGES, mark, passages};
 
 /// First pause after a throttle; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -44,12 +45,18 @@ pub(super) async fn run(poll: Arc<Poll>, mapping: Arc<Mapping>, mut hold: Hold) 
     let mut ended = Ended::Processed;
     let mut stuck: HashSet<String> = HashSet::new();
     for part in split(&lengths, INVOKE_PAYLOAD_BYTES) {
-        // What stands behind a failed message of its group waits for it.
-        let open = |at: &usize| {
-            let group = hold.messages[*at].group.as_ref();
-            ended == Ended::Processed && !group.is_some_and(|group| stuck.contains(group))
-        };
-        let (which, behind): (Vec<usize>, Vec<usize>) = part.partition(open);
+        let (mut which, mut behind) = (Vec::new(), Vec::new());
+        for at in part {
+            let held = &hold.messages[at];
+            // What stands behind a failed message of its group waits for it.
+            let waits = held.group.as_ref().is_some_and(|group| stuck.contains(group));
+            if ended != Ended::Processed || waits || circles(&poll, &mapping, held) {
+                stuck.extend(held.group.clone());
+                behind.push(at);
+            } else {
+                which.push(at);
+            }
+        }
         hold.leave(&behind).await;
         if which.is_empty() {
             continue;
@@ -84,6 +91,18 @@ pub(super) async fn run(poll: Arc<Poll>, mapping: Arc<Mapping>, mut hold: Hold) 
     ended
 }
 
+/// Whether the message goes in circles through the function. It is left to its queue's redrive policy.
+fn circles(poll: &Poll, mapping: &Mapping, held: &Held) -> bool {
+    let Some(trace) = &held.trace else { return false };
+    let function = &mapping.function;
+    let stopped = passages(trace, mark(function)) >= PASSAGES
+        && poll.ports.catalog.head(function).is_some_and(|head| !head.record.recursion_allowed);
+    if stopped {
+        tracing::warn!(mapping = %mapping.key.name, function = %function.name, message = %held.id, "stopped: it goes in circles");
+    }
+    stopped
+}
+
 /// The function's answer, where it gave one.
 async fn invoke(
     poll: &Poll,
@@ -93,7 +112,10 @@ async fn invoke(
     began: Instant,
 ) -> Result<Bytes, Ended> {
     let payload = event(which.iter().map(|at| hold.messages[*at].record.as_str()));
-    let trace_id = which.iter().find_map(|at| hold.messages[*at].trace.clone());
+    // One trace for all: that of the message which has passed the function most often, so that none loses count.
+    let function = mark(&mapping.function);
+    let traces = which.iter().rev().filter_map(|at| hold.messages[*at].trace.as_ref());
+    let trace_id = traces.max_by_key(|trace| passages(trace, function)).cloned();
     let invocation = Invocation {
         request_id: RequestId((poll.ports.ambient.uuid)()),
         function: FunctionReference { key: mapping.function.clone(), qualifier: mapping.qualifier.clone() },

@@ -252,8 +252,8 @@ impl Source for Bodies {
                 let body = String::from_utf8(each.content.to_vec()).unwrap();
                 let mut attributes = BTreeMap::new();
                 attributes.insert("ApproximateReceiveCount".to_owned(), each.received.to_string());
-                if body.starts_with("traced") {
-                    attributes.insert("AWSTraceHeader".to_owned(), format!("Root=1-{body}"));
+                if let Some(trace) = body.strip_prefix("traced ") {
+                    attributes.insert("AWSTraceHeader".to_owned(), trace.to_owned());
                 }
                 SourceMessage {
                     id: format!("id-{}", each.sequence),

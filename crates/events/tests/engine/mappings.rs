@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lambkin_events::mapping::UpdateMapping;
+use lambkin_events::recursion::mark;
 use lambkin_model::Error;
 use lambkin_model::function::State;
 use lambkin_model::mapping::Change;
@@ -597,10 +598,35 @@ async fn an_idle_mapping_asks_three_times_a_minute() {
 #[tokio::test(start_paused = true)]
 async fn the_trace_goes_on() {
     let world = World::new();
+    let mark = mark(&reference("f").key);
+    let more = format!("traced Root=1-c;Lineage=1:{mark:08x}:3");
     world.map("q", Change::default()).await;
-    world.send("q", &["a", "traced-b", "traced-c"]).await;
+    world.send("q", &["a", "traced Root=1-b", "traced Root=1-d", &more]).await;
     world.until_empty("q").await;
-    assert_eq!(world.function.calls()[0].trace_id.as_deref(), Some("Root=1-traced-b"));
+    world.send("q", &["a", "traced Root=1-b", "traced Root=1-d"]).await;
+    world.until_empty("q").await;
+    let traces: Vec<_> = world.function.calls().into_iter().map(|call| call.trace_id.unwrap()).collect();
+    assert_eq!(traces, [more.strip_prefix("traced ").unwrap(), "Root=1-b"]);
+}
+
+/// The seventeenth passage is stopped, alone of its batch; where the function allows it, it is not.
+#[tokio::test(start_paused = true)]
+async fn what_goes_in_circles_is_left_in_its_queue() {
+    let world = World::new();
+    let mark = mark(&reference("f").key);
+    let circling = format!("traced Root=1-c;Lineage=1:{mark:08x}:15");
+    let last = format!("traced Root=1-c;Lineage=1:{mark:08x}:14");
+    world.map("q", Change::default()).await;
+    world.send("q", &["a", &circling, &last]).await;
+    world.until_calls(1).await;
+    tokio::time::sleep(seconds(200)).await;
+    assert_eq!(world.function.bodies(), [["a", &last]]);
+    assert_eq!(world.counts("q").await.0 + world.counts("q").await.1, 1);
+    let mut allowed = head("f");
+    allowed.recursion_allowed = true;
+    world.functions.put(allowed);
+    world.until_empty("q").await;
+    assert_eq!(world.function.bodies()[1], [circling]);
 }
 
 /// What the platform could not do leaves everything as it is, and is told.
