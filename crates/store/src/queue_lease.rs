@@ -26,8 +26,6 @@ pub(crate) struct Hold {
     receipt: i64,
     due: Option<i64>,
     mark: u32,
-    /// The file has a receipt of an earlier lease.
-    stale: bool,
 }
 
 /// Which message a handle is good for.
@@ -155,9 +153,13 @@ impl Desk {
                 receipt: taking.receipt,
                 due: row.due,
                 mark: row.mark,
-                stale: row.receipt != 0,
             };
             self.hold(row.seq, hold);
+            if row.receipt != 0 {
+                // The handle of its last lease is not good any more, also after a restart.
+                row.receipt = 0;
+                self.file.update(taking.queue, &row)?;
+            }
         } else {
             row.received += 1;
             if row.received == 1 {
@@ -260,7 +262,7 @@ impl Desk {
 
     pub(crate) fn release(&mut self, handle: &Handle, delay: Duration, mark: u32) -> Result<(), Trouble> {
         let (place, row) = self.locate(handle)?;
-        let same = |hold: &Hold| hold.mark == mark && !hold.stale && delay.is_zero();
+        let same = |hold: &Hold| hold.mark == mark && delay.is_zero();
         if place.held && self.held.get(&place.seq).is_some_and(same) {
             self.put_back(place.seq)?;
         } else {

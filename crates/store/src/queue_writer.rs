@@ -49,14 +49,25 @@ pub(crate) struct Writer {
     again: VecDeque<Box<dyn Request>>,
     /// Why nothing is done any more.
     broken: Option<String>,
-    tidy: bool,
+    tidy: Tidy,
+}
+
+/// Whether the file has to be tidied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tidy {
+    /// Nothing was done since it was tidied.
+    Done,
+    /// When nobody has asked for anything for a while.
+    Idle,
+    /// It is being tidied, piece by piece, whenever nobody asks for anything.
+    More,
 }
 
 impl Writer {
     pub(crate) fn new(desk: Desk, watchers: Arc<Watchers>) -> Self {
         let (waiting, alarms, again) = Default::default();
         // What a former process left is tidied too.
-        Self { desk, watchers, waiting, alarms, again, broken: None, tidy: true }
+        Self { desk, watchers, waiting, alarms, again, broken: None, tidy: Tidy::Idle }
     }
 
     /// Runs until the inbox is closed and empty.
@@ -74,7 +85,9 @@ impl Writer {
                 self.tidy();
                 continue;
             }
-            self.tidy = true;
+            if self.tidy == Tidy::Done {
+                self.tidy = Tidy::Idle;
+            }
             self.work(batch, due);
         }
     }
@@ -82,14 +95,14 @@ impl Writer {
     /// The next request, or that it is time for something else.
     fn next(&mut self, inbox: &Receiver<Posted>) -> Result<Posted, RecvTimeoutError> {
         let alarm = self.alarms.first().map(|(then, _)| *then);
-        let busy = !self.again.is_empty() || self.desk.has_graves();
+        let busy = !self.again.is_empty() || self.desk.has_graves() || self.tidy == Tidy::More;
         let wait = if self.broken.is_some() {
             None
         } else if busy {
             Some(Duration::ZERO)
         } else {
             let alarm = alarm.map(|then| self.desk.clock.until(then));
-            let idle = self.tidy.then_some(IDLE);
+            let idle = (self.tidy == Tidy::Idle).then_some(IDLE);
             alarm.into_iter().chain(idle).min()
         };
         match wait {
@@ -132,14 +145,14 @@ impl Writer {
     }
 
     fn tidy(&mut self) {
-        if self.broken.is_some() || !self.tidy {
+        if self.broken.is_some() || self.tidy == Tidy::Done {
             return;
         }
         match self.desk.tidy() {
-            Ok(more) => self.tidy = more,
+            Ok(more) => self.tidy = if more { Tidy::More } else { Tidy::Done },
             Err(error) if is_passing(&error) => {
                 tracing::warn!(%error, "the queues' file could not be tidied");
-                self.tidy = false;
+                self.tidy = Tidy::Done;
                 self.roll_back();
             }
             Err(error) => self.fail(&error),
@@ -345,6 +358,10 @@ impl Writer {
             request.refuse(QueueError::Unavailable(reason.clone()));
         }
         self.alarms.clear();
+        // What comes of it is for the next opening to find out; the file must not stay locked meanwhile.
+        if let Err(error) = self.desk.file.roll_back() {
+            tracing::error!("the queues' last transaction could not be undone: {error}");
+        }
         self.broken = Some(reason);
     }
 }
