@@ -75,7 +75,7 @@ def install(client):
             found += unknown(shape, json.loads(text), model.name)
         assert not found, "\n".join(found)
 
-    client.meta.events.register("after-call.lambda", parsed)
+    client.meta.events.register(f"after-call.{model.service_id.hyphenize()}", parsed)
     return model
 
 
