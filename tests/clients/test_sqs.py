@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 import sqs_client
 from lambda_client import ACCOUNT, create, invoke
-from server import eventually
+from server import binary, eventually
 from sqs_client import Query, error, md5_of_attributes, queue_arn
 
 ATTRIBUTES = {
@@ -407,3 +407,26 @@ def test_functions_reach_queues_without_being_told(lambda_, sqs, queue, name, ru
     assert invoke(lambda_, name, {"queue": name}).payload == "sent"
     [message] = sqs.receive_message(QueueUrl=queue, AttributeNames=["SenderId"], WaitTimeSeconds=5)["Messages"]
     assert (message["Body"], message["Attributes"]["SenderId"]) == (body, f"any:{name}")
+
+
+def test_lambkin_queues(shared, sqs, name):
+    dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+    policy = {"deadLetterTargetArn": queue_arn(f"{name}-dead"), "maxReceiveCount": 2}
+    url = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": json.dumps(policy)})["QueueUrl"]
+    for delay in (0, 0, 900):
+        sqs.send_message(QueueUrl=url, MessageBody="x", DelaySeconds=delay)
+    sqs.receive_message(QueueUrl=url)
+
+    def run(*options):
+        command = [binary(), "queues", "--endpoint", shared.endpoint, *options]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    [line] = [each for each in json.loads(run("--json"))["queues"] if each["name"] == name]
+    assert 0 <= line.pop("oldest_seconds") < 60
+    assert line == {
+        "name": name, "region": "us-east-1", "arn": queue_arn(name), "visible": 1, "in_flight": 1, "delayed": 1,
+        "dead_letter_queue": queue_arn(f"{name}-dead"),
+    }
+    [row] = [each.split() for each in run().splitlines() if each.startswith(f"{name} ")]
+    assert row[:5] == [name, "us-east-1", "1", "1", "1"] and row[-1] == f"{name}-dead"
+    assert count(sqs, dead) == 0

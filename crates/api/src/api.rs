@@ -50,6 +50,7 @@ pub(crate) const BUILT: [&str; 17] = [
 ];
 
 const HEALTH: &str = "/_lambkin/health";
+const QUEUES: &str = "/_lambkin/queues";
 /// As whom lambkin sees who asks.
 const CALLER: &str = "/_lambkin/caller";
 
@@ -277,6 +278,9 @@ impl Api {
         }
         if path == HEALTH {
             return Ok(json(StatusCode::OK, &serde_json::json!({ "status": "ok" })));
+        }
+        if path == QUEUES {
+            return self.queues_page().await;
         }
         if path == CALLER {
             let caller = self.callers.caller(parts, door);

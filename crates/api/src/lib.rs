@@ -19,6 +19,7 @@ mod invoke;
 mod mappings;
 mod node;
 mod pattern;
+mod queues_page;
 mod refused;
 mod reply;
 mod route;

@@ -6,7 +6,9 @@ mod doctor;
 mod events;
 mod memory_budget;
 mod one_shot;
+mod own_api;
 mod places;
+mod queues_command;
 mod role_credentials;
 mod runtimes_command;
 mod serve;
@@ -28,7 +30,7 @@ fn main() -> ExitCode {
     let default_level = match arguments.command {
         Command::Serve(_) => "info",
         // Their own words go to a person; the log is for trouble.
-        Command::Invoke(_) | Command::Runtimes(_) | Command::Doctor(_) => "warn",
+        Command::Invoke(_) | Command::Runtimes(_) | Command::Queues(_) | Command::Doctor(_) => "warn",
     };
     let filter = EnvFilter::try_from_env("LAMBKIN_LOG").unwrap_or_else(|_| EnvFilter::new(default_level));
     tracing_subscriber::fmt()
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::Serve(options) => serve::serve(options).await.map(|()| ExitCode::SUCCESS),
             Command::Invoke(options) => one_shot::invoke(options).await,
+            Command::Queues(options) => queues_command::run(options).map(|()| ExitCode::SUCCESS),
             Command::Doctor(options) => doctor::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Runtimes(command) => runtimes_command::run(command).await.map(|()| ExitCode::SUCCESS),
         }
