@@ -97,7 +97,7 @@ impl Control {
                 .logging
                 .map_or_else(LoggingConfig::default, |change| change.apply(&LoggingConfig::default())),
             ephemeral_storage: 512,
-            dead_letter: None,
+            dead_letter: request.dead_letter,
         };
         rules::check(&configuration)?;
         let code = self.code.put(request.zip).await.map_err(code_error)?;
@@ -181,6 +181,7 @@ impl Control {
         set(&mut current.description, request.description);
         set(&mut current.timeout, request.timeout);
         set(&mut current.memory_size, request.memory_size);
+        set(&mut current.dead_letter, request.dead_letter);
         current.variables = request.variables.or_else(|| current.variables.take());
         rules::check(current)
     }

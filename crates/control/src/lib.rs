@@ -6,10 +6,12 @@
 
 mod activation;
 mod concurrency;
+mod event_invoke;
 mod function;
 mod request;
 mod rules;
 
 pub use concurrency::AccountSettings;
+pub use event_invoke::EventInvokeChange;
 pub use function::{Ambient, Control, Policy};
 pub use request::{CreateFunction, LoggingChange, UpdateFunctionCode, UpdateFunctionConfiguration};

@@ -28,6 +28,8 @@ pub struct CreateFunction {
     pub architecture: Option<String>,
     /// Logging.
     pub logging: Option<LoggingChange>,
+    /// ARN of the dead-letter queue or topic, which is there.
+    pub dead_letter: Option<String>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
 }
@@ -95,6 +97,8 @@ pub struct UpdateFunctionConfiguration {
     pub variables: Option<BTreeMap<String, String>>,
     /// Logging.
     pub logging: Option<LoggingChange>,
+    /// ARN of the dead-letter queue or topic, which is there; `Some(None)`: none any more.
+    pub dead_letter: Option<Option<String>>,
     /// Only where the function's `RevisionId` is still this.
     pub revision_id: Option<String>,
 }
