@@ -29,7 +29,7 @@ use crate::service_model::MODEL;
 use crate::wire::{self, Asked, Fault, Which};
 
 /// The operations that are built; every other one of the service model is refused by name.
-pub(crate) const BUILT: [&str; 17] = [
+pub(crate) const BUILT: [&str; 25] = [
     "Invoke",
     "CreateFunction",
     "GetFunction",
@@ -47,10 +47,20 @@ pub(crate) const BUILT: [&str; 17] = [
     "ListEventSourceMappings",
     "UpdateEventSourceMapping",
     "DeleteEventSourceMapping",
+    "InvokeAsync",
+    "PutFunctionEventInvokeConfig",
+    "UpdateFunctionEventInvokeConfig",
+    "GetFunctionEventInvokeConfig",
+    "ListFunctionEventInvokeConfigs",
+    "DeleteFunctionEventInvokeConfig",
+    "PutFunctionRecursionConfig",
+    "GetFunctionRecursionConfig",
 ];
 
 const HEALTH: &str = "/_lambkin/health";
 const QUEUES: &str = "/_lambkin/queues";
+/// What waits to be run.
+const EVENTS: &str = "/_lambkin/events";
 /// As whom lambkin sees who asks.
 const CALLER: &str = "/_lambkin/caller";
 
@@ -190,6 +200,9 @@ impl Api {
         if &*matched.operation.name == "Invoke" {
             return self.invoke_function(&call, &matched, body).await;
         }
+        if &*matched.operation.name == "InvokeAsync" {
+            return self.invoke_async(&call, &matched, body).await;
+        }
         self.operate(&call, &matched, body).await
     }
 
@@ -265,6 +278,13 @@ impl Api {
             "ListEventSourceMappings" => self.list_event_source_mappings(call, &input),
             "UpdateEventSourceMapping" => self.update_event_source_mapping(call, input).await,
             "DeleteEventSourceMapping" => self.delete_event_source_mapping(call, input).await,
+            "PutFunctionEventInvokeConfig" => self.put_function_event_invoke_config(call, input).await,
+            "UpdateFunctionEventInvokeConfig" => self.update_function_event_invoke_config(call, input).await,
+            "GetFunctionEventInvokeConfig" => self.get_function_event_invoke_config(call, &input),
+            "ListFunctionEventInvokeConfigs" => self.list_function_event_invoke_configs(call, &input),
+            "DeleteFunctionEventInvokeConfig" => self.delete_function_event_invoke_config(call, input).await,
+            "PutFunctionRecursionConfig" => self.put_function_recursion_config(call, input).await,
+            "GetFunctionRecursionConfig" => self.get_function_recursion_config(call, &input),
             other => Err(Error::UnknownOperation(format!("lambkin does not do {other} yet."))),
         }
     }
@@ -281,6 +301,9 @@ impl Api {
         }
         if path == QUEUES {
             return self.queues_page().await;
+        }
+        if path == EVENTS {
+            return self.events_page().await;
         }
         if path == CALLER {
             let caller = self.callers.caller(parts, door);

@@ -71,6 +71,8 @@ pub(crate) struct ConfigurationDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     runtime_version_config: Option<RuntimeVersionConfig>,
     logging_config: LoggingDocument<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letter_config: Option<DeadLetterConfig<'a>>,
 }
 
 /// What the lists leave out.
@@ -100,6 +102,12 @@ struct Environment<'a> {
 #[serde(rename_all = "PascalCase")]
 struct TracingConfig {
     mode: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeadLetterConfig<'a> {
+    target_arn: &'a str,
 }
 
 #[derive(Serialize)]
@@ -173,6 +181,10 @@ impl<'a> ConfigurationDocument<'a> {
             snap_start: SnapStart { apply_on: "None", optimization_status: "Off" },
             runtime_version_config: None,
             logging_config: LoggingDocument::new(&configuration.logging, &head.key.name),
+            dead_letter_config: configuration
+                .dead_letter
+                .as_deref()
+                .map(|target_arn| DeadLetterConfig { target_arn }),
         }
     }
 }

@@ -46,6 +46,7 @@ impl Api {
     pub(crate) async fn create_function(&self, call: &Call<'_>, input: Node<'_>) -> Result<Reply, Error> {
         let key = call.unqualified(&input)?;
         refused::check(&input)?;
+        let dead_letter = self.dead_letter(&key, &input)?.flatten();
         let zip = zip(input.get("Code"))?;
         let request = CreateFunction {
             zip,
@@ -58,6 +59,7 @@ impl Api {
             variables: variables(&input),
             architecture: architecture(&input),
             logging: logging(&input),
+            dead_letter,
             tags: input.texts("Tags").unwrap_or_default(),
         };
         drop(input);
@@ -99,6 +101,7 @@ impl Api {
             memory_size: number(&input, "MemorySize"),
             variables: variables(&input),
             logging: logging(&input),
+            dead_letter: self.dead_letter(&key, &input)?,
             revision_id: owned(&input, "RevisionId"),
         };
         drop(input);

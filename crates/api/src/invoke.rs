@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use hyper::body::Incoming;
+use lambkin_events::asynchronous::Asked as EventAsked;
 use lambkin_model::Error;
 use lambkin_model::invocation;
 use lambkin_model::invocation::{Invocation, Reply as InvocationReply};
@@ -60,19 +61,21 @@ impl Api {
     ) -> Result<Reply, Error> {
         let asked = asked(call, matched)?;
         let client_context = asked.client_context.map(client_context).transpose()?;
-        let too_large = |length| Error::PayloadTooLarge {
-            length,
-            invocation_type: "RequestResponse",
-            limit: quota::INVOKE_PAYLOAD_BYTES,
+        let (invocation_type, limit) = match asked.kind {
+            InvocationType::Event => ("Event", self.events.asynchronous.payload_limit()),
+            InvocationType::RequestResponse | InvocationType::DryRun => {
+                ("RequestResponse", quota::INVOKE_PAYLOAD_BYTES)
+            }
         };
-        let payload = self.budget.read(body, quota::INVOKE_PAYLOAD_BYTES, false, too_large).await?.bytes;
+        let too_large = |length| Error::PayloadTooLarge { length, invocation_type, limit };
+        let payload = self.budget.read(body, limit, false, too_large).await?.bytes;
         let payload = checked(payload)?;
         match asked.kind {
             InvocationType::RequestResponse => {}
             InvocationType::Event => {
-                return Err(Error::InvalidParameterValue(
-                    "lambkin does not invoke functions asynchronously yet (InvocationType=Event).".into(),
-                ));
+                return self
+                    .send_event(call, asked.function, payload, Some(trace_id(&call.parts.headers)))
+                    .await;
             }
             InvocationType::DryRun => {
                 self.control.function(&asked.function).map_err(|error| unknown(error, &asked.function))?;
@@ -90,6 +93,40 @@ impl Api {
             log_tail: asked.log_tail,
         };
         Ok(answer(self.invoke.invoke(invocation).await?, trace_header))
+    }
+}
+
+impl Api {
+    /// InvokeAsync, Invoke's predecessor: its payload is smaller, and no trace goes with it.
+    pub(crate) async fn invoke_async(
+        &self,
+        call: &Call<'_>,
+        matched: &Matched<'_, '_>,
+        body: &mut Incoming,
+    ) -> Result<Reply, Error> {
+        // Its payload is a member that the model wants, and that is not read from a document.
+        let name = matched.label("FunctionName").unwrap_or_default();
+        let function = FunctionReference::parse(&name, None, call.account, &call.region)?;
+        let limit = quota::INVOKE_ASYNC_PAYLOAD_BYTES.min(self.events.asynchronous.payload_limit());
+        let too_large = |length| Error::PayloadTooLarge { length, invocation_type: "Event", limit };
+        let payload = self.budget.read(body, limit, false, too_large).await?.bytes;
+        self.send_event(call, function, checked(payload)?, None).await
+    }
+
+    /// 202, once the event is on disk.
+    async fn send_event(
+        &self,
+        call: &Call<'_>,
+        function: FunctionReference,
+        payload: Bytes,
+        trace_id: Option<String>,
+    ) -> Result<Reply, Error> {
+        let trace_header = trace_id.as_deref().and_then(trace_header);
+        let asked = EventAsked { request_id: call.request_id, function, payload, trace_id };
+        self.events.asynchronous.send(asked).await?;
+        let mut response = empty(StatusCode::ACCEPTED);
+        response.headers_mut().extend(trace_header.map(|trace| (TRACE_ID, trace)));
+        Ok(response)
     }
 }
 

@@ -12,6 +12,7 @@ mod concurrency;
 mod constraint;
 mod document;
 mod error_table;
+mod event_invoke;
 mod functions;
 mod gate;
 mod input;

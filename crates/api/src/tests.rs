@@ -2,6 +2,7 @@
 
 mod callers;
 mod concurrency;
+mod event_invoke;
 mod fakes;
 mod functions;
 mod invocations;

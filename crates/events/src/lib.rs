@@ -23,6 +23,10 @@ pub use ambient::Ambient;
 /// The services that move events, as the edge sees them.
 #[derive(Clone)]
 pub struct Events {
+    /// Asynchronous invocation.
+    pub asynchronous: asynchronous::Asynchronous,
+    /// What configurations may name.
+    pub targets: std::sync::Arc<targets::Targets>,
     /// Queues.
     pub sqs: sqs::Sqs,
     /// Functions that are fed from queues.

@@ -100,6 +100,13 @@ pub(crate) struct Serve {
     /// Real AWS credentials for functions by their role: JSON, a role's ARN and a profile or keys
     #[arg(long, value_name = "FILE")]
     pub(crate) role_credentials: Option<PathBuf>,
+    /// Factor of the pauses between the attempts at an event; 1 is AWS's: a minute and two after a
+    /// function's error, 1 second to 5 minutes after a throttle
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", value_parser = seconds)]
+    pub(crate) event_retry_scale: f64,
+    /// Most bytes of an event's payload; AWS took 262144 until October 2025
+    #[arg(long, default_value_t = quota::EVENT_PAYLOAD_BYTES, value_name = "BYTES", value_parser = event_payload)]
+    pub(crate) event_payload_limit: usize,
     #[command(flatten)]
     pub(crate) sources: Sources,
 }
@@ -220,6 +227,14 @@ fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.0..=1e9).contains(&seconds) => Ok(seconds),
         Ok(_) | Err(_) => Err("a number of seconds".into()),
+    }
+}
+
+/// What a store's queue takes with what stands around it.
+fn event_payload(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes) if bytes <= quota::EVENT_PAYLOAD_BYTES => Ok(bytes),
+        Ok(_) | Err(_) => Err(format!("at most {} bytes", quota::EVENT_PAYLOAD_BYTES)),
     }
 }
 

@@ -1,11 +1,15 @@
 //! Wiring of what moves events: the services over the store's queues and records, and the tasks beside them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use lambkin_events::asynchronous::Asynchronous;
+use lambkin_events::counters::Counters;
+use lambkin_events::dispatcher::{self, DELIVERY_AGE, Dispatcher};
 use lambkin_events::mapping::source::SqsSource;
 use lambkin_events::mapping::{Mappings, Ports};
-use lambkin_events::recursion::Guard;
 use lambkin_events::sqs::Sqs;
+use lambkin_events::targets::Targets;
 use lambkin_events::{Ambient, Events};
 use lambkin_model::invocation::Invoke;
 use lambkin_model::mapping::Mapping;
@@ -21,27 +25,63 @@ pub(crate) fn kinds(kinds: Kinds) -> Kinds {
     kinds.with::<Queue>().with::<Mapping>()
 }
 
+/// What the operator decided about events.
+pub(crate) struct Options {
+    /// Concurrent executions of the account.
+    pub(crate) concurrency: usize,
+    /// Factor of the pauses between attempts.
+    pub(crate) retry_scale: f64,
+    /// Most bytes of an event's payload.
+    pub(crate) payload_limit: usize,
+}
+
 /// The services, while their tasks run.
 pub(crate) struct Running {
     pub(crate) events: Events,
+    dispatcher: Dispatcher,
     stop: oneshot::Sender<()>,
     tasks: JoinHandle<()>,
 }
 
 impl Running {
     /// Over a store that was opened with [`kinds`].
-    pub(crate) fn start(store: &Store, invoke: Arc<dyn Invoke>) -> Self {
+    pub(crate) fn start(store: &Store, invoke: Arc<dyn Invoke>, options: &Options) -> Self {
         let ambient = Ambient { now, uuid: || uuid::Uuid::new_v4().into_bytes() };
         let sqs = Sqs::new(store.queues(), store.records::<Queue>(), ambient);
+        let counters = Arc::new(Counters::default());
+        let asynchronous = Asynchronous::new(
+            store.queues(),
+            store.catalog(),
+            Arc::clone(&counters),
+            ambient,
+            options.payload_limit,
+        );
+        let targets =
+            Targets::new().with("sqs", Arc::new(sqs.clone())).with("lambda", Arc::new(asynchronous.clone()));
+        let targets = Arc::new(targets);
+        let ports = dispatcher::Ports {
+            queues: store.queues(),
+            invoke: Arc::clone(&invoke),
+            catalog: store.catalog(),
+            targets: Arc::clone(&targets),
+            counters,
+            ambient,
+        };
+        let config = dispatcher::Config {
+            concurrency: for_events(options.concurrency),
+            retry_scale: options.retry_scale,
+            delivery_age: DELIVERY_AGE,
+        };
+        let dispatcher = Dispatcher::start(ports, config);
         let mappings = Mappings::new(Ports {
             records: store.records::<Mapping>(),
             catalog: store.catalog(),
             source: Arc::new(SqsSource::new(sqs.clone(), store.records::<Queue>())),
-            invoke: Arc::new(Guard::new(invoke, store.catalog())),
+            invoke,
             ambient,
         });
         mappings.start();
-        let events = Events { sqs, mappings };
+        let events = Events { asynchronous, targets, sqs, mappings };
         let (stop, stopped) = oneshot::channel();
         let sqs = events.sqs.clone();
         let tasks = tokio::spawn(async move {
@@ -49,7 +89,12 @@ impl Running {
             let stopped = async { drop(stopped.await) };
             sqs.run(stopped).await;
         });
-        Self { events, stop, tasks }
+        Self { events, dispatcher, stop, tasks }
+    }
+
+    /// Takes no more events and messages, and waits at most so long for those that run.
+    pub(crate) async fn drain(&self, grace: Duration) {
+        tokio::join!(self.dispatcher.shutdown(grace), self.events.mappings.shutdown(grace));
     }
 
     /// Ends the tasks; the services still answer.
@@ -60,4 +105,10 @@ impl Running {
             tracing::error!(%error, "the events' tasks failed");
         }
     }
+}
+
+/// Of the account's concurrent executions, those that events may use: AWS shares them, and so do these, but
+/// for a tenth that a backlog leaves to who waits for an answer.
+fn for_events(concurrency: usize) -> usize {
+    (concurrency - concurrency / 10).max(1)
 }

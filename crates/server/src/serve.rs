@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use lambkin_api::{Api, ApiConfig, Callers};
 use lambkin_control::{Ambient, Control, Policy};
+use lambkin_events::recursion::Guard;
 use lambkin_invoke::{Invoker, InvokerConfig, Ports};
+use lambkin_model::invocation::Invoke;
 use lambkin_model::name::DEFAULT_ACCOUNT;
 use lambkin_model::time::Timestamp;
 use lambkin_observe::LogStore;
@@ -90,11 +92,17 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     control.resume();
     let sweeper = tokio::spawn(sweep_code(Arc::clone(&control)));
-    let moving = events::Running::start(&store, Arc::new(invoker.clone()));
+    let guard: Arc<dyn Invoke> = Arc::new(Guard::new(Arc::new(invoker.clone()), store.catalog()));
+    let event_options = events::Options {
+        concurrency: options.max_concurrency,
+        retry_scale: options.event_retry_scale,
+        payload_limit: options.event_payload_limit,
+    };
+    let moving = events::Running::start(&store, Arc::clone(&guard), &event_options);
     let api = Api::new(
         ApiConfig::new(DEFAULT_ACCOUNT, address),
         Arc::clone(&control),
-        Arc::new(invoker.clone()),
+        guard,
         moving.events.clone(),
         &callers,
     );
@@ -106,7 +114,7 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         "lambkin is up"
     );
     greet(address, memory);
-    let (stopping, stopped) = oneshot::channel();
+    let (stopping, stopped) = oneshot::channel::<()>();
     let stop = async move {
         let name = tokio::select! {
             _ = interrupt.recv() => "SIGINT",
@@ -114,17 +122,15 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         };
         tracing::info!(signal = name, "shutting down: running invocations may finish");
         sqs.close();
-        // Whoever waits for it has given up where nobody does.
+        // Nobody listens any more only where serving failed.
         let _ = stopping.send(());
     };
     let grace = Duration::from_secs_f64(options.grace);
-    let mappings = Arc::clone(&moving.events.mappings);
-    let batches = async {
-        // An error is that the API ended by itself.
+    let drained = async {
         let _ = stopped.await;
-        mappings.shutdown(grace).await;
+        moving.drain(grace).await;
     };
-    tokio::join!(lambkin_api::serve(listener, api, stop, grace), batches);
+    tokio::join!(lambkin_api::serve(listener, api, stop, grace), drained);
     sweeper.abort();
     moving.shutdown().await;
     control.shutdown().await;

@@ -20,6 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 
+use super::no_queues::NoQueues;
 use crate::{Api, ApiConfig, Callers, serve};
 
 #[derive(Default)]
@@ -182,6 +183,7 @@ pub(super) struct Server {
     pub(super) address: std::net::SocketAddr,
     pub(super) echo: Arc<Echo>,
     pub(super) callers: Callers,
+    pub(super) queues: Arc<NoQueues>,
     runtimes: Arc<Notify>,
     stop: Option<oneshot::Sender<()>>,
     serving: tokio::task::JoinHandle<()>,
@@ -195,6 +197,7 @@ impl Server {
         let ambient =
             Ambient { now: || Timestamp(1_767_323_045_678_901), uuid: || uuid::Uuid::new_v4().to_string() };
         let catalog = Arc::new(MemoryCatalog::default());
+        let queues = Arc::new(NoQueues::default());
         let control = Control::new(
             Arc::<MemoryCatalog>::clone(&catalog),
             Arc::new(Packages(tempfile::tempdir().unwrap())),
@@ -205,12 +208,12 @@ impl Server {
         let echo = Arc::new(Echo::default());
         let callers = Callers::new(address, HashMap::new());
         let config = ApiConfig::new("000000000000", address);
-        let events = super::no_queues::events(catalog, echo.clone());
+        let events = super::no_queues::events(&queues, catalog, echo.clone());
         let api = Api::new(config, control, echo.clone(), events, &callers);
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { stopped.await.unwrap_or_default() };
         let serving = tokio::spawn(serve(listener, api, shutdown, Duration::from_secs(5)));
-        Self { address, echo, callers, runtimes, stop: Some(stop), serving }
+        Self { address, echo, callers, queues, runtimes, stop: Some(stop), serving }
     }
 
     pub(super) async fn connect(&self) -> Client {

@@ -38,7 +38,6 @@ async fn invocations() {
     let content = "InvalidRequestContentException";
     for (path, headers, body, expected) in [
         ("g/invocations", dry, &b""[..], (404, "ResourceNotFoundException", format!("Function not found: {lambda}:g:$LATEST"))),
-        ("f/invocations", "X-Amz-Invocation-Type: Event\r\n", b"{}", (400, "InvalidParameterValueException", "lambkin does not invoke functions asynchronously yet (InvocationType=Event).".into())),
         ("f/invocations", "X-Amz-Invocation-Type: event\r\n", b"{}", (400, "ValidationException", "1 validation error detected: Value 'event' at 'invocationType' failed to satisfy constraint: Member must satisfy enum value set: [Event, RequestResponse, DryRun]".into())),
         ("f/invocations", "X-Amz-Log-Type: All\r\n", b"{}", (400, "ValidationException", "1 validation error detected: Value 'All' at 'logType' failed to satisfy constraint: Member must satisfy enum value set: [None, Tail]".into())),
         ("f/invocations", "X-Amz-Tenant-Id: t\r\n", b"{}", (400, "InvalidParameterValueException", "lambkin does not isolate tenants (TenantId).".into())),

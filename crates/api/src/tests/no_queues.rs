@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use lambkin_events::asynchronous::Asynchronous;
 use lambkin_events::mapping::source::SqsSource;
 use lambkin_events::mapping::{Mappings, Ports};
 use lambkin_events::sqs::Sqs;
+use lambkin_events::targets::Targets;
 use lambkin_events::{Ambient, Events};
 use lambkin_model::Pending;
 use lambkin_model::catalog::{CatalogError, CatalogRead, Revision, Stored};
@@ -15,19 +17,35 @@ use lambkin_model::invocation::Invoke;
 use lambkin_model::queue::{
     Arrivals, Counts, Handle, Peeked, Post, QueueError, QueueName, Queues, Receive, Received, Sent,
 };
+use lambkin_model::quota;
 use lambkin_model::record::{Record, RecordWatcher, Records, ResourceKey};
 use lambkin_model::sqs::Queue;
 use lambkin_model::time::Timestamp;
 
-struct NoQueues;
+/// Refuses what is sent until it is told to take it.
+pub(super) struct NoQueues {
+    pub(super) sent: Mutex<Vec<Post>>,
+    pub(super) refuses: Mutex<Option<QueueError>>,
+}
+
+impl Default for NoQueues {
+    fn default() -> Self {
+        let closed = QueueError::Unavailable("the store is closed".into());
+        Self { sent: Mutex::default(), refuses: Mutex::new(Some(closed)) }
+    }
+}
 
 fn closed<T: Send + 'static>() -> Pending<'static, Result<T, QueueError>> {
     Box::pin(async { Err(QueueError::Unavailable("the store is closed".into())) })
 }
 
 impl Queues for NoQueues {
-    fn send(&self, _: Vec<Post>) -> Pending<'_, Result<Vec<Sent>, QueueError>> {
-        closed()
+    fn send(&self, posts: Vec<Post>) -> Pending<'_, Result<Vec<Sent>, QueueError>> {
+        let refusal = self.refuses.lock().unwrap().clone();
+        let sents = posts.iter().map(|(_, message)| Sent { id: message.id, sequence: 1, duplicate: false });
+        let sents = sents.collect();
+        self.sent.lock().unwrap().extend(posts);
+        Box::pin(async move { refusal.map_or(Ok(sents), Err) })
     }
 
     fn receive(&self, _: &QueueName, _: Receive) -> Pending<'_, Result<Vec<Received>, QueueError>> {
@@ -108,14 +126,22 @@ impl<R: Record> Records<R> for MemoryRecords<R> {
 }
 
 /// Services without a store, for these functions.
-pub(super) fn events(catalog: Arc<dyn CatalogRead>, invoke: Arc<dyn Invoke>) -> Events {
+pub(super) fn events(
+    store: &Arc<NoQueues>,
+    catalog: Arc<dyn CatalogRead>,
+    invoke: Arc<dyn Invoke>,
+) -> Events {
     let ambient =
         Ambient { now: || Timestamp(1_767_225_600_000_000), uuid: || uuid::Uuid::new_v4().into_bytes() };
     let queues: Arc<MemoryRecords<Queue>> = Arc::new(MemoryRecords(Mutex::default()));
-    let sqs = Sqs::new(Arc::new(NoQueues), Arc::<MemoryRecords<Queue>>::clone(&queues), ambient);
+    let sqs = Sqs::new(store.clone(), Arc::<MemoryRecords<Queue>>::clone(&queues), ambient);
     let source = Arc::new(SqsSource::new(sqs.clone(), queues));
     let records = Arc::new(MemoryRecords(Mutex::default()));
     // Nobody polls: they stay in the states that the operations leave them in.
-    let mappings = Mappings::new(Ports { records, catalog, source, invoke, ambient });
-    Events { sqs, mappings }
+    let mappings = Mappings::new(Ports { records, catalog: Arc::clone(&catalog), source, invoke, ambient });
+    let asynchronous =
+        Asynchronous::new(store.clone(), catalog, Arc::default(), ambient, quota::EVENT_PAYLOAD_BYTES);
+    let targets =
+        Targets::new().with("sqs", Arc::new(sqs.clone())).with("lambda", Arc::new(asynchronous.clone()));
+    Events { asynchronous, targets: Arc::new(targets), sqs, mappings }
 }
