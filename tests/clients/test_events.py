@@ -98,9 +98,9 @@ def test_a_failing_event_is_tried_three_times_and_becomes_a_dead_letter(fast, na
     for what in (f"START RequestId: {id}", "\tattempt\n", f"END RequestId: {id}"):
         eventually(lambda: log(fast, name).count(what) == 3, 10, what)
     counted = page(fast)[name]
-    assert counted["backlog"] == counted["inFlight"] == counted["waitingForRetry"] == 0
-    since = counted["sinceStart"]
-    assert (since["received"], since["retried"], since["dropped"], since["deadLettered"]) == (1, 2, 1, 1)
+    assert counted["backlog"] == counted["in_flight"] == counted["waiting_for_retry"] == 0
+    since = counted["since_start"]
+    assert (since["received"], since["retried"], since["dropped"], since["dead_lettered"]) == (1, 2, 1, 1)
 
 
 def test_destinations_get_records(fast, name):
@@ -201,7 +201,7 @@ def test_a_function_that_invokes_itself_is_stopped_after_sixteen_passages(fast, 
     send(lambda_, name, {"n": 1})
     (letter,) = queue.receive(seconds=90)
     assert json.loads(letter["Body"]) == {"n": 17}
-    assert page(fast)[name]["sinceStart"]["recursive"] == 1
+    assert page(fast)[name]["since_start"]["recursive"] == 1
     eventually(lambda: log(fast, name).count("\tpassage\n") == 16, 10, "sixteen passages")
 
 
@@ -214,7 +214,7 @@ def test_an_event_that_was_taken_survives_kill_9(server, name, tmp_path):
     # Nobody may run it yet.
     lambda_.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     ids = {send(lambda_, name, {"number": number}) for number in range(20)}
-    eventually(lambda: page(first)[name]["backlog"] + page(first)[name]["inFlight"] == 20, 10, "the backlog")
+    eventually(lambda: page(first)[name]["backlog"] + page(first)[name]["in_flight"] == 20, 10, "the backlog")
     first.kill()
     first.start()
     lambda_ = client(first.endpoint)
@@ -237,7 +237,7 @@ while(!fs.existsSync({json.dumps(str(end))}))await new Promise(r=>setTimeout(r,5
     first.start()
     eventually(lambda: began.read_text() == f"{id}\n{id}\n", 60, "it runs again")
     end.touch()
-    eventually(lambda: page(first)[name]["sinceStart"]["succeeded"] == 1, 30, "it ends")
+    eventually(lambda: page(first)[name]["since_start"]["succeeded"] == 1, 30, "it ends")
 
 
 def test_a_change_during_a_backlog_holds_for_what_waits(fast, name):

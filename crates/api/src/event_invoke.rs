@@ -226,7 +226,6 @@ struct EventsPage {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct FunctionEvents {
     function: String,
     /// Ready to run.
@@ -236,7 +235,6 @@ struct FunctionEvents {
     /// Those whose next attempt is not due yet.
     waiting_for_retry: u64,
     /// Of the oldest event.
-    #[serde(skip_serializing_if = "Option::is_none")]
     oldest_seconds: Option<u64>,
     since_start: Counted,
 }

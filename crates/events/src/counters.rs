@@ -43,7 +43,6 @@ pub struct FunctionCounters {
 
 /// The same at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "as FunctionCounters")]
 pub struct Counted {
     pub received: u64,
