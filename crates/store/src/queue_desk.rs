@@ -75,6 +75,8 @@ pub(crate) struct Desk {
     pub arrived: BTreeSet<QueueName>,
     pub room: Room,
     receipt: i64,
+    /// Receipts above this are this process's.
+    former: i64,
     sequence: i64,
     /// Sequence numbers below this are ours to give.
     sequences: i64,
@@ -108,8 +110,9 @@ impl Desk {
             touched: BTreeSet::new(),
             arrived: BTreeSet::new(),
             room: Room::new(path, config),
-            // Unlike any of a former opening's, in this and in the file: 2^40 receives each.
+            // Unlike any of a former opening's, in this and in the file: 2^39 receives each.
             receipt: epoch << 40,
+            former: epoch << 40,
             sequence,
             sequences: sequence,
             latest_sent: clock.wall(),
@@ -215,9 +218,15 @@ impl Desk {
         }
     }
 
-    pub(crate) fn next_receipt(&mut self) -> i64 {
-        self.receipt += 1;
-        self.receipt
+    /// Those of leases are even, of held messages odd.
+    pub(crate) fn next_receipt(&mut self, held: bool) -> i64 {
+        self.receipt += 2;
+        self.receipt | i64::from(held)
+    }
+
+    /// Whether a receipt is that of a lease, given by a former opening of the file.
+    pub(crate) fn is_lease_before(&self, receipt: i64) -> bool {
+        receipt <= self.former && receipt % 2 == 0
     }
 
     fn next_sequence(&mut self) -> Result<i64, rusqlite::Error> {

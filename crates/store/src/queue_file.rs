@@ -27,7 +27,8 @@ const LAYOUT: Layout = Layout {
 
 /// Times are microseconds since 1970. `queue.name` is null once it is purged: its messages are nobody's and go
 /// in pieces. `message.due` is when it can be received, null while it waits behind others of its lane; `ready` is
-/// when its own delay or lease ends, the latter where `receipt` is not 0. `moved` marks a message that was first
+/// when its own delay or lease ends, the latter where
+/// `receipt` is above 0; below it is the last one, which is over. `moved` marks a message that was first
 /// sent before one that is ahead of it. `counter.sequence` is beyond any number given, `epoch` counts openings.
 const TABLES: &str = "
     CREATE TABLE counter (
@@ -92,7 +93,7 @@ pub(crate) struct MessageRow {
 impl MessageRow {
     /// Whether its lease lasts at this time.
     pub(crate) fn is_leased(&self, now: i64) -> bool {
-        self.receipt != 0 && self.ready > now
+        self.receipt > 0 && self.ready > now
     }
 }
 

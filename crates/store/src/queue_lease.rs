@@ -79,7 +79,7 @@ impl Desk {
             // A lease of no time must not be over before this receive is.
             Lease::For(lasts) => (false, end(now, lasts).max(now + 1)),
         };
-        let receipt = self.next_receipt();
+        let receipt = self.next_receipt(held);
         let mut taking = Taking { queue: id, max, held, now, until, receipt, bytes: 0, taken: Vec::new() };
         if let Some(queue) = self.queues.get_mut(&id) {
             queue.tally.pass(now);
@@ -155,9 +155,9 @@ impl Desk {
                 mark: row.mark,
             };
             self.hold(row.seq, hold);
-            if row.receipt != 0 {
+            if row.receipt > 0 {
                 // The handle of its last lease is not good any more, also after a restart.
-                row.receipt = 0;
+                row.receipt = -row.receipt;
                 self.file.update(taking.queue, &row)?;
             }
         } else {
@@ -229,9 +229,17 @@ impl Desk {
         if !self.queues.contains_key(&queue) {
             return Err(QueueError::Stale.into());
         }
-        let row = self.file.message(queue, seq)?.filter(|row| row.receipt == receipt);
-        let row = row.ok_or(QueueError::Stale)?;
         let now = self.clock.tick();
+        let mut row = self.file.message(queue, seq)?.ok_or(QueueError::Stale)?;
+        if row.receipt != receipt {
+            // Leases are not synced, and a power cut takes them: the handle of a former process' lease is good while
+            // nobody has been given the message since, who would have a higher receipt.
+            let is_delayed = row.receipt <= 0 && row.ready > now;
+            if !self.is_lease_before(receipt) || row.receipt.abs() >= receipt || is_delayed {
+                return Err(QueueError::Stale.into());
+            }
+            row.receipt = receipt;
+        }
         if let Some(queue) = self.queues.get_mut(&queue) {
             queue.tally.pass(now);
         }
@@ -267,14 +275,14 @@ impl Desk {
             self.put_back(place.seq)?;
         } else {
             let mut row = self.row(&place, row)?;
-            let leased = row.receipt != 0;
+            let leased = row.receipt > 0;
             self.let_go(place.seq);
             let now = self.clock.tick();
             if leased && let Some(queue) = self.queues.get_mut(&place.queue) {
                 queue.tally.subtract(row.ready, true);
                 row.ready = now;
             }
-            row.receipt = 0;
+            row.receipt = -row.receipt.abs();
             row.mark = mark;
             self.change(&place, row, now, end(now, delay))?;
         }
@@ -307,8 +315,8 @@ impl Desk {
     ) -> Result<(), rusqlite::Error> {
         if let Some(queue) = self.queues.get_mut(&place.queue) {
             queue.tally.pass(now);
-            queue.tally.subtract(row.ready, row.receipt != 0);
-            queue.tally.add(ready, row.receipt != 0, 1);
+            queue.tally.subtract(row.ready, row.receipt > 0);
+            queue.tally.add(ready, row.receipt > 0, 1);
         }
         row.ready = ready;
         row.due = row.due.map(|_| ready);
@@ -332,7 +340,7 @@ impl Desk {
                     queue.tally.subtract(row.ready, true);
                 }
                 row.ready = now;
-                row.receipt = 0;
+                row.receipt = -row.receipt;
                 row.received = row.received.saturating_sub(1);
                 if row.received == 0 {
                     row.first_received = 0;
@@ -348,7 +356,7 @@ impl Desk {
         fit(posts)?;
         let (place, row) = self.locate(handle)?;
         let (ready, leased, lane) = match row {
-            Some(row) => (row.ready, row.receipt != 0, row.lane),
+            Some(row) => (row.ready, row.receipt > 0, row.lane),
             // A held message was ready before.
             None => (0, false, self.let_go(place.seq).and_then(|hold| hold.lane)),
         };
@@ -424,7 +432,7 @@ impl Desk {
             if row.is_leased(now) || self.held.contains_key(&row.seq) {
                 continue;
             }
-            if self.remove(id, row.seq, row.ready, row.receipt != 0)? {
+            if self.remove(id, row.seq, row.ready, row.receipt > 0)? {
                 expiry.gone += 1;
                 lanes.extend(row.lane);
             }
@@ -452,6 +460,6 @@ fn parse(handle: &Handle) -> Option<(i64, i64, i64)> {
     let bytes: &Bytes = &handle.0;
     let number = |at: usize| Some(i64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
     let (queue, seq, receipt) = (number(0)?, number(8)?, number(16)?);
-    // A receipt of 0 is in the file of messages that nobody has.
-    (bytes.len() == 24 && receipt != 0).then_some((queue, seq, receipt))
+    // In the file it is not above 0 for messages that nobody has.
+    (bytes.len() == 24 && receipt > 0).then_some((queue, seq, receipt))
 }

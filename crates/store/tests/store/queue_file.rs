@@ -82,6 +82,49 @@ fn opens_with_what_was_there() {
     });
 }
 
+/// Leases are not synced, and so a power cut may take them. Who has such a handle still has the message, until it is
+/// somebody else's: a deletion that answers well and deletes nothing would bring it back.
+#[test]
+fn a_handle_outlives_the_lease_that_a_power_cut_took() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let ask = Receive { max: 1, lease: LONG, wait: NOW };
+    let files = || ["queues.sqlite", "queues.sqlite-wal"].map(|name| directory.path().join(name));
+    let handles = runtime().block_on(async {
+        let queues = store.queues();
+        let messages = (0..4).map(|number| (queue(), in_lane(number, &number.to_string())));
+        queues.send(messages.collect()).await.unwrap();
+        // On disk are the messages, and nothing that follows.
+        let before = files().map(|file| std::fs::read(file).unwrap());
+        let mut handles = Vec::new();
+        for _ in 0..4 {
+            handles.push(queues.receive(&queue(), ask).await.unwrap().remove(0).handle);
+        }
+        assert!(store.close(SOON));
+        for (file, content) in files().iter().zip(before) {
+            std::fs::write(file, content).unwrap();
+        }
+        handles
+    });
+    drop(store);
+    let store = open(directory.path());
+    runtime().block_on(async {
+        let queues = store.queues();
+        assert_eq!(take(&queues, 1, LONG).await, [0], "the lease is lost");
+        let settled = handles.iter().take(2).map(|handle| (handle.clone(), vec![])).collect();
+        assert_eq!(
+            queues.settle(settled).await,
+            [Err(QueueError::Stale), Ok(())],
+            "another has the first one"
+        );
+        queues.extend(&handles[2], Duration::from_secs(60)).await.unwrap();
+        assert_eq!(take(&queues, 9, LONG).await, [3], "gone, and leased again");
+        assert_eq!(queues.settle(vec![(handles[2].clone(), vec![])]).await, [Ok(())]);
+        let counts = queues.counts(&queue()).await.unwrap();
+        assert_eq!((counts.visible, counts.in_flight, counts.delayed), (0, 2, 0));
+    });
+}
+
 /// The operator's cap: what is beyond it is refused, settling goes on, and what is settled makes room.
 #[test]
 fn refuses_what_is_beyond_its_cap() {
