@@ -48,6 +48,9 @@ pub(super) struct Poller {
     poll: Arc<Poll>,
     mapping: watch::Receiver<Arc<Mapping>>,
     surroundings: watch::Receiver<()>,
+    /// The patterns of `filtered`'s filters.
+    filters: Vec<Pattern>,
+    filtered: Vec<String>,
 }
 
 /// What gathering came to.
@@ -119,7 +122,8 @@ impl Poller {
         stop: watch::Receiver<bool>,
     ) -> Self {
         let (scale, began) = (Mutex::default(), Instant::now());
-        Self { poll: Arc::new(Poll { ports, problems, scale, began, stop }), mapping, surroundings }
+        let poll = Arc::new(Poll { ports, problems, scale, began, stop });
+        Self { poll, mapping, surroundings, filters: Vec::new(), filtered: Vec::new() }
     }
 
     /// Polls until it is stopped, and until then what runs has ended.
@@ -195,10 +199,13 @@ impl Poller {
     /// A batch: until it is full, or its window is over, or something changed and there is nothing yet.
     async fn gather(&mut self, mapping: &Mapping) -> Gathered {
         let poll = Arc::clone(&self.poll);
-        let filters = match super::filters(&mapping.settings.filters) {
-            Ok(filters) => filters,
-            Err(error) => return Gathered::Problem(format!("PROBLEM: {error}")),
-        };
+        if self.filtered != mapping.settings.filters {
+            match super::filters(&mapping.settings.filters) {
+                Ok(filters) => self.filters = filters,
+                Err(error) => return Gathered::Problem(format!("PROBLEM: {error}")),
+            }
+            self.filtered.clone_from(&mapping.settings.filters);
+        }
         let queue = queue_key(mapping);
         self.surroundings.mark_unchanged();
         let found = match poll.look(mapping, &queue) {
@@ -248,7 +255,7 @@ impl Poller {
             let before = hold.messages.len();
             let mut dropped = Vec::new();
             for message in messages {
-                if matches(&filters, mapping, &message) {
+                if matches(&self.filters, mapping, &message) {
                     hold.take(message, mapping, Instant::now());
                 } else {
                     dropped.push(message.receipt_handle);

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::Core;
 use super::poller::Poller;
 
-/// After a record could not be written.
+/// After a record could not be written, or a poller panicked.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// A poller that runs.
@@ -50,12 +50,15 @@ pub(super) async fn supervise(core: Arc<Core>, mut close: watch::Receiver<bool>)
                 std::future::pending().await
             }
         };
-        tokio::select! {
+        let calm = tokio::select! {
             _ = close.wait_for(|close| *close) => break,
             // The sender is the core's.
-            _ = changes.changed() => {}
+            _ = changes.changed() => true,
             Some(ended) = pollers.join_next() => ended_with(ended, &mut running),
-            () = retry => {}
+            () = retry => true,
+        };
+        if !calm {
+            tokio::time::sleep(RETRY).await;
         }
     }
     for each in running.values() {
@@ -64,16 +67,21 @@ pub(super) async fn supervise(core: Arc<Core>, mut close: watch::Receiver<bool>)
     while pollers.join_next().await.is_some() {}
 }
 
+/// Forgets a poller that has ended; `false`: it did so by a panic, and another must not do the same at once.
 fn ended_with(
     ended: Result<ResourceKey, tokio::task::JoinError>,
     running: &mut HashMap<ResourceKey, Running>,
-) {
+) -> bool {
     match ended {
-        Ok(key) => drop(running.remove(&key)),
+        Ok(key) => {
+            running.remove(&key);
+            true
+        }
         Err(error) => {
             tracing::error!(%error, "a poller panicked");
             // Which one it was is not told: those whose ends nobody listens to any more have ended.
             running.retain(|_, each| !each.mapping.is_closed());
+            false
         }
     }
 }

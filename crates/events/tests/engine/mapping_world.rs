@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lambkin_events::Ambient;
-use lambkin_events::mapping::source::{Source, SourceError, SourceQueue};
+use lambkin_events::mapping::source::{Source, SourceError, SourceQueue, SqsSource};
 use lambkin_events::mapping::{CreateMapping, Mappings, Ports, UpdateMapping};
+use lambkin_events::sqs::{Ask, Entry, Sqs};
 use lambkin_model::catalog::{CatalogRead, Head, Revision, Stored, Watcher};
 use lambkin_model::code::{Code, CodeSha256};
 use lambkin_model::error::ThrottleReason;
@@ -21,6 +22,7 @@ use lambkin_model::name::{FunctionKey, FunctionReference, LATEST};
 use lambkin_model::queue::{Handle, Lease, Message, MessageId, QueueName, Queues, Receive};
 use lambkin_model::record::{RecordWatcher, Records, ResourceKey};
 use lambkin_model::runtime::Runtime;
+use lambkin_model::sqs::Queue;
 use lambkin_model::time::Timestamp;
 use lambkin_model::{Error, Pending};
 use tokio::time::Instant;
@@ -79,6 +81,17 @@ pub(crate) struct Function {
 }
 
 impl Function {
+    fn new(begin: Instant) -> Self {
+        Self {
+            begin,
+            script: Mutex::new(Arc::new(Box::new(|_| (Duration::ZERO, Said::Result("null"))))),
+            calls: Mutex::default(),
+            running: AtomicU64::new(0),
+            most: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+        }
+    }
+
     pub(crate) fn says(&self, script: impl Fn(&Call) -> (Duration, Said) + Send + Sync + 'static) {
         *self.script.lock().unwrap() = Arc::new(Box::new(script));
     }
@@ -361,14 +374,7 @@ impl World {
             handles: Mutex::default(),
             receives: AtomicU64::new(0),
         });
-        let function = Arc::new(Function {
-            begin,
-            script: Mutex::new(Arc::new(Box::new(|_| (Duration::ZERO, Said::Result("null"))))),
-            calls: Mutex::default(),
-            running: AtomicU64::new(0),
-            most: AtomicU64::new(0),
-            ended: AtomicU64::new(0),
-        });
+        let function = Arc::new(Function::new(begin));
         let functions = Arc::new(Functions::default());
         let records = Arc::new(MemoryRecords::default());
         bodies.create(&key("q"), 60);
@@ -491,4 +497,88 @@ fn uuid_of(body: &str) -> [u8; 16] {
         uuid[at % 16] ^= byte;
     }
     uuid
+}
+
+thread_local! {
+    /// Whose clock is asked. A test has its thread for itself.
+    static CLOCK: std::cell::RefCell<Option<Arc<MemoryQueues>>> = const { std::cell::RefCell::new(None) };
+}
+
+/// A mapping of `f` to one queue of the SQS-compatible service, and a queue `dead`.
+pub(crate) struct SqsWorld {
+    queue: ResourceKey,
+    sqs: Sqs,
+    pub(crate) function: Arc<Function>,
+    mappings: Arc<Mappings>,
+    queues: Arc<MemoryQueues>,
+}
+
+impl SqsWorld {
+    pub(crate) async fn new(attributes: &[(&str, &str)], queue: &str) -> Self {
+        let begin = Instant::now();
+        let queues = MemoryQueues::new();
+        CLOCK.set(Some(Arc::clone(&queues)));
+        let now = || CLOCK.with_borrow(|queues| queues.as_ref().unwrap().now());
+        let ambient = Ambient { now, uuid: || uuid::Uuid::new_v4().into_bytes() };
+        let records: Arc<MemoryRecords<Queue>> = Arc::default();
+        let sqs = Sqs::new(
+            Arc::<MemoryQueues>::clone(&queues),
+            Arc::<MemoryRecords<Queue>>::clone(&records),
+            ambient,
+        );
+        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        sqs.create_queue(key("dead"), &[], BTreeMap::new()).await.unwrap();
+        sqs.create_queue(key(queue), &attributes.collect::<Vec<_>>(), BTreeMap::new()).await.unwrap();
+        let function = Arc::new(Function::new(begin));
+        let functions = Arc::new(Functions::default());
+        functions.put(head("f"));
+        let mappings = Mappings::new(Ports {
+            records: Arc::<MemoryRecords<Mapping>>::default(),
+            catalog: functions,
+            source: Arc::new(SqsSource::new(sqs.clone(), records)),
+            invoke: Arc::<Function>::clone(&function),
+            ambient,
+        });
+        mappings.start();
+        Self { queue: key(queue), sqs, function, mappings, queues }
+    }
+
+    pub(crate) async fn map(&self, change: Change) {
+        let source = Some(self.queue.arn("sqs"));
+        let request = CreateMapping { function: reference("f"), source, enabled: true, change };
+        self.mappings.create(ACCOUNT, REGION, request).await.unwrap();
+    }
+
+    pub(crate) async fn send(&self, bodies: &[&str]) {
+        let fifo = self.queue.name.ends_with(".fifo");
+        let entry = |body: &&str| Entry {
+            body: (*body).to_owned(),
+            sender: ACCOUNT.into(),
+            group: fifo.then(|| body.split('-').next().unwrap().to_owned()),
+            deduplication: fifo.then(|| (*body).to_owned()),
+            ..Entry::default()
+        };
+        for sent in self.sqs.send(&self.queue, bodies.iter().map(entry).collect()).await {
+            sent.unwrap();
+        }
+    }
+
+    pub(crate) async fn receive(&self, queue: &str) -> Vec<String> {
+        let ask = Ask { max: 10, visibility: None, wait: Duration::ZERO, attempt: None };
+        let received = self.sqs.receive(&key(queue), ask).await.unwrap();
+        received.into_iter().map(|message| message.body).collect()
+    }
+
+    pub(crate) async fn until_empty(&self) {
+        let name = self.sqs.queue(&self.queue).unwrap().record.store_name();
+        let end = Instant::now() + Duration::from_secs(3600);
+        loop {
+            let counts = self.queues.counts(&name).await.unwrap();
+            if counts.visible + counts.in_flight == 0 {
+                return;
+            }
+            assert!(Instant::now() < end, "it is never empty; {:?}", self.function.calls());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
 }
