@@ -4,6 +4,8 @@
 //!
 //! Deliberately not here: what becomes of them.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +45,8 @@ pub(super) struct Hold {
     queue: ResourceKey,
     visibility: Duration,
     pub(super) messages: Vec<Held>,
+    /// Their places by their ids.
+    places: HashMap<String, usize>,
     /// Bytes of the records together.
     pub(super) bytes: usize,
 }
@@ -50,7 +54,7 @@ pub(super) struct Hold {
 impl Hold {
     /// Of nothing yet. `visibility` is the queue's timeout.
     pub(super) fn new(source: Arc<dyn Source>, queue: ResourceKey, visibility: Duration) -> Self {
-        Self { source, queue, visibility, messages: Vec::new(), bytes: 0 }
+        Self { source, queue, visibility, messages: Vec::new(), places: HashMap::new(), bytes: 0 }
     }
 
     /// What to receive messages with.
@@ -58,12 +62,13 @@ impl Hold {
         self.visibility.max(SHORTEST_LEASE)
     }
 
-    /// Takes a message that became invisible just now.
+    /// Takes a message that became invisible just now. One that is held already was visible for a moment, as
+    /// something held up its extension: it is the same message by its new handle.
     pub(super) fn take(&mut self, message: SourceMessage, mapping: &Mapping, now: Instant) {
         let record = message.record(&mapping.source, &mapping.key.region);
         self.bytes += record.len() + 1;
         let mut attributes = message.attributes;
-        self.messages.push(Held {
+        let held = Held {
             id: message.id,
             group: message.group,
             trace: attributes.remove("AWSTraceHeader"),
@@ -72,13 +77,23 @@ impl Hold {
             returns: now + self.visibility,
             until: now + self.lease(),
             settled: false,
-        });
+        };
+        match self.places.entry(held.id.clone()) {
+            Entry::Occupied(place) => {
+                let former = std::mem::replace(&mut self.messages[*place.get()], held);
+                self.bytes -= former.record.len() + 1;
+            }
+            Entry::Vacant(place) => {
+                place.insert(self.messages.len());
+                self.messages.push(held);
+            }
+        }
     }
 
-    /// When [`extend`](Self::extend) has something to do: a third before the first one becomes visible.
+    /// When [`extend`](Self::extend) has something to do: half a lease before the first one becomes visible.
     pub(super) fn due(&self) -> Option<Instant> {
         let first = self.messages.iter().filter(|held| !held.settled).map(|held| held.until).min()?;
-        Some(first - self.lease() / 3)
+        Some(first - self.lease() / 2)
     }
 
     /// Waits until it is due, and extends; for ever.

@@ -12,6 +12,8 @@ use lambkin_model::mapping::record::{AttributeValue, MessageAttribute, SourceMes
 use lambkin_model::record::{RecordWatcher, Records, ResourceKey};
 use lambkin_model::sqs::{self, Queue, md5_of_attributes, md5_of_body};
 
+use tokio::task::JoinSet;
+
 use crate::sqs::{Ask, ReceivedMessage, Sqs, SqsError};
 
 /// Why a queue did not do it.
@@ -123,12 +125,26 @@ impl Source for SqsSource {
             // Whole seconds, and rather one more: a message must not come back too early.
             let seconds =
                 |lease: Duration| i64::try_from(lease.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
-            let changes = handles.into_iter().map(|(handle, lease)| (handle, seconds(lease))).collect();
-            let answers = self.sqs.change_visibility(&queue, changes).await;
-            answers.into_iter().map(|answer| answer.map_err(refused)).collect()
+            let mut changes: Vec<(String, i64)> =
+                handles.into_iter().map(|(handle, lease)| (handle, seconds(lease))).collect();
+            let mut parts = JoinSet::new();
+            while !changes.is_empty() {
+                let rest = changes.split_off(changes.len().min(AT_ONCE));
+                let part = std::mem::replace(&mut changes, rest);
+                let (sqs, queue, left) = (self.sqs.clone(), queue.clone(), changes.len());
+                parts.spawn(async move { (left, sqs.change_visibility(&queue, part).await) });
+            }
+            let mut answers = parts.join_all().await;
+            answers.sort_by_key(|(left, _)| std::cmp::Reverse(*left));
+            let answers = answers.into_iter().flat_map(|(_, part)| part);
+            answers.map(|answer| answer.map_err(refused)).collect()
         })
     }
 }
+
+/// The service changes one message after the other, so that thousands would take seconds; parts of so many
+/// go side by side. What is received from a FIFO queue at once is less, and keeps its order.
+const AT_ONCE: usize = 100;
 
 fn refused(error: SqsError) -> SourceError {
     if error == SqsError::QueueDoesNotExist {

@@ -205,6 +205,8 @@ pub(crate) struct Bodies {
     watchers: Mutex<Vec<RecordWatcher>>,
     handles: Mutex<HashMap<String, Handle>>,
     pub(crate) receives: AtomicU64,
+    /// Changes of visibility take so many seconds.
+    pub(crate) slow: AtomicU64,
 }
 
 impl Bodies {
@@ -297,6 +299,7 @@ impl Source for Bodies {
         handles: Vec<(String, Duration)>,
     ) -> Pending<'_, Vec<Result<(), SourceError>>> {
         Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(self.slow.load(Ordering::Relaxed))).await;
             let mut answers = Vec::new();
             for (text, lease) in handles {
                 let answer = self.queues.extend(&self.handle(&text), lease).await;
@@ -373,6 +376,7 @@ impl World {
             watchers: Mutex::default(),
             handles: Mutex::default(),
             receives: AtomicU64::new(0),
+            slow: AtomicU64::new(0),
         });
         let function = Arc::new(Function::new(begin));
         let functions = Arc::new(Functions::default());

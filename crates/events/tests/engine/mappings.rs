@@ -80,6 +80,20 @@ async fn what_is_gathered_is_received_once() {
     assert!(calls[0].at >= 300);
 }
 
+/// The store is so slow that a message becomes visible before its lease is extended: it stands in the batch once,
+/// and by the handle that is good.
+#[tokio::test(start_paused = true)]
+async fn a_message_that_slipped_is_taken_again() {
+    let world = World::new();
+    world.bodies.slow.store(40, Ordering::Relaxed);
+    world.map("q", Change { batching_window: Some(100), ..Change::default() }).await;
+    world.send("q", &["a", "b"]).await;
+    world.until_empty("q").await;
+    let calls = world.function.calls();
+    assert_eq!((calls.len(), &calls[0].bodies[..]), (1, &["a".to_owned(), "b".into()][..]), "{calls:?}");
+    assert_eq!(calls[0].received, ["2", "2"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn events_have_at_most_six_megabytes() {
     let world = World::new();
