@@ -199,6 +199,22 @@ mod tests {
         }
     }
 
+    /// As the first lambkin that had queues wrote them.
+    #[test]
+    fn reads_the_kept_record() {
+        let kept = r#"{"key":{"account":"000000000000","region":"us-east-1","name":"q.fifo"},"identity":"0b0e7a90-8f0a-4b6c-9c0e-0d0c0b0a0908",
+            "attributes":{"delay":5,"maximum_message_size":1024,"retention":60,"wait":20,"visibility":0,
+              "redrive":{"target":{"account":"000000000000","region":"us-east-1","name":"dead.fifo"},"max_receive_count":3},
+              "redrive_allow":{"permission":"ByQueue","sources":["arn:aws:sqs:us-east-1:000000000000:a.fifo"]},
+              "fifo":{"content_based":true,"scope":"MessageGroup","throughput":"PerMessageGroupId"}},
+            "tags":{"k":"v"},"created":1767225600000000,"modified":1767225600000001,
+            "moves":[{"id":"i","destination":null,"rate":10,"started":1767225600000002,"to_move":9,"moved":3,"status":"Running","failure":null}]}"#;
+        let queue: Queue = serde_json::from_str(kept).unwrap();
+        assert_eq!((queue.attributes.visibility, queue.moves[0].moved, queue.is_fifo()), (0, 3, true));
+        let written = serde_json::to_value(&queue).unwrap();
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(kept).unwrap());
+    }
+
     #[test]
     fn arns() {
         let key = key_of_arn("arn:aws:sqs:eu-west-1:000000000000:q").unwrap();
