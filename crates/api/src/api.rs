@@ -193,7 +193,8 @@ impl Api {
         // No path of Lambda's is another service's.
         let Some(matched) = matched else {
             return match wire::recognise(parts) {
-                Some(asked) => self.serve_service(&call, asked, body).await,
+                // Boxed, so that an invocation does not carry the size of what it is not.
+                Some(asked) => Box::pin(self.serve_service(&call, asked, body)).await,
                 None => Err(Error::UnknownOperation(format!("Unknown operation: {} {path}", parts.method))),
             };
         };

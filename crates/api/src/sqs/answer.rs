@@ -106,7 +106,7 @@ const SYSTEM: [&str; 9] = [
     "DeadLetterQueueSourceArn",
 ];
 
-/// Refuses names that no message has. Names of queue attributes are taken for nothing, as AWS does.
+/// Refuses names that no message has.
 pub(super) fn check_system_names(names: &[String]) -> Result<(), SqsError> {
     match names.iter().find(|name| *name != "All" && !SYSTEM.contains(&name.as_str())) {
         None => Ok(()),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::envelope::Envelope;
 use super::{Sqs, SqsError, locked, sweeper};
@@ -70,13 +70,17 @@ impl Sqs {
             }
         }
         let mut rounds = interval(sweeper::EVERY);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
                 Some((source, task)) = begun.recv() => { tasks.spawn(self.clone().carry_out(source, task)); }
-                Some(_) = tasks.join_next() => {}
+                Some(ended) = tasks.join_next() => if let Err(error) = ended {
+                    // Its record says that it runs; the next start goes on with it.
+                    tracing::error!(%error, "a message move task failed");
+                },
                 _ = rounds.tick() => self.sweep().await,
             }
         }

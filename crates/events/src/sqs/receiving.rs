@@ -7,7 +7,7 @@ use std::time::Duration;
 use lambkin_model::queue::{Lease, Message, Post, Receive, Received};
 use lambkin_model::record::ResourceKey;
 use lambkin_model::sqs::{
-    BATCH_ENTRIES, IN_FLIGHT, MessageAttribute, Queue, Receipt, SqsError, VISIBILITY_SECONDS,
+    BATCH_ENTRIES, IN_FLIGHT, MessageAttribute, Queue, Receipt, SqsError, VISIBILITY_SECONDS, is_group,
 };
 use lambkin_model::time::Timestamp;
 use tokio::time::{Instant, sleep_until};
@@ -69,6 +69,11 @@ impl Sqs {
         let visibility = ask.visibility.unwrap_or(queue.attributes.visibility());
         let attempt = match ask.attempt {
             Some(id) if !queue.is_fifo() => return Err(not_of_this_type(&id, "ReceiveRequestAttemptId")),
+            Some(id) if !is_group(&id) => {
+                let reason = "ReceiveRequestAttemptId can only include alphanumeric and punctuation characters. 1 to 128 in \
+                              length.";
+                return Err(SqsError::value(&id, "ReceiveRequestAttemptId", reason));
+            }
             attempt => attempt.map(|id| (queue.identity.clone(), id)),
         };
         if let Some(attempt) = &attempt
