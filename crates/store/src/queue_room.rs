@@ -38,6 +38,8 @@ pub(crate) struct Room {
     looked: Option<Instant>,
     free: u64,
     full: Option<Instant>,
+    /// Something was refused for want of disk since that was last asked.
+    refused: bool,
     /// Bytes in use, and what this transaction adds, where that was asked for.
     used: Option<u64>,
 }
@@ -45,7 +47,7 @@ pub(crate) struct Room {
 impl Room {
     pub(crate) fn new(file: &Path, config: QueueConfig) -> Self {
         let directory = file.parent().unwrap_or(file).to_owned();
-        Self { config, directory, looked: None, free: u64::MAX, full: None, used: None }
+        Self { config, directory, looked: None, free: u64::MAX, full: None, refused: false, used: None }
     }
 
     /// A transaction begins.
@@ -56,6 +58,12 @@ impl Room {
     /// SQLite found the disk full.
     pub(crate) fn is_full(&mut self) {
         self.full = Some(Instant::now());
+        self.refused = true;
+    }
+
+    /// Whether something was refused for want of disk since this was last asked.
+    pub(crate) fn was_refused(&mut self) -> bool {
+        std::mem::take(&mut self.refused)
     }
 
     /// Takes room for so many bytes of content, or says why there is none.
@@ -80,6 +88,7 @@ impl Room {
         }
         let floor = self.config.free_floor;
         if self.free < floor.saturating_add(bytes) {
+            self.refused = true;
             return Err(QueueError::Full(format!("the disk has less than {floor} bytes free")).into());
         }
         self.free -= bytes;

@@ -89,6 +89,12 @@ impl Writer {
                 self.tidy = Tidy::Idle;
             }
             self.work(batch, due);
+            if self.desk.room.was_refused() {
+                // What was settled is room that the disk does not have yet, and who is refused asks again: there
+                // may be no moment without a request.
+                self.tidy = Tidy::More;
+                self.tidy();
+            }
         }
     }
 
