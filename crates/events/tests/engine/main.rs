@@ -2,9 +2,11 @@
 
 mod dispatching;
 mod events;
+mod faulty_queues;
 mod mapping_world;
 mod mappings;
 mod queues;
 mod records;
 mod sns;
 mod sqs;
+mod sqs_faults;
