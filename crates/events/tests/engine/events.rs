@@ -238,6 +238,8 @@ pub(crate) const OTHER: &str = "arn:aws:sqs:us-east-1:000000000000:records";
 
 pub(crate) struct World {
     pub(crate) queues: Arc<MemoryQueues>,
+    /// The queues as lambkin sees them.
+    port: Arc<dyn Queues>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) functions: Arc<Functions>,
     pub(crate) letters: Arc<Letters>,
@@ -255,14 +257,24 @@ impl World {
 
     /// With so many slots.
     pub(crate) fn with(concurrency: usize) -> Self {
-        BEGIN.with(|_| {});
         let queues = MemoryQueues::new();
+        Self::built(queues.clone(), queues, concurrency)
+    }
+
+    /// Over a port with these queues behind it.
+    pub(crate) fn over(queues: Arc<MemoryQueues>, port: Arc<dyn Queues>) -> Self {
+        Self::built(queues, port, 100)
+    }
+
+    fn built(queues: Arc<MemoryQueues>, port: Arc<dyn Queues>, concurrency: usize) -> Self {
+        BEGIN.with(|_| {});
         let (catalog, counters) = (Arc::new(Catalog::default()), Arc::new(Counters::default()));
         let ambient = Ambient { now, uuid };
         let asynchronous =
-            Asynchronous::new(queues.clone(), catalog.clone(), counters.clone(), ambient, 1024 * 1024);
+            Asynchronous::new(port.clone(), catalog.clone(), counters.clone(), ambient, 1024 * 1024);
         Self {
             queues,
+            port,
             catalog,
             functions: Arc::default(),
             letters: Arc::default(),
@@ -279,7 +291,7 @@ impl World {
             .with("sqs", self.letters.clone())
             .with("lambda", Arc::new(self.asynchronous.clone()));
         let ports = Ports {
-            queues: self.queues.clone(),
+            queues: self.port.clone(),
             invoke: self.functions.clone(),
             catalog: self.catalog.clone(),
             targets: Arc::new(targets),

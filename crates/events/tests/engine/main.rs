@@ -1,5 +1,6 @@
 //! Tests of the engine: everything that moves events, over queues and records in memory, in paused time.
 
+mod dispatch_faults;
 mod dispatching;
 mod events;
 mod faulty_queues;
