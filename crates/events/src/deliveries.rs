@@ -204,12 +204,12 @@ fn try_one(ports: &Ports, config: Config, received: Received) -> Decision {
             count(written.kind.counter(&counters));
             let what = written.kind.as_str();
             tracing::info!(function = %written.function, arn = written.arn, "{what} was delivered after all");
-            Decision::Settle(received.handle, posts)
+            Decision::Settle(received.handle, posts, received.mark)
         }
         Err(error) if error.is_final() || old >= config.delivery_age => {
             uncount(&counters.undelivered);
             give_up(&counters, &written.function, RequestId(written.request_id), written.kind, &error);
-            Decision::Settle(received.handle, Vec::new())
+            Decision::Settle(received.handle, Vec::new(), received.mark)
         }
         Err(_) => {
             let progress = Progress::of(received.mark);

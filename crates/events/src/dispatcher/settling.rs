@@ -3,7 +3,6 @@
 //!
 //! Deliberately not here: what is decided.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,14 +18,63 @@ const BATCH: usize = 256;
 /// Pauses after a write that failed.
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Most bytes of dead letters and records that wait in memory for room on the disk.
+const ROOMLESS: usize = 32 << 20;
+/// How long an event rests, beyond that, before it is tried again.
+const REST: Duration = Duration::from_secs(60);
 
 /// What is to be written.
 #[derive(Debug)]
 pub(crate) enum Decision {
-    /// It is over; these go out in its stead.
-    Settle(Handle, Vec<Post>),
+    /// It is over; these go out in its stead. Its mark, should it have to be given back.
+    Settle(Handle, Vec<Post>, u32),
     /// Later again.
     Release(Handle, Duration, u32),
+}
+
+/// Ends of events for whose dead letters or records there is no room. Whatever needs none goes past them: the end
+/// of other events is what makes room.
+struct Roomless {
+    waiting: Vec<Decision>,
+    bytes: usize,
+    pause: Duration,
+    next: Instant,
+}
+
+impl Roomless {
+    fn new() -> Self {
+        Self { waiting: Vec::new(), bytes: 0, pause: PAUSE, next: Instant::now() }
+    }
+
+    /// All of them, to be tried once more.
+    fn take(&mut self) -> Vec<Decision> {
+        self.bytes = 0;
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Keeps these, or says to give them back to their queues where too much is kept.
+    fn keep(&mut self, ends: Vec<(Handle, Vec<Post>, u32)>) -> Vec<Decision> {
+        if ends.is_empty() {
+            if self.waiting.is_empty() {
+                self.pause = PAUSE;
+            }
+            return Vec::new();
+        }
+        self.next = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        let mut back = Vec::new();
+        for (handle, posts, mark) in ends {
+            let bytes: usize = posts.iter().map(|(_, message)| message.content.len()).sum();
+            if self.bytes + bytes > ROOMLESS {
+                tracing::warn!("there is no room for a dead letter or record; its event will run again");
+                back.push(Decision::Release(handle, REST, mark));
+            } else {
+                self.bytes += bytes;
+                self.waiting.push(Decision::Settle(handle, posts, mark));
+            }
+        }
+        back
+    }
 }
 
 /// Writes what comes until nobody can send any more, or until told to let the rest be.
@@ -35,58 +83,83 @@ pub(super) async fn settle(
     mut decisions: mpsc::Receiver<Decision>,
     mut abandon: oneshot::Receiver<()>,
 ) {
-    let mut waiting: VecDeque<Decision> = VecDeque::new();
-    let mut pause = PAUSE;
+    let mut again: Vec<Decision> = Vec::new();
+    let mut roomless = Roomless::new();
+    let (mut pause, mut open) = (PAUSE, true);
     loop {
-        let mut batch: Vec<Decision> = Vec::with_capacity(BATCH);
-        if waiting.is_empty() && decisions.recv_many(&mut batch, BATCH).await == 0 {
-            return;
+        let mut batch = std::mem::take(&mut again);
+        if batch.is_empty() {
+            batch.reserve(BATCH);
+            tokio::select! {
+                taken = decisions.recv_many(&mut batch, BATCH), if open => open = taken > 0,
+                () = tokio::time::sleep_until(roomless.next), if !roomless.waiting.is_empty() => {
+                    batch = roomless.take();
+                }
+                _ = &mut abandon, if !open && !roomless.waiting.is_empty() => return abandoned(roomless.waiting.len()),
+                else => return,
+            }
         }
-        batch.extend(waiting.drain(..));
-        let failed = write(&*queues, batch).await;
-        if failed.is_empty() {
+        let unwritten = write(&*queues, batch).await;
+        again = unwritten.again;
+        again.extend(roomless.keep(unwritten.roomless));
+        if !unwritten.failed {
             pause = PAUSE;
             continue;
         }
         // Nothing new is taken meanwhile: the workers come to wait, and nothing is forgotten.
-        waiting.extend(failed);
         tokio::select! {
-            _ = &mut abandon => {
-                // On disk they are as they were: the next process tries them again.
-                tracing::error!(events = waiting.len(), "what became of events could not be written; they will run again");
-                return;
-            }
+            _ = &mut abandon => return abandoned(again.len() + roomless.waiting.len()),
             () = tokio::time::sleep_until(Instant::now() + pause) => {}
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-/// Answers with what could not be written now.
-async fn write(queues: &dyn Queues, batch: Vec<Decision>) -> Vec<Decision> {
-    let (mut settled, mut released) = (Vec::new(), Vec::new());
+/// On disk they are as they were: the next process tries them again.
+fn abandoned(events: usize) {
+    tracing::error!(events, "what became of events could not be written; they will run again");
+}
+
+/// What could not be written now.
+struct Unwritten {
+    /// Whether the queues failed at any of it.
+    failed: bool,
+    again: Vec<Decision>,
+    roomless: Vec<(Handle, Vec<Post>, u32)>,
+}
+
+async fn write(queues: &dyn Queues, batch: Vec<Decision>) -> Unwritten {
+    let (mut settled, mut marks, mut released) = (Vec::new(), Vec::new(), Vec::new());
     for decision in batch {
         match decision {
-            Decision::Settle(handle, posts) => settled.push((handle, posts)),
+            Decision::Settle(handle, posts, mark) => {
+                settled.push((handle, posts));
+                marks.push(mark);
+            }
             Decision::Release(handle, delay, mark) => released.push((handle, delay, mark)),
         }
     }
-    let mut failed = Vec::new();
+    let mut unwritten = Unwritten { failed: false, again: Vec::new(), roomless: Vec::new() };
     let settling =
         async { if settled.is_empty() { Vec::new() } else { queues.settle(settled.clone()).await } };
     let releasing =
         join_all(released.iter().map(|(handle, delay, mark)| queues.release(handle, *delay, *mark)));
     let (ends, releases) = tokio::join!(settling, releasing);
-    for ((handle, posts), end) in settled.into_iter().zip(ends) {
+    for (((handle, posts), mark), end) in settled.into_iter().zip(marks).zip(ends) {
         match end {
             Ok(()) => {}
+            Err(error @ QueueError::Full(_)) if !posts.is_empty() => {
+                tracing::warn!(%error, "a dead letter or record has to wait");
+                unwritten.roomless.push((handle, posts, mark));
+            }
             Err(error @ (QueueError::Full(_) | QueueError::Unavailable(_))) => {
                 tracing::warn!(%error, "the end of an event cannot be written yet");
-                failed.push(Decision::Settle(handle, posts));
+                unwritten.failed = true;
+                unwritten.again.push(Decision::Settle(handle, posts, mark));
             }
             Err(error @ QueueError::TooLarge { .. }) => {
                 tracing::error!(%error, "a dead letter or record is given up: no queue takes it");
-                failed.push(Decision::Settle(handle, Vec::new()));
+                unwritten.again.push(Decision::Settle(handle, Vec::new(), mark));
             }
             Err(QueueError::Stale) => tracing::debug!("an event was purged while it ran"),
         }
@@ -96,10 +169,11 @@ async fn write(queues: &dyn Queues, batch: Vec<Decision>) -> Vec<Decision> {
             Ok(()) => {}
             Err(error @ (QueueError::Full(_) | QueueError::Unavailable(_) | QueueError::TooLarge { .. })) => {
                 tracing::warn!(%error, "an event cannot be given back yet");
-                failed.push(Decision::Release(handle, delay, mark));
+                unwritten.failed = true;
+                unwritten.again.push(Decision::Release(handle, delay, mark));
             }
             Err(QueueError::Stale) => tracing::debug!("an event was purged while it ran"),
         }
     }
-    failed
+    unwritten
 }

@@ -408,7 +408,7 @@ impl Worker {
                 posts.extend(self.posts(arn, &event, deliveries::Kind::DeadLetter, &end));
             }
         }
-        self.decide(Decision::Settle(received.handle, posts)).await;
+        self.decide(Decision::Settle(received.handle, posts, received.mark)).await;
     }
 
     fn posts(&self, arn: &str, event: &Event, kind: deliveries::Kind, end: &End) -> Vec<Post> {

@@ -130,3 +130,35 @@ async fn whatever_fails_every_accepted_event_runs_and_its_letter_comes_once() {
         assert!(chained.count() > 10, "seed {seed}: the chain was not tried");
     }
 }
+
+/// Dead letters need room, and the end of other events makes it: were the one to wait for the other, a full disk
+/// would stay full.
+#[tokio::test(start_paused = true)]
+async fn without_room_for_dead_letters_other_events_still_end() {
+    let memory = MemoryQueues::new();
+    let queues = FaultyQueues::new(memory.clone(), 0, 0);
+    let mut world = World::over(memory.clone(), queues.clone());
+    world.function("dead", |head| {
+        head.latest.configuration.dead_letter = Some(QUEUE.into());
+        configured(head, |config| config.maximum_retry_attempts = Some(0));
+    });
+    world.behaves("dead", |_, _| Act::Fail);
+    world.function("plain", |_| {});
+    for id in 0..20 {
+        world.asynchronous.send(event("dead", id)).await.unwrap();
+    }
+    for id in 20..2_000 {
+        world.asynchronous.send(event("plain", id)).await.unwrap();
+    }
+    queues.room(false);
+    world.start();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.counts("plain").await.oldest, None, "events that need no room end");
+    let counts = world.counts("dead").await;
+    assert_eq!(counts.visible + counts.in_flight + counts.delayed, 20, "those that do are kept");
+    queues.room(true);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(letters(&memory, QUEUE).await.len(), 20);
+    assert_eq!(world.counts("dead").await.oldest, None);
+    world.stop(10.0).await;
+}

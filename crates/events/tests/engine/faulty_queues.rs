@@ -46,6 +46,7 @@ struct State {
     /// How many of a hundred operations fail.
     percent: u64,
     failed: usize,
+    room: bool,
 }
 
 pub(crate) struct FaultyQueues {
@@ -55,7 +56,7 @@ pub(crate) struct FaultyQueues {
 
 impl FaultyQueues {
     pub(crate) fn new(inner: Arc<MemoryQueues>, seed: u64, percent: u64) -> Arc<Self> {
-        let state = State { chance: Chance::new(seed), percent, failed: 0 };
+        let state = State { chance: Chance::new(seed), percent, failed: 0, room: true };
         Arc::new(Self { inner, state: Mutex::new(state) })
     }
 
@@ -66,8 +67,16 @@ impl FaultyQueues {
         state.failed
     }
 
+    /// Whether there is room for messages from now on. Settling without posts needs none.
+    pub(crate) fn room(&self, room: bool) {
+        self.state.lock().unwrap().room = room;
+    }
+
     fn fault(&self, needs_room: bool) -> Option<Fault> {
         let mut state = self.state.lock().unwrap();
+        if needs_room && !state.room {
+            return Some(Fault::Before(QueueError::Full("there is no room".into())));
+        }
         let percent = state.percent;
         if !state.chance.percent(percent) {
             return None;
