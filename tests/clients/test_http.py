@@ -195,11 +195,9 @@ NOT_BUILT = [
     ("POST", "/2015-03-31/functions/NAME/versions", b"{}"),
     ("GET", "/2015-03-31/functions/NAME/versions", None),
     ("POST", "/2015-03-31/functions/NAME/policy", b"{}"),
-    ("GET", "/2015-03-31/event-source-mappings", None),
     ("POST", "/2021-10-31/functions/NAME/url", b'{"AuthType":"NONE"}'),
     ("GET", "/2018-10-31/layers", None),
     ("POST", "/2021-11-15/functions/NAME/response-streaming-invocations", b"{}"),
-    ("POST", "/2014-11-13/functions/NAME/invoke-async", b"{}"),
 ]
 
 
@@ -208,12 +206,6 @@ def test_an_operation_not_built_yet_says_so(shared, function, method, path, body
     reply = send(shared, method, path.replace("NAME", function), body)
     assert 400 <= reply.status < 600 and reply.code, reply
     assert json.loads(reply.body).keys() & {"message", "Message"}, reply
-
-
-def test_an_event_invocation_is_refused_until_there_is_a_queue(lambda_, shared, function):
-    reply = send(shared, "POST", f"{FUNCTIONS}/{function}/invocations", b"{}", {**AUTHORIZATION, "X-Amz-Invocation-Type": "Event"})
-    assert 400 <= reply.status < 600 and reply.status != 202 and reply.code, reply
-    assert invoke(lambda_, function).payload == 1
 
 
 def test_a_wrong_invocation_or_log_type_is_a_validation_error(shared, function):
