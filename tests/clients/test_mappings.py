@@ -4,14 +4,13 @@ import json
 import threading
 import time
 
-import boto3
-import botocore.config
 import pytest
 
 import kept
-import shapes
+import sqs_client
 from lambda_client import ACCOUNT, REGION, active, arn, client, create, refused, zipped
 from server import eventually
+from sqs_client import queue_arn
 
 # Says which messages came, how often each was received, and in which order within the batch.
 TELLS = """exports.handler=async e=>{for(const r of e.Records)console.log('GOT '+JSON.stringify(
@@ -22,31 +21,18 @@ const n=+r.attributes.ApproximateReceiveCount;console.log('GOT '+JSON.stringify(
 if(n<=b.fails)f.push({itemIdentifier:r.messageId})}return {batchItemFailures:f}}"""
 
 
-def sqs_client(endpoint):
-    made = boto3.session.Session().client(
-        "sqs",
-        endpoint_url=endpoint,
-        region_name=REGION,
-        aws_access_key_id="AKIDEXAMPLE",
-        aws_secret_access_key="any",
-        config=botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=60),
-    )
-    shapes.install(made)
-    return made
-
-
 class World:
     """A server, its clients, and a function `f`."""
 
     def __init__(self, server, code):
         self.server = server
-        self.lambda_, self.sqs = client(server.endpoint), sqs_client(server.endpoint)
+        self.lambda_, self.sqs = client(server.endpoint), sqs_client.client(server.endpoint)
         create(self.lambda_, "f", code)
 
     def again(self, server):
         """After a restart."""
         self.server = server
-        self.lambda_, self.sqs = client(server.endpoint), sqs_client(server.endpoint)
+        self.lambda_, self.sqs = client(server.endpoint), sqs_client.client(server.endpoint)
 
     def queue(self, name, **attributes):
         attributes = {"VisibilityTimeout": "3", **attributes}
@@ -82,10 +68,6 @@ class World:
 
     def until_empty(self, url, seconds=60):
         eventually(lambda: self.counts(url) == (0, 0), seconds, f"nothing is left in {url}")
-
-
-def queue_arn(name):
-    return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
 
 
 def plain(answer):
@@ -361,3 +343,27 @@ def test_an_update_of_the_function_serves_the_next_batch(server):
     world.sqs.send_message(QueueUrl=url, MessageBody="new")
     world.until_empty(url)
     eventually(lambda: 'NEW {"body":"new"' in kept.text(world.server.data, "/aws/lambda/f"), 20, "the new code ran")
+
+
+# A queue's address is not the same inside of a jail, so it is asked for.
+CIRCLES = """const { SQSClient, GetQueueUrlCommand, SendMessageCommand } = require('@aws-sdk/client-sqs');
+exports.handler = async ({ Records: [{ body }] }) => {
+  console.log('GOT ' + body);
+  const sqs = new SQSClient({});
+  const { QueueUrl } = await sqs.send(new GetQueueUrlCommand({ QueueName: 'q' }));
+  await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: String(+body + 1) }));
+}"""
+
+
+def test_a_loop_through_a_queue_is_stopped_after_sixteen_passages(server):
+    world = World(server(), CIRCLES)
+    world.lambda_.update_function_configuration(FunctionName="f", Timeout=10, MemorySize=512)
+    active(world.lambda_, "f")
+    dead = world.queue("dead")
+    redrive = json.dumps({"deadLetterTargetArn": queue_arn("dead"), "maxReceiveCount": 2})
+    url = world.queue("q", VisibilityTimeout="10", RedrivePolicy=redrive)
+    world.map("q")
+    world.sqs.send_message(QueueUrl=url, MessageBody="1")
+    letter = eventually(lambda: world.sqs.receive_message(QueueUrl=dead).get("Messages"), 120, "a dead letter")
+    assert letter[0]["Body"] == "17"
+    eventually(lambda: sorted(world.got()) == list(range(1, 17)), 20, "sixteen passages")

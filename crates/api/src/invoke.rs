@@ -217,12 +217,17 @@ fn unknown(error: Error, function: &FunctionReference) -> Error {
 
 /// The caller's trace id, or a new one.
 fn trace_id(headers: &HeaderMap) -> String {
-    let given = headers.get(TRACE_ID).and_then(|value| value.to_str().ok());
-    if let Some(given) = given.filter(|given| given.len() <= TRACE_BYTES) {
+    if let Some(given) = given_trace(headers) {
         return given.to_owned();
     }
     let random = || uuid::Uuid::new_v4().into_bytes();
     invocation::trace_id(crate::functions::now(), random(), random())
+}
+
+/// The trace that the request says it belongs to.
+pub(crate) fn given_trace(headers: &HeaderMap) -> Option<&str> {
+    let given = headers.get(TRACE_ID).and_then(|value| value.to_str().ok());
+    given.filter(|given| given.len() <= TRACE_BYTES)
 }
 
 /// As AWS answers it: `root=…;sampled=0`.

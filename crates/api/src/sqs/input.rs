@@ -8,6 +8,7 @@ use lambkin_model::sqs::MessageAttribute;
 
 use super::missing;
 use crate::api::Call;
+use crate::invoke::given_trace;
 use crate::node::Node;
 use crate::wire::queue_path;
 
@@ -89,6 +90,7 @@ impl<'i> Input<'i> {
             group: self.text("MessageGroupId").map(str::to_owned),
             deduplication: self.text("MessageDeduplicationId").map(str::to_owned),
             sender: self.call.sender(),
+            trace_id: given_trace(&self.call.parts.headers).map(str::to_owned),
         })
     }
 

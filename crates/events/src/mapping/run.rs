@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lambkin_model::Error;
-use lambkin_model::invocation::{Invocation, RequestId};
+use lambkin_model::invocation::{self, Invocation, RequestId};
 use lambkin_model::mapping::Mapping;
 use lambkin_model::mapping::batch::{Item, failed, split};
 use lambkin_model::mapping::record::event;
@@ -115,13 +115,16 @@ async fn invoke(
     // One trace for all: that of the message which has passed the function most often, so that none loses count.
     let function = mark(&mapping.function);
     let traces = which.iter().rev().filter_map(|at| hold.messages[*at].trace.as_ref());
-    let trace_id = traces.max_by_key(|trace| passages(trace, function)).cloned();
+    let trace = traces.max_by_key(|trace| passages(trace, function)).cloned();
+    let ambient = poll.ports.ambient;
+    // Without one the first passage would not be counted.
+    let new = || invocation::trace_id((ambient.now)().millis() / 1000, (ambient.uuid)(), (ambient.uuid)());
     let invocation = Invocation {
-        request_id: RequestId((poll.ports.ambient.uuid)()),
+        request_id: RequestId((ambient.uuid)()),
         function: FunctionReference { key: mapping.function.clone(), qualifier: mapping.qualifier.clone() },
         payload,
         client_context: None,
-        trace_id,
+        trace_id: Some(trace.unwrap_or_else(new)),
         log_tail: false,
     };
     let mut pause = FIRST_PAUSE;

@@ -33,6 +33,8 @@ pub struct Entry {
     pub deduplication: Option<String>,
     /// `SenderId`.
     pub sender: String,
+    /// `X-Amzn-Trace-Id` of the request, which AWS keeps where there is no `AWSTraceHeader`.
+    pub trace_id: Option<String>,
 }
 
 /// What the sender learns.
@@ -138,7 +140,8 @@ impl Sqs {
         };
         let mut envelope = Envelope::new(entry.body, &entry.attributes, entry.sender);
         let trace = entry.system_attributes.first();
-        envelope.trace_header = trace.map(|each| String::from_utf8_lossy(&each.value).into_owned());
+        let trace = trace.map(|each| String::from_utf8_lossy(&each.value).into_owned());
+        envelope.trace_header = trace.or(entry.trace_id);
         // On a standard queue a group is only passed on: AWS uses it to be fair, never to order.
         envelope.group = entry.group;
         envelope.deduplication = deduplication;

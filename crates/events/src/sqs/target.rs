@@ -30,6 +30,7 @@ impl Target for Sqs {
             // A standard queue has none, whatever a FIFO topic before it had.
             deduplication: delivery.deduplication.clone().filter(|_| fifo),
             sender: key.account.to_string(),
+            trace_id: None,
         };
         let (post, _) = self.prepare(&queue.record, entry, false).map_err(refused)?;
         Ok(vec![post])

@@ -621,6 +621,10 @@ async fn the_trace_goes_on() {
     world.until_empty("q").await;
     let traces: Vec<_> = world.function.calls().into_iter().map(|call| call.trace_id.unwrap()).collect();
     assert_eq!(traces, [more.strip_prefix("traced ").unwrap(), "Root=1-b"]);
+    // Where there is none, one begins: its passages are counted from the first.
+    world.send("q", &["a"]).await;
+    world.until_empty("q").await;
+    assert!(world.function.calls()[2].trace_id.as_ref().unwrap().starts_with("Root=1-6955b900-"));
 }
 
 /// The seventeenth passage is stopped, alone of its batch; where the function allows it, it is not.
