@@ -10,9 +10,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 use lambkin_model::name::FunctionKey;
 use serde::Serialize;
 
-/// By function. Bounded by the functions that had events.
+use crate::outbound::OutboundCounters;
+
+/// Of everything.
 #[derive(Debug, Default)]
-pub struct Counters(RwLock<HashMap<FunctionKey, Arc<FunctionCounters>>>);
+pub struct Counters {
+    /// Bounded by the functions that had events.
+    functions: RwLock<HashMap<FunctionKey, Arc<FunctionCounters>>>,
+    /// Deliveries to elsewhere.
+    pub outbound: OutboundCounters,
+}
 
 /// Of one function.
 #[derive(Debug, Default)]
@@ -72,17 +79,17 @@ pub(crate) fn uncount(counter: &AtomicU64) {
 impl Counters {
     /// The function's.
     pub fn of(&self, key: &FunctionKey) -> Arc<FunctionCounters> {
-        if let Some(found) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(key) {
+        if let Some(found) = self.functions.read().unwrap_or_else(PoisonError::into_inner).get(key) {
             return Arc::clone(found);
         }
-        let mut functions = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(functions.entry(key.clone()).or_default())
     }
 
     /// All of them, in order of functions.
     #[must_use]
     pub fn all(&self) -> Vec<(FunctionKey, Counted)> {
-        let functions = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> =
             functions.iter().map(|(key, counters)| (key.clone(), counters.counted())).collect();
         all.sort_by(|(one, _), (other, _)| one.cmp(other));

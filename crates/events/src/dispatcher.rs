@@ -24,6 +24,7 @@ use crate::Ambient;
 use crate::counters::{Counters, FunctionCounters};
 use crate::deliveries;
 use crate::event::{Event, PREFIX};
+use crate::outbound::{self, Carrier};
 use crate::targets::Targets;
 use settling::CAPACITY;
 pub(crate) use settling::Decision;
@@ -61,6 +62,8 @@ pub struct Ports {
     pub targets: Arc<Targets>,
     /// What happened.
     pub counters: Arc<Counters>,
+    /// Who brings deliveries elsewhere, where the operator wants that.
+    pub carrier: Option<Arc<dyn Carrier>>,
     /// The clock.
     pub ambient: Ambient,
 }
@@ -83,17 +86,17 @@ impl Shared {
 
 /// The functions that have a worker. Bounded by the functions that have events.
 #[derive(Default)]
-struct Roster {
+pub(crate) struct Roster {
     /// Whether something arrived since the worker last looked.
     working: Mutex<HashMap<QueueName, bool>>,
     /// Queues that need a worker. At most one entry for each of `working`.
     fresh: Mutex<Vec<QueueName>>,
-    changed: Notify,
+    pub(crate) changed: Notify,
 }
 
 impl Roster {
     /// Something was sent to this queue.
-    fn arrive(&self, queue: &QueueName) {
+    pub(crate) fn arrive(&self, queue: &QueueName) {
         let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(arrived) = working.get_mut(queue) {
             *arrived = true;
@@ -105,13 +108,13 @@ impl Roster {
     }
 
     /// Whether something arrived since this was last asked.
-    fn arrived(&self, queue: &QueueName) -> bool {
+    pub(crate) fn arrived(&self, queue: &QueueName) -> bool {
         let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
         working.get_mut(queue).is_some_and(std::mem::take)
     }
 
     /// Its worker goes, unless something has arrived.
-    fn leave(&self, queue: &QueueName) -> bool {
+    pub(crate) fn leave(&self, queue: &QueueName) -> bool {
         let mut working = self.working.lock().unwrap_or_else(PoisonError::into_inner);
         match working.entry(queue.clone()) {
             hash_map::Entry::Occupied(mut entry) if *entry.get() => {
@@ -126,7 +129,8 @@ impl Roster {
         }
     }
 
-    fn take(&self) -> Vec<QueueName> {
+    /// Those that need a worker.
+    pub(crate) fn take(&self) -> Vec<QueueName> {
         std::mem::take(&mut *self.fresh.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -141,6 +145,7 @@ struct Tasks {
     workers: JoinHandle<()>,
     settling: JoinHandle<()>,
     delivering: JoinHandle<()>,
+    carrying: JoinHandle<()>,
     abandon: oneshot::Sender<()>,
 }
 
@@ -167,8 +172,15 @@ impl Dispatcher {
         let settling = tokio::spawn(settling::settle(queues, decisions, abandoned));
         let delivering =
             tokio::spawn(deliveries::deliver(shared.ports.clone(), config, decide.clone(), stopped.clone()));
+        let ports = shared.ports.clone();
+        let (stopping, carried) = (stopped.clone(), decide.clone());
+        let carrying = tokio::spawn(async move {
+            if let Some(carrier) = ports.carrier.clone() {
+                outbound::run(carrier, ports, config, carried, stopping).await;
+            }
+        });
         let workers = tokio::spawn(supervise(shared, decide, stopped));
-        let tasks = Tasks { workers, settling, delivering, abandon };
+        let tasks = Tasks { workers, settling, delivering, carrying, abandon };
         Self { stop, tasks: Mutex::new(Some(tasks)) }
     }
 
@@ -177,9 +189,11 @@ impl Dispatcher {
     pub async fn shutdown(&self, grace: Duration) {
         self.stop.send_replace(true);
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Tasks { mut workers, mut settling, mut delivering, abandon }) = tasks else { return };
+        let Some(Tasks { mut workers, mut settling, mut delivering, mut carrying, abandon }) = tasks else {
+            return;
+        };
         let all = async {
-            for task in [&mut workers, &mut delivering, &mut settling] {
+            for task in [&mut workers, &mut delivering, &mut carrying, &mut settling] {
                 if let Err(error) = task.await {
                     tracing::error!(%error, "a part of the dispatcher had failed");
                 }
@@ -191,7 +205,7 @@ impl Dispatcher {
         tracing::warn!("events that still run are cut off; they will run again");
         let _ = abandon.send(());
         // A task that has ended cannot be awaited again; aborting it does nothing.
-        for task in [workers, delivering, settling] {
+        for task in [workers, delivering, carrying, settling] {
             task.abort();
         }
     }

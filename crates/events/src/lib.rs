@@ -12,6 +12,7 @@ pub mod destination;
 pub mod dispatcher;
 pub mod event;
 pub mod mapping;
+pub mod outbound;
 pub mod recursion;
 pub mod sns;
 pub mod sqs;

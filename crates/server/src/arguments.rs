@@ -29,12 +29,26 @@ pub(crate) enum Command {
     Runtimes(Runtimes),
     /// What is in the queues of a lambkin that serves
     Queues(Queues),
+    /// What waits to be run asynchronously in a lambkin that serves, and what became of the rest
+    Events(Events),
     /// What this machine can do to keep functions apart, and how to get the rest
     Doctor(Doctor),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Queues {
+    /// Where it listens [default: $AWS_ENDPOINT_URL, else http://127.0.0.1:4566]
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+    /// JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Only this function, by name or ARN
+    pub(crate) function: Option<String>,
     /// Where it listens [default: $AWS_ENDPOINT_URL, else http://127.0.0.1:4566]
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,

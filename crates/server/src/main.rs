@@ -4,6 +4,7 @@
 mod arguments;
 mod doctor;
 mod events;
+mod events_command;
 mod memory_budget;
 mod one_shot;
 mod own_api;
@@ -30,7 +31,11 @@ fn main() -> ExitCode {
     let default_level = match arguments.command {
         Command::Serve(_) => "info",
         // Their own words go to a person; the log is for trouble.
-        Command::Invoke(_) | Command::Runtimes(_) | Command::Queues(_) | Command::Doctor(_) => "warn",
+        Command::Invoke(_)
+        | Command::Runtimes(_)
+        | Command::Queues(_)
+        | Command::Events(_)
+        | Command::Doctor(_) => "warn",
     };
     let filter = EnvFilter::try_from_env("LAMBKIN_LOG").unwrap_or_else(|_| EnvFilter::new(default_level));
     tracing_subscriber::fmt()
@@ -49,6 +54,7 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::Serve(options) => serve::serve(options).await.map(|()| ExitCode::SUCCESS),
             Command::Invoke(options) => one_shot::invoke(options).await,
+            Command::Events(options) => events_command::run(options).map(|()| ExitCode::SUCCESS),
             Command::Queues(options) => queues_command::run(options).map(|()| ExitCode::SUCCESS),
             Command::Doctor(options) => doctor::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Runtimes(command) => runtimes_command::run(command).await.map(|()| ExitCode::SUCCESS),

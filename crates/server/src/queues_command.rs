@@ -68,7 +68,7 @@ fn table(queues: &[Queue]) -> String {
 }
 
 /// `3d 4h`, `5m 6s`: the two largest units.
-fn age(seconds: u64) -> String {
+pub(crate) fn age(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds}s"),

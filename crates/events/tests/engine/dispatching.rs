@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lambkin_model::Error;
-use lambkin_model::queue::QueueError;
+use lambkin_model::queue::{QueueError, Queues as _};
 use serde_json::{Value, json};
 
 use crate::events::{Act, OTHER, QUEUE, World, configured, key, throttle};
@@ -429,4 +429,49 @@ async fn what_cannot_be_taken_is_refused() {
     let said = world.asynchronous.send(asked).await.unwrap_err().to_string();
     let expected = "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)";
     assert_eq!(said, expected);
+}
+
+const ELSEWHERE: &str = "arn:aws:sqs:us-east-1:111111111111:letters";
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_elsewhere_waits_until_it_is_taken() {
+    let mut world = World::new();
+    world.function("f", |head| configured(head, |config| config.on_success = Some(ELSEWHERE.into())));
+    world.elsewhere.away.store(true, std::sync::atomic::Ordering::Relaxed);
+    world.start();
+    for _ in 0..30 {
+        world.send("f").await;
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((world.counted("f").succeeded, world.counts("f").await.oldest), (30, None));
+    assert_eq!(world.elsewhere.came.lock().unwrap().len(), 0);
+    // Over a restart.
+    world.stop(5.0).await;
+    world.start();
+    world.elsewhere.away.store(false, std::sync::atomic::Ordering::Relaxed);
+    world.until("all came", |world| world.elsewhere.came.lock().unwrap().len() == 30).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let came = world.elsewhere.came.lock().unwrap();
+    let ids: std::collections::BTreeSet<String> = came
+        .iter()
+        .map(|(arn, record)| {
+            assert_eq!((arn.as_str(), record.trace_id.as_deref()), (ELSEWHERE, Some("Root=1-a")));
+            json_of(std::str::from_utf8(&record.body).unwrap())["requestContext"]["requestId"].to_string()
+        })
+        .collect();
+    assert_eq!((came.len(), ids.len()), (30, 30), "each once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_takes_elsewhere_is_given_up_and_counted() {
+    let mut world = World::new();
+    world.function("f", |head| configured(head, |config| config.on_success = Some(ELSEWHERE.into())));
+    world.elsewhere.away.store(true, std::sync::atomic::Ordering::Relaxed);
+    world.start();
+    world.send("f").await;
+    let given_up =
+        |world: &World| world.counters.outbound.given_up.load(std::sync::atomic::Ordering::Relaxed);
+    world.until("it is given up", |world| given_up(world) == 1).await;
+    assert!(world.queues.names("outbound/").await.unwrap().is_empty());
+    world.stop(1.0).await;
 }

@@ -10,6 +10,7 @@ use lambkin_events::Ambient;
 use lambkin_events::asynchronous::{Asked, Asynchronous};
 use lambkin_events::counters::{Counted, Counters};
 use lambkin_events::dispatcher::{Config, DELIVERY_AGE, Dispatcher, Ports};
+use lambkin_events::outbound::{Carrier, Outbound};
 use lambkin_events::target::{Delivery, Target, Undeliverable};
 use lambkin_events::targets::Targets;
 use lambkin_model::catalog::{CatalogRead, Head, Revision, Stored, Watcher};
@@ -233,6 +234,33 @@ impl Target for Letters {
     }
 }
 
+/// Another machine, for the account 111111111111.
+#[derive(Default)]
+pub(crate) struct Elsewhere {
+    pub(crate) away: std::sync::atomic::AtomicBool,
+    pub(crate) came: Mutex<Vec<(String, Delivery)>>,
+}
+
+pub(crate) struct Courier(Arc<Elsewhere>);
+
+impl Carrier for Courier {
+    fn place(&self, arn: &str) -> Option<String> {
+        arn.contains(":111111111111:").then(|| "elsewhere.example".to_owned())
+    }
+
+    fn carry(&self, arn: String, delivery: Delivery) -> Pending<'static, Result<(), String>> {
+        let elsewhere = Arc::clone(&self.0);
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            if elsewhere.away.load(Ordering::Relaxed) {
+                return Err("it does not answer".into());
+            }
+            elsewhere.came.lock().unwrap().push((arn, delivery));
+            Ok(())
+        })
+    }
+}
+
 pub(crate) const QUEUE: &str = "arn:aws:sqs:us-east-1:000000000000:letters";
 pub(crate) const OTHER: &str = "arn:aws:sqs:us-east-1:000000000000:records";
 
@@ -245,6 +273,8 @@ pub(crate) struct World {
     pub(crate) letters: Arc<Letters>,
     pub(crate) asynchronous: Asynchronous,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) elsewhere: Arc<Elsewhere>,
+    carrier: Arc<Courier>,
     config: Config,
     dispatcher: Option<Dispatcher>,
     sent: AtomicU64,
@@ -272,7 +302,10 @@ impl World {
         let ambient = Ambient { now, uuid };
         let asynchronous =
             Asynchronous::new(port.clone(), catalog.clone(), counters.clone(), ambient, 1024 * 1024);
+        let elsewhere = Arc::new(Elsewhere::default());
         Self {
+            carrier: Arc::new(Courier(Arc::clone(&elsewhere))),
+            elsewhere,
             queues,
             port,
             catalog,
@@ -289,13 +322,15 @@ impl World {
     pub(crate) fn start(&mut self) {
         let targets = Targets::new()
             .with("sqs", self.letters.clone())
-            .with("lambda", Arc::new(self.asynchronous.clone()));
+            .with("lambda", Arc::new(self.asynchronous.clone()))
+            .with_external(Arc::new(Outbound::new(self.carrier.clone(), Ambient { now, uuid })));
         let ports = Ports {
             queues: self.port.clone(),
             invoke: self.functions.clone(),
             catalog: self.catalog.clone(),
             targets: Arc::new(targets),
             counters: self.counters.clone(),
+            carrier: Some(self.carrier.clone()),
             ambient: Ambient { now, uuid },
         };
         self.dispatcher = Some(Dispatcher::start(ports, self.config));
