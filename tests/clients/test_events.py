@@ -1,7 +1,11 @@
 """Asynchronous invocation: attempts, dead letters, destinations (aws-behaviour 7, 29, 51 to 55), and kill -9."""
 
+import http.server
 import json
 import re
+import subprocess
+import threading
+import urllib.parse
 import urllib.request
 
 import boto3
@@ -10,7 +14,7 @@ import pytest
 
 import kept
 from lambda_client import ACCOUNT, REGION, active, arn, client, create, invoke, refused, zipped
-from server import eventually
+from server import Server, binary, eventually
 
 FAST = ("--event-retry-scale", "0.005")
 FAILS = "exports.handler=async e=>{console.log('attempt');throw new Error('some_error_msg')}"
@@ -20,10 +24,10 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class Queue:
     """A queue of the SQS-compatible service."""
 
-    def __init__(self, server, name):
-        self.sqs = service(server, "sqs")
+    def __init__(self, server, name, region=REGION):
+        self.sqs = service(server, "sqs", region)
         self.url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
-        self.arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+        self.arn = f"arn:aws:sqs:{region}:{ACCOUNT}:{name}"
 
     def receive(self, count=1, seconds=30):
         """So many messages, deleted."""
@@ -43,11 +47,11 @@ class Queue:
         return found
 
 
-def service(server, name):
+def service(server, name, region=REGION):
     return boto3.session.Session().client(
         name,
         endpoint_url=server.endpoint,
-        region_name=REGION,
+        region_name=region,
         aws_access_key_id="AKIDEXAMPLE",
         aws_secret_access_key="any",
         config=botocore.config.Config(retries={"total_max_attempts": 1}),
@@ -57,8 +61,6 @@ def service(server, name):
 @pytest.fixture(scope="module")
 def fast(tmp_path_factory):
     """A server whose pauses are short: 0.3 s and 0.6 s between the attempts."""
-    from server import Server
-
     with Server(tmp_path_factory.mktemp("fast"), *FAST) as server:
         yield server
 
@@ -251,6 +253,94 @@ def test_a_change_during_a_backlog_holds_for_what_waits(fast, name):
     active(lambda_, name)
     lambda_.delete_function_concurrency(FunctionName=name)
     assert json.loads(queue.receive()[0]["Body"])["responsePayload"] == "new"
+
+
+def external(tmp_path, *entries):
+    """The option for targets that are elsewhere."""
+    path = tmp_path / "external.json"
+    path.write_text(json.dumps([{"accessKeyId": "AKIDELSEWHERE", "secretAccessKey": "far", **entry} for entry in entries]))
+    path.chmod(0o600)
+    return "--external", str(path)
+
+
+class Elsewhere(http.server.BaseHTTPRequestHandler):
+    """Fails the first time, and keeps what comes."""
+
+    came = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.came.append((self.path, dict(self.headers), body))
+        status = 500 if len(self.came) == 1 else 200
+        self.send_response(status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_):
+        pass
+
+
+def test_targets_of_another_account_or_region_are_sent_to_signed(server, name, tmp_path):
+    """Against another lambkin, and against something that fails first."""
+    far = server()
+    records = Queue(far, "records", "eu-west-1")
+    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+    threading.Thread(target=listener.serve_forever, daemon=True).start()
+    near = server(
+        *FAST,
+        *external(
+            tmp_path,
+            {"region": "eu-west-1", "endpoint": far.endpoint},
+            {"account": "111111111111", "endpoint": f"http://127.0.0.1:{listener.server_port}"},
+        ),
+    )
+    lambda_ = client(near.endpoint)
+    topic = f"arn:aws:sns:{REGION}:111111111111:topic"
+    create(lambda_, name, FAILS, DeadLetterConfig={"TargetArn": topic})
+    lambda_.put_function_event_invoke_config(
+        FunctionName=name, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": records.arn}}
+    )
+    id = send(lambda_, name, {"k": 1})
+    (record,) = records.receive()
+    assert json.loads(record["Body"])["requestContext"]["requestId"] == id
+    eventually(lambda: len(Elsewhere.came) == 2, 30, "the second try")
+    listener.shutdown()
+    first, second = Elsewhere.came
+    assert first[2] == second[2]
+    form = urllib.parse.parse_qs(second[2].decode())
+    assert form["Action"] == ["Publish"] and form["TopicArn"] == [topic]
+    assert form["Message"] == ['{"k": 1}']
+    attributes = {form[f"MessageAttributes.entry.{n}.Name"][0]: form[f"MessageAttributes.entry.{n}.Value.StringValue"][0] for n in (1, 2, 3)}
+    assert attributes == {"RequestID": id, "ErrorCode": "200", "ErrorMessage": "some_error_msg"}
+    signed = second[1]["authorization"]
+    assert re.match(rf"AWS4-HMAC-SHA256 Credential=AKIDELSEWHERE/\d{{8}}/{REGION}/sns/aws4_request, ", signed), signed
+    bus = {"OnSuccess": {"Destination": f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"}}
+    text = refused(
+        "InvalidParameterValueException", 400, lambda_.put_function_event_invoke_config,
+        FunctionName=name, DestinationConfig=bus,
+    )
+    assert text == "lambkin has no service 'events'. Where one is elsewhere, say so with --external."
+
+
+def test_the_command_shows_what_waits(fast, name):
+    lambda_ = client(fast.endpoint)
+    create(lambda_, name)
+    lambda_.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    for _ in range(3):
+        send(lambda_, name)
+
+    def shown(*options):
+        command = [binary(), "events", name, "--endpoint", fast.endpoint, *options]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    (function,) = json.loads(shown("--json"))["functions"]
+    assert function["function"] == arn(name) and function["since_start"]["received"] == 3
+    assert function["backlog"] + function["in_flight"] == 3
+    head, line = shown().splitlines()
+    assert head.split()[:3] == ["FUNCTION", "REGION", "BACKLOG"] and line.split()[:2] == [name, REGION]
+    lambda_.delete_function_concurrency(FunctionName=name)
+    eventually(lambda: json.loads(shown("--json"))["functions"][0]["since_start"]["succeeded"] == 3, 30, "they end")
 
 
 def test_limits(fast, name):

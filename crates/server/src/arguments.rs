@@ -114,6 +114,10 @@ pub(crate) struct Serve {
     /// Real AWS credentials for functions by their role: JSON, a role's ARN and a profile or keys
     #[arg(long, value_name = "FILE")]
     pub(crate) role_credentials: Option<PathBuf>,
+    /// Where queues, topics, functions, buses and buckets of other accounts, regions or services are: JSON, a
+    /// list of {account, region, service, endpoint} with a profile or keys; requests there are signed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) external: Option<PathBuf>,
     /// Factor of the pauses between the attempts at an event; 1 is AWS's: a minute and two after a
     /// function's error, 1 second to 5 minutes after a throttle
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR", value_parser = seconds)]

@@ -8,6 +8,7 @@ use lambkin_events::counters::Counters;
 use lambkin_events::dispatcher::{self, DELIVERY_AGE, Dispatcher};
 use lambkin_events::mapping::source::SqsSource;
 use lambkin_events::mapping::{Mappings, Ports};
+use lambkin_events::outbound::{Carrier, Outbound};
 use lambkin_events::sqs::Sqs;
 use lambkin_events::targets::Targets;
 use lambkin_events::{Ambient, Events};
@@ -33,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) retry_scale: f64,
     /// Most bytes of an event's payload.
     pub(crate) payload_limit: usize,
+    /// Who brings deliveries to targets elsewhere.
+    pub(crate) carrier: Option<Arc<dyn Carrier>>,
 }
 
 /// The services, while their tasks run.
@@ -58,6 +61,10 @@ impl Running {
         );
         let targets =
             Targets::new().with("sqs", Arc::new(sqs.clone())).with("lambda", Arc::new(asynchronous.clone()));
+        let targets = match &options.carrier {
+            Some(carrier) => targets.with_external(Arc::new(Outbound::new(Arc::clone(carrier), ambient))),
+            None => targets,
+        };
         let targets = Arc::new(targets);
         let ports = dispatcher::Ports {
             queues: store.queues(),
@@ -65,6 +72,7 @@ impl Running {
             catalog: store.catalog(),
             targets: Arc::clone(&targets),
             counters,
+            carrier: options.carrier.clone(),
             ambient,
         };
         let config = dispatcher::Config {

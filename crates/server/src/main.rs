@@ -5,6 +5,7 @@ mod arguments;
 mod doctor;
 mod events;
 mod events_command;
+mod external;
 mod memory_budget;
 mod one_shot;
 mod own_api;

@@ -14,13 +14,14 @@ use std::path::{Path, PathBuf};
 use lambkin_model::services::Credentials;
 use serde::Deserialize;
 
+/// How such files name credentials.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Entry {
-    profile: Option<String>,
-    access_key_id: Option<String>,
-    secret_access_key: Option<String>,
-    session_token: Option<String>,
+pub(crate) struct Entry {
+    pub(crate) profile: Option<String>,
+    pub(crate) access_key_id: Option<String>,
+    pub(crate) secret_access_key: Option<String>,
+    pub(crate) session_token: Option<String>,
 }
 
 /// By role's ARN. `shared` is the shared credentials file, read only where a profile is named.
@@ -38,40 +39,52 @@ pub(crate) fn read(file: &Path, shared: Option<PathBuf>) -> Result<HashMap<Strin
             if !(role.starts_with("arn:") && role.contains(":role/")) {
                 return Err(named(&format!("{role} is not a role's ARN")));
             }
-            let credentials = match entry {
-                Entry {
-                    profile: None,
-                    access_key_id: Some(access_key_id),
-                    secret_access_key: Some(secret_access_key),
-                    session_token,
-                } => Credentials { access_key_id, secret_access_key, session_token },
-                Entry {
-                    profile: Some(profile),
-                    access_key_id: None,
-                    secret_access_key: None,
-                    session_token: None,
-                } => {
-                    let shared = shared.as_deref().ok_or_else(|| named(&"there is no home directory"))?;
-                    let text = match &profiles {
-                        Some(text) => text,
-                        None => profiles.insert(private(shared)?),
-                    };
-                    of_profile(text, &profile).ok_or_else(|| {
-                        format!(
-                            "{}: no keys in the profile {profile}; others than static ones are not read",
-                            shared.display()
-                        )
-                    })?
-                }
-                Entry { .. } => {
-                    return Err(named(&format!(
-                        "{role} needs either profile, or accessKeyId and secretAccessKey"
-                    )));
-                }
-            };
+            let credentials = entry.credentials(file, &role, shared.as_deref(), &mut profiles)?;
             Ok((role, credentials))
         })
         .collect()
+}
+
+impl Entry {
+    /// What it names. `what` stands in `file`; `profiles` is the text of `shared`, once it was read.
+    pub(crate) fn credentials(
+        self,
+        file: &Path,
+        what: &str,
+        shared: Option<&Path>,
+        profiles: &mut Option<String>,
+    ) -> Result<Credentials, String> {
+        let named = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+        match self {
+            Self {
+                profile: None,
+                access_key_id: Some(access_key_id),
+                secret_access_key: Some(secret_access_key),
+                session_token,
+            } => Ok(Credentials { access_key_id, secret_access_key, session_token }),
+            Self {
+                profile: Some(profile),
+                access_key_id: None,
+                secret_access_key: None,
+                session_token: None,
+            } => {
+                let shared = shared.ok_or_else(|| named(&"there is no home directory"))?;
+                let text = match profiles {
+                    Some(text) => text,
+                    None => profiles.insert(private(shared)?),
+                };
+                of_profile(text, &profile).ok_or_else(|| {
+                    format!(
+                        "{}: no keys in the profile {profile}; others than static ones are not read",
+                        shared.display()
+                    )
+                })
+            }
+            Self { .. } => {
+                Err(named(&format!("{what} needs either profile, or accessKeyId and secretAccessKey")))
+            }
+        }
+    }
 }
 
 /// Where the aws CLI has its own.
@@ -81,7 +94,7 @@ pub(crate) fn shared() -> Option<PathBuf> {
 }
 
 /// The text of a file that nobody but its owner, who is this user or root, may touch.
-fn private(path: &Path) -> Result<String, String> {
+pub(crate) fn private(path: &Path) -> Result<String, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     let mut file = File::open(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?;

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use lambkin_api::{Api, ApiConfig, Callers};
 use lambkin_control::{Ambient, Control, Policy};
+use lambkin_events::outbound::Carrier;
 use lambkin_events::recursion::Guard;
 use lambkin_invoke::{Invoker, InvokerConfig, Ports};
 use lambkin_model::invocation::Invoke;
@@ -22,6 +23,7 @@ use tokio::sync::oneshot;
 
 use crate::arguments::Serve;
 use crate::events;
+use crate::external::Couriers;
 use crate::memory_budget;
 use crate::places;
 use crate::role_credentials;
@@ -44,6 +46,10 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     let roles = match &options.role_credentials {
         Some(file) => role_credentials::read(file, role_credentials::shared())?,
         None => HashMap::new(),
+    };
+    let carrier: Option<Arc<dyn Carrier>> = match &options.external {
+        Some(file) => Some(Arc::new(Couriers::read(file, role_credentials::shared())?)),
+        None => None,
     };
     let data = places::data(options.data)?;
     let queues = QueueConfig {
@@ -97,6 +103,7 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         concurrency: options.max_concurrency,
         retry_scale: options.event_retry_scale,
         payload_limit: options.event_payload_limit,
+        carrier,
     };
     let moving = events::Running::start(&store, Arc::clone(&guard), &event_options);
     let api = Api::new(
