@@ -12,6 +12,8 @@ mod entry_path;
 mod faulty;
 mod file_code_store;
 mod kind;
+#[cfg(feature = "nats")]
+mod nats;
 mod package;
 mod package_tree;
 mod queue_clock;
@@ -37,6 +39,8 @@ use std::time::{Duration, Instant};
 pub use faulty::{Faulty, Plan};
 pub use file_code_store::FileCodeStore;
 pub use kind::Kinds;
+#[cfg(feature = "nats")]
+pub use nats::{NatsConfig, NatsQueues, NatsStore};
 pub use queue_room::QueueConfig;
 pub use sdk_references::sdk_references;
 pub use sqlite_catalog::SqliteCatalog;

@@ -68,6 +68,13 @@ impl<K: Kind> Snapshot<K> {
     pub(crate) fn watch(&self, watcher: Watcher<K>) {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(watcher));
     }
+
+    fn tell(&self, key: &K::Key) {
+        let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for watcher in watchers {
+            watcher(key);
+        }
+    }
 }
 
 /// What opening the file needs of a snapshot of any kind.
@@ -77,6 +84,10 @@ pub(crate) trait AnySnapshot: Any + Send + Sync {
 
     /// Takes a record in as it stands in the file; says what is wrong with it.
     fn load(&self, key: &str, revision: Revision, body: &[u8]) -> Result<(), String>;
+
+    /// Takes in what another machine changed, `None` where the record went, and tells the watchers.
+    #[cfg(feature = "nats")]
+    fn follow(&self, key: &str, revision: Revision, body: Option<&[u8]>) -> Result<(), String>;
 }
 
 impl<K: Kind> AnySnapshot for Snapshot<K> {
@@ -92,6 +103,23 @@ impl<K: Kind> AnySnapshot for Snapshot<K> {
         }
         let stored = Arc::new(Stored { revision, record });
         self.records.write().unwrap_or_else(PoisonError::into_inner).insert(own, stored);
+        Ok(())
+    }
+
+    #[cfg(feature = "nats")]
+    fn follow(&self, key: &str, revision: Revision, body: Option<&[u8]>) -> Result<(), String> {
+        let mut parts = key.splitn(4, '/').skip(1);
+        let (Some(account), Some(region), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err("it is no key of a record".into());
+        };
+        let own = K::of_parts(account, region, name);
+        match body {
+            Some(body) => self.load(key, revision, body)?,
+            None => {
+                self.records.write().unwrap_or_else(PoisonError::into_inner).remove(&own);
+            }
+        }
+        self.tell(&own);
         Ok(())
     }
 }
@@ -122,9 +150,6 @@ impl<K: Kind> Entry for EntryOf<K> {
     }
 
     fn tell(&self) {
-        let watchers = self.snapshot.watchers.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for watcher in watchers {
-            watcher(&self.key);
-        }
+        self.snapshot.tell(&self.key);
     }
 }

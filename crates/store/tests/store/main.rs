@@ -4,6 +4,8 @@ mod catalog_kill;
 mod catalog_model;
 mod data_directory;
 mod full_disk;
+#[cfg(feature = "nats")]
+mod nats;
 mod ports;
 mod queue_file;
 mod queue_kill;

@@ -124,7 +124,8 @@ async fn catalog_tells_watchers(catalog: &Arc<impl Catalog + 'static>) {
     assert_eq!(take(), [(key("w"), None)]);
 }
 
-async fn catalog_conforms(catalog: Arc<impl Catalog + 'static>) {
+/// What any catalog must do.
+pub(crate) async fn catalog_conforms(catalog: Arc<impl Catalog + 'static>) {
     catalog_compares_and_sets(&*catalog).await;
     catalog_lets_one_of_many_win(&catalog).await;
     catalog_lists_in_order(&*catalog).await;

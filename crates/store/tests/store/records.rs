@@ -146,6 +146,12 @@ async fn tells_watchers(records: &Arc<impl Records<Sample> + 'static>) {
     assert_eq!(take(), [(named("w"), None)]);
 }
 
+/// One record more.
+#[cfg(feature = "nats")]
+pub(crate) async fn put_one(records: &impl Records<Sample>) {
+    records.put(None, sample("one", 1)).await.unwrap();
+}
+
 /// What any store of records must do.
 pub(crate) async fn conforms(records: Arc<impl Records<Sample> + 'static>) {
     compares_and_sets(&*records).await;
