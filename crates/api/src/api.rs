@@ -222,6 +222,7 @@ impl Api {
             Err(fault) => return Ok(asked.refusal(&fault, call.request_id)),
         };
         let output = match asked.service.which {
+            Which::Sns => self.operate_sns(call, &request).await.map_err(|error| Fault::of_sns(&error)),
             Which::Sqs => {
                 let output = self.operate_sqs(call, &request).await;
                 output.map_err(|error| Fault::of_sqs(&error, asked.protocol))

@@ -53,6 +53,12 @@ impl Callers {
         Self(Arc::new(Shared { endpoint, roles, known: RwLock::default(), api: OnceLock::new() }))
     }
 
+    /// Where lambkin is reached on this machine: `http://127.0.0.1:4566`.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.0.endpoint
+    }
+
     pub(crate) fn open(&self, api: &Arc<Api>) {
         // A second API is not reached from inside.
         let _ = self.0.api.set(Arc::downgrade(api));

@@ -26,6 +26,8 @@ mod reply;
 mod route;
 mod server;
 mod service_model;
+mod sns;
+mod sns_error_table;
 mod sqs;
 mod sqs_error_table;
 mod stalled;

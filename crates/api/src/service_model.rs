@@ -25,6 +25,9 @@ pub(crate) static MODEL: LazyLock<ServiceModel> = LazyLock::new(|| {
 pub(crate) static SQS: LazyLock<ServiceModel> = LazyLock::new(|| {
     ServiceModel::read(include_str!("../model/sqs.json")).named(include_str!("../model/sqs-query.json"))
 });
+/// SNS's.
+pub(crate) static SNS: LazyLock<ServiceModel> =
+    LazyLock::new(|| ServiceModel::read(include_str!("../model/sns.json")));
 
 pub(crate) struct ServiceModel {
     pub(crate) operations: Vec<Operation>,

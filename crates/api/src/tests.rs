@@ -9,6 +9,7 @@ mod invocations;
 mod mappings;
 mod no_queues;
 mod refusals;
+mod sns;
 mod sqs;
 mod transport;
 

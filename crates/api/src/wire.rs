@@ -22,7 +22,7 @@ use crate::gate;
 use crate::node::Node;
 use crate::reply::{Reply, ReplyBody, reply};
 use crate::route::query_value;
-use crate::service_model::{Operation, SQS, ServiceModel};
+use crate::service_model::{Operation, SNS, SQS, ServiceModel};
 
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 /// The error's code in the Query protocol, and who is to blame, for clients that knew it before JSON.
@@ -34,6 +34,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// Which service it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
+    Sns,
     Sqs,
 }
 
@@ -63,7 +64,17 @@ pub(crate) static SQS_SERVICE: Service = Service {
     request_bytes: lambkin_model::sqs::REQUEST_BYTES,
 };
 
-static SERVICES: [&Service; 1] = [&SQS_SERVICE];
+pub(crate) static SNS_SERVICE: Service = Service {
+    which: Which::Sns,
+    name: "sns",
+    model: &SNS,
+    target: None,
+    version: "2010-03-31",
+    namespace: "http://sns.amazonaws.com/doc/2010-03-31/",
+    request_bytes: lambkin_model::sns::REQUEST_BYTES,
+};
+
+static SERVICES: [&Service; 2] = [&SQS_SERVICE, &SNS_SERVICE];
 
 /// How a request is written, and its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,9 +252,7 @@ impl Asked {
                 response.headers_mut().insert(QUERY_ERROR, error.expect("letters and dots"));
                 response
             }
-            Protocol::Query => {
-                document(fault.status, XML, xml::refusal(self.service.namespace, fault, request_id))
-            }
+            Protocol::Query => document(fault.status, XML, xml::refusal(self.service, fault, request_id)),
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct Events {
     pub asynchronous: asynchronous::Asynchronous,
     /// What configurations may name.
     pub targets: std::sync::Arc<targets::Targets>,
+    /// Topics.
+    pub sns: sns::Sns,
     /// Queues.
     pub sqs: sqs::Sqs,
     /// Functions that are fed from queues.

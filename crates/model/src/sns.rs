@@ -36,6 +36,8 @@ pub const TOPICS: usize = 100_000;
 pub const SUBSCRIPTIONS: usize = 10_000;
 /// Most filter policies of a topic.
 pub const FILTER_POLICIES: usize = 200;
+/// Largest request body, in bytes: 256 KB as a form encodes them. lambkin's own bound.
+pub const REQUEST_BYTES: usize = 2 * 1024 * 1024;
 /// Most tags of a topic.
 pub const TAGS: usize = 50;
 

@@ -9,11 +9,13 @@ use lambkin_events::dispatcher::{self, DELIVERY_AGE, Dispatcher};
 use lambkin_events::mapping::source::SqsSource;
 use lambkin_events::mapping::{Mappings, Ports};
 use lambkin_events::outbound::{Carrier, Outbound};
+use lambkin_events::sns::Sns;
 use lambkin_events::sqs::Sqs;
 use lambkin_events::targets::Targets;
 use lambkin_events::{Ambient, Events};
 use lambkin_model::invocation::Invoke;
 use lambkin_model::mapping::Mapping;
+use lambkin_model::sns::{Subscription, Topic};
 use lambkin_model::sqs::Queue;
 use lambkin_store::{Kinds, Store};
 use tokio::sync::oneshot;
@@ -23,7 +25,7 @@ use crate::serve::now;
 
 /// The kinds of records that the services keep.
 pub(crate) fn kinds(kinds: Kinds) -> Kinds {
-    kinds.with::<Queue>().with::<Mapping>()
+    kinds.with::<Queue>().with::<Mapping>().with::<Topic>().with::<Subscription>()
 }
 
 /// What the operator decided about events.
@@ -32,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) concurrency: usize,
     /// Factor of the pauses between attempts.
     pub(crate) retry_scale: f64,
+    /// Where clients reach lambkin: `http://127.0.0.1:4566`.
+    pub(crate) address: String,
     /// Most bytes of an event's payload.
     pub(crate) payload_limit: usize,
     /// Who brings deliveries to targets elsewhere.
@@ -59,13 +63,25 @@ impl Running {
             ambient,
             options.payload_limit,
         );
-        let targets =
-            Targets::new().with("sqs", Arc::new(sqs.clone())).with("lambda", Arc::new(asynchronous.clone()));
-        let targets = match &options.carrier {
-            Some(carrier) => targets.with_external(Arc::new(Outbound::new(Arc::clone(carrier), ambient))),
-            None => targets,
+        let own = || {
+            let targets = Targets::new()
+                .with("sqs", Arc::new(sqs.clone()))
+                .with("lambda", Arc::new(asynchronous.clone()));
+            match &options.carrier {
+                Some(carrier) => targets.with_external(Arc::new(Outbound::new(Arc::clone(carrier), ambient))),
+                None => targets,
+            }
         };
-        let targets = Arc::new(targets);
+        // Topics deliver to queues and functions, not to topics.
+        let sns = Sns::new(
+            store.queues(),
+            store.records::<Topic>(),
+            store.records::<Subscription>(),
+            Arc::new(own()),
+            options.address.clone(),
+            ambient,
+        );
+        let targets = Arc::new(own().with("sns", Arc::new(sns.clone())));
         let ports = dispatcher::Ports {
             queues: store.queues(),
             invoke: Arc::clone(&invoke),
@@ -89,7 +105,7 @@ impl Running {
             ambient,
         });
         mappings.start();
-        let events = Events { asynchronous, targets, sqs, mappings };
+        let events = Events { asynchronous, targets, sns, sqs, mappings };
         let (stop, stopped) = oneshot::channel();
         let sqs = events.sqs.clone();
         let tasks = tokio::spawn(async move {

@@ -102,6 +102,7 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     let event_options = events::Options {
         concurrency: options.max_concurrency,
         retry_scale: options.event_retry_scale,
+        address: callers.endpoint().to_owned(),
         payload_limit: options.event_payload_limit,
         carrier,
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use lambkin_events::asynchronous::Asynchronous;
 use lambkin_events::mapping::source::SqsSource;
 use lambkin_events::mapping::{Mappings, Ports};
+use lambkin_events::sns::Sns;
 use lambkin_events::sqs::Sqs;
 use lambkin_events::targets::Targets;
 use lambkin_events::{Ambient, Events};
@@ -87,15 +88,28 @@ impl Queues for NoQueues {
     fn watch(&self, _: &str, _: Arrivals) {}
 }
 
-struct MemoryRecords<R: Record>(Mutex<BTreeMap<ResourceKey, Arc<Stored<R>>>>);
+struct MemoryRecords<R: Record> {
+    records: Mutex<BTreeMap<ResourceKey, Arc<Stored<R>>>>,
+    watchers: Mutex<Vec<RecordWatcher>>,
+}
+
+impl<R: Record> MemoryRecords<R> {
+    fn empty() -> Arc<Self> {
+        Arc::new(Self { records: Mutex::default(), watchers: Mutex::default() })
+    }
+
+    fn tell(&self, key: &ResourceKey) {
+        self.watchers.lock().unwrap().iter().for_each(|watcher| watcher(key));
+    }
+}
 
 impl<R: Record> Records<R> for MemoryRecords<R> {
     fn get(&self, key: &ResourceKey) -> Option<Arc<Stored<R>>> {
-        self.0.lock().unwrap().get(key).cloned()
+        self.records.lock().unwrap().get(key).cloned()
     }
 
     fn list(&self, account: &str, region: &str, after: Option<&str>, limit: usize) -> Vec<Arc<Stored<R>>> {
-        let records = self.0.lock().unwrap();
+        let records = self.records.lock().unwrap();
         let here = records.iter().filter(|(key, _)| {
             &*key.account == account && &*key.region == region && after.is_none_or(|after| &*key.name > after)
         });
@@ -103,24 +117,30 @@ impl<R: Record> Records<R> for MemoryRecords<R> {
     }
 
     fn all(&self) -> Vec<Arc<Stored<R>>> {
-        self.0.lock().unwrap().values().cloned().collect()
+        self.records.lock().unwrap().values().cloned().collect()
     }
 
-    fn watch(&self, _: RecordWatcher) {}
+    fn watch(&self, watcher: RecordWatcher) {
+        self.watchers.lock().unwrap().push(watcher);
+    }
 
     fn put(&self, expected: Option<Revision>, record: R) -> Pending<'_, Result<Revision, CatalogError>> {
-        let mut records = self.0.lock().unwrap();
+        let key = record.key().clone();
+        let mut records = self.records.lock().unwrap();
         let now = records.get(record.key()).map(|stored| stored.revision);
         let next = Revision(now.map_or(1, |now| now.0 + 1));
         let put = now == expected;
         if put {
-            records.insert(record.key().clone(), Arc::new(Stored { revision: next, record }));
+            records.insert(key.clone(), Arc::new(Stored { revision: next, record }));
         }
+        drop(records);
+        self.tell(&key);
         Box::pin(async move { if put { Ok(next) } else { Err(CatalogError::Conflict) } })
     }
 
     fn delete(&self, _: Revision, key: ResourceKey) -> Pending<'_, Result<(), CatalogError>> {
-        self.0.lock().unwrap().remove(&key);
+        self.records.lock().unwrap().remove(&key);
+        self.tell(&key);
         Box::pin(async { Ok(()) })
     }
 }
@@ -133,15 +153,19 @@ pub(super) fn events(
 ) -> Events {
     let ambient =
         Ambient { now: || Timestamp(1_767_225_600_000_000), uuid: || uuid::Uuid::new_v4().into_bytes() };
-    let queues: Arc<MemoryRecords<Queue>> = Arc::new(MemoryRecords(Mutex::default()));
+    let queues: Arc<MemoryRecords<Queue>> = MemoryRecords::empty();
     let sqs = Sqs::new(store.clone(), Arc::<MemoryRecords<Queue>>::clone(&queues), ambient);
     let source = Arc::new(SqsSource::new(sqs.clone(), queues));
-    let records = Arc::new(MemoryRecords(Mutex::default()));
     // Nobody polls: they stay in the states that the operations leave them in.
+    let records = MemoryRecords::empty();
     let mappings = Mappings::new(Ports { records, catalog: Arc::clone(&catalog), source, invoke, ambient });
     let asynchronous =
         Asynchronous::new(store.clone(), catalog, Arc::default(), ambient, quota::EVENT_PAYLOAD_BYTES);
-    let targets =
-        Targets::new().with("sqs", Arc::new(sqs.clone())).with("lambda", Arc::new(asynchronous.clone()));
-    Events { asynchronous, targets: Arc::new(targets), sqs, mappings }
+    let own =
+        || Targets::new().with("sqs", Arc::new(sqs.clone())).with("lambda", Arc::new(asynchronous.clone()));
+    let (topics, subscriptions) = (MemoryRecords::empty(), MemoryRecords::empty());
+    let address = "http://localhost:4566".to_owned();
+    let sns = Sns::new(store.clone(), topics, subscriptions, Arc::new(own()), address, ambient);
+    let targets = own().with("sns", Arc::new(sns.clone()));
+    Events { asynchronous, targets: Arc::new(targets), sns, sqs, mappings }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use lambkin_model::invocation::RequestId;
 
-use super::Fault;
+use super::{Fault, Service, Which};
 use crate::node::Node;
 use crate::service_model::{Kind, Operation, ServiceModel, ShapeId};
 
@@ -35,14 +35,20 @@ pub(super) fn answer(
 }
 
 /// The answer of one that failed.
-pub(super) fn refusal(namespace: &str, fault: &Fault, request_id: RequestId) -> Vec<u8> {
+pub(super) fn refusal(service: &Service, fault: &Fault, request_id: RequestId) -> Vec<u8> {
     let blame = if fault.sender { "Sender" } else { "Receiver" };
+    let namespace = service.namespace;
+    // Empty, where there is one.
+    let detail = match service.which {
+        Which::Sqs => "<Detail/>",
+        Which::Sns => "",
+    };
     let mut xml = format!(
         r#"{HEAD}<ErrorResponse xmlns="{namespace}"><Error><Type>{blame}</Type><Code>{}</Code><Message>"#,
         fault.code
     );
     escape(&mut xml, &fault.message);
-    let _ = write!(xml, "</Message><Detail/></Error><RequestId>{request_id}</RequestId></ErrorResponse>");
+    let _ = write!(xml, "</Message>{detail}</Error><RequestId>{request_id}</RequestId></ErrorResponse>");
     xml.into_bytes()
 }
 
