@@ -386,6 +386,32 @@ def test_a_function_publishes(sns, lambda_, topic, queue, name):
     assert (notification["MessageId"], notification["Message"]) == (message_id, "from inside")
 
 
+def test_a_functions_dead_letters_and_results_go_to_a_topic(sns, lambda_, topic, queue, name):
+    made = queue()
+    subscribe(sns, topic, made)
+    code = "exports.handler=async e=>{if(e.fail)throw new Error('as asked');return 'done'}"
+    create(lambda_, name, code, DeadLetterConfig={"TargetArn": topic})
+    lambda_.put_function_event_invoke_config(
+        FunctionName=name, MaximumRetryAttempts=0, DestinationConfig={"OnSuccess": {"Destination": topic}}
+    )
+    failed = lambda_.invoke(FunctionName=name, InvocationType="Event", Payload='{"fail":1}')
+    # Recorded: the event as it was, and why it failed as attributes.
+    notification = json.loads(made.bodies(1)[0])
+    assert notification["Message"] == '{"fail":1}'
+    assert notification["MessageAttributes"] == {
+        "RequestID": {"Type": "String", "Value": failed["ResponseMetadata"]["RequestId"]},
+        "ErrorCode": {"Type": "Number", "Value": "200"},
+        "ErrorMessage": {"Type": "String", "Value": "as asked"},
+    }
+    lambda_.invoke(FunctionName=name, InvocationType="Event", Payload="{}")
+    record = json.loads(json.loads(made.bodies(1)[0])["Message"])
+    assert (record["requestContext"]["condition"], record["responsePayload"]) == ("Success", "done")
+    missing = topic + "-missing"
+    with pytest.raises(ClientError) as raised:
+        lambda_.update_function_configuration(FunctionName=name, DeadLetterConfig={"TargetArn": missing})
+    assert raised.value.response["Error"]["Code"] == "InvalidParameterValueException"
+
+
 def test_what_was_published_is_there_after_a_kill(server):
     first = server()
     sns, sqs = aws_client.client("sns", first.endpoint), aws_client.client("sqs", first.endpoint)
