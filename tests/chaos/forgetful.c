@@ -6,6 +6,7 @@
  *   FORGETFUL_DIR      absolute path of the directory
  *   FORGETFUL_JOURNAL  absolute path of the journal's directory, on the same file system and not below the former
  *   FORGETFUL_EXCEPT   names of entries of the directory that are left alone, with colons between
+ *   FORGETFUL_LIES     if set, syncs make nothing durable: what then is not lost was never seen by this layer
  *
  * A file's bytes and length are durable after fsync or fdatasync of the file, a name after fsync of its directory, both
  * after syncfs and sync; nothing else makes anything durable.
@@ -46,6 +47,7 @@ static size_t directory_length;
 static dev_t device;
 static int names = -1;
 static unsigned long kept;
+static int lies;
 /* Held over the note and the change itself, so that a sync never forgets a change that it did not sync. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -71,6 +73,7 @@ static void require(int fine, const char *what) {
 __attribute__((constructor)) static void begin(void) {
     const char *at = getenv("FORGETFUL_DIR"), *beside = getenv("FORGETFUL_JOURNAL"), *but = getenv("FORGETFUL_EXCEPT");
     if (!at || !beside) return;
+    lies = getenv("FORGETFUL_LIES") != NULL;
     snprintf(journal, sizeof journal, "%s", beside);
     snprintf(except, sizeof except, "%s", but ? but : "");
     snprintf(directory, sizeof directory, "%s", at);
@@ -391,7 +394,7 @@ static void forget(ino_t inode) {
 static int sync_of(int fd, int (*call)(int)) {
     struct stat of;
     char path[PATH_MAX];
-    if (!directory_length || fstat(fd, &of) || of.st_dev != device || !path_of(fd, path)) return call(fd);
+    if (!directory_length || lies || fstat(fd, &of) || of.st_dev != device || !path_of(fd, path)) return call(fd);
     if (!below(path) && strcmp(path, directory)) return call(fd);
     pthread_mutex_lock(&lock);
     int done = call(fd), error = errno;
@@ -417,7 +420,7 @@ static void forget_all(void) {
 }
 int syncfs(int fd) {
     struct stat of;
-    if (!directory_length || fstat(fd, &of) || of.st_dev != device) return REAL(syncfs)(fd);
+    if (!directory_length || lies || fstat(fd, &of) || of.st_dev != device) return REAL(syncfs)(fd);
     pthread_mutex_lock(&lock);
     int done = REAL(syncfs)(fd), error = errno;
     if (!done) forget_all();
@@ -428,7 +431,7 @@ int syncfs(int fd) {
 void sync(void) {
     pthread_mutex_lock(&lock);
     REAL(sync)();
-    if (directory_length) forget_all();
+    if (directory_length && !lies) forget_all();
     pthread_mutex_unlock(&lock);
 }
 

@@ -31,11 +31,15 @@ def library(directory):
     return made
 
 
-def variables(directory, journal, built, left_alone=()):
-    """The variables under which a program's changes of `directory` are written down in `journal`, both made here."""
+def variables(directory, journal, built, left_alone=(), lies=False):
+    """The variables under which a program's changes of `directory` are written down in `journal`, both made here.
+
+    `lies`: as if the disk said it had synced, and had not.
+    """
     for each in (directory, journal):
         pathlib.Path(each).mkdir(parents=True, exist_ok=True)
     return {
+        **({"FORGETFUL_LIES": "1"} if lies else {}),
         "LD_PRELOAD": str(library(built)),
         "FORGETFUL_DIR": str(pathlib.Path(directory).resolve()),
         "FORGETFUL_JOURNAL": str(pathlib.Path(journal).resolve()),
