@@ -2,6 +2,7 @@
 
 mod bench;
 mod bench_cold;
+mod chaos;
 mod check;
 mod http;
 mod load;
@@ -32,6 +33,18 @@ enum Verb {
         #[arg(last = true)]
         pytest: Vec<String>,
     },
+    /// Kills lambkin with `kill -9` over and over while clients use it; nothing acknowledged may be lost
+    Chaos {
+        /// Kills
+        #[arg(long, default_value_t = 200)]
+        cycles: u32,
+        /// Seed of a former run
+        #[arg(long)]
+        seed: Option<u32>,
+        /// Also undo, at each kill, what lambkin had not synced, as a power cut does (Linux)
+        #[arg(long)]
+        forgetful: bool,
+    },
     /// Format, lints, dependencies
     Check,
     /// Speed and memory, as ratios against a bare Node.js server in the same run
@@ -48,6 +61,7 @@ enum Verb {
 fn main() -> ExitCode {
     let result = match Arguments::parse().verb {
         Verb::Test { ring, pytest } => test::run(ring, &pytest),
+        Verb::Chaos { cycles, seed, forgetful } => chaos::run(&chaos::Chaos { cycles, seed, forgetful }),
         Verb::Check => check::run(),
         Verb::Bench { quick, starts } => bench::run(quick, starts),
     };

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use clap::ValueEnum;
 
+use crate::chaos;
 use crate::tools::{self, Result};
 
 /// The rings of tests.
@@ -17,9 +18,11 @@ pub(crate) enum Ring {
     Bootstrap,
     /// The binary with boto3, the aws CLI and the AWS SDK for JavaScript; the semantics table
     Clients,
+    /// `kill -9` and power cuts while clients use it
+    Chaos,
 }
 
-pub(crate) fn run(only: Option<Ring>, pytest: &[String]) -> Result {
+pub(crate) fn run(only: Option<Ring>, arguments: &[String]) -> Result {
     let wanted = |ring| only.is_none_or(|only| only == ring);
     if wanted(Ring::Rust) {
         let arguments = ["run", "--workspace", "--features=lambkin-store/nats"];
@@ -30,7 +33,7 @@ pub(crate) fn run(only: Option<Ring>, pytest: &[String]) -> Result {
         tools::run(nextest.args(arguments))?;
         tools::run_cargo(&["test", "--workspace", "--doc", "--quiet"])?;
     }
-    if !wanted(Ring::Bootstrap) && !wanted(Ring::Clients) {
+    if only == Some(Ring::Rust) {
         return Ok(());
     }
     let lambkin = tools::lambkin()?;
@@ -44,7 +47,13 @@ pub(crate) fn run(only: Option<Ring>, pytest: &[String]) -> Result {
         }
     }
     if wanted(Ring::Clients) {
-        clients(&lambkin, &runtimes, pytest)?;
+        let sdk = tools::root().join("tests/clients/sdk-js");
+        tools::run(tools::command("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(sdk))?;
+        pytest("tests/clients", &lambkin, &runtimes, arguments)?;
+    }
+    // The layer that forgets is Linux's.
+    if wanted(Ring::Chaos) && cfg!(target_os = "linux") {
+        chaos::ring(&lambkin, &runtimes, if only.is_some() { arguments } else { &[] })?;
     }
     Ok(())
 }
@@ -73,10 +82,9 @@ fn nats_server() -> Option<PathBuf> {
     None
 }
 
-fn clients(lambkin: &Path, runtimes: &Path, pytest: &[String]) -> Result {
+/// The tests of a directory, against this binary.
+pub(crate) fn pytest(directory: &str, lambkin: &Path, runtimes: &Path, arguments: &[String]) -> Result {
     let python = venv()?;
-    let sdk = tools::root().join("tests/clients/sdk-js");
-    tools::run(tools::command("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(sdk))?;
     // The aws CLI of the venv comes first.
     let bin = python.parent().expect("an executable is in a directory").to_owned();
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -84,8 +92,8 @@ fn clients(lambkin: &Path, runtimes: &Path, pytest: &[String]) -> Result {
     let path = std::env::join_paths(paths).map_err(|error| error.to_string())?;
     tools::run(
         tools::command(python)
-            .args(["-m", "pytest", "tests"])
-            .args(pytest)
+            .args(["-m", "pytest", directory])
+            .args(arguments)
             .env("PATH", path)
             .env("LAMBKIN_BIN", lambkin)
             .env("LAMBKIN_RUNTIMES", runtimes),
@@ -93,7 +101,7 @@ fn clients(lambkin: &Path, runtimes: &Path, pytest: &[String]) -> Result {
 }
 
 /// Python of a virtual environment with exactly the pinned packages.
-fn venv() -> Result<PathBuf> {
+pub(crate) fn venv() -> Result<PathBuf> {
     let place = tools::scratch("venv");
     let python = place.join("bin/python");
     let requirements = tools::root().join("tests/requirements.txt");
