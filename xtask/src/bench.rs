@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::bench_cold::Bed;
+use crate::bench_events;
 use crate::http::{Connection, request};
 use crate::load::Load;
 use crate::pinned::Pinned;
@@ -21,6 +22,13 @@ pub(crate) const RUNTIME: &str = "nodejs22.x";
 pub(crate) const HANDLER: &str = "exports.handler = async (event) => event.key1;";
 const CONNECTIONS: usize = 16;
 const EVENT: &[u8] = br#"{"key1":"value1","key2":"value2","key3":"value3"}"#;
+
+/// What of it is measured where not all is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Starts,
+    Events,
+}
 
 /// How much is measured.
 struct Scale {
@@ -35,7 +43,7 @@ struct Scale {
     functions: usize,
 }
 
-pub(crate) fn run(quick: bool, starts: bool) -> Result {
+pub(crate) fn run(quick: bool, part: Option<Part>) -> Result {
     let scale = if quick {
         Scale { rounds: 3, warm_up: 2.0, requests: 500, seconds: 0.5, colds: 5, soak: 5_000, functions: 50 }
     } else {
@@ -59,9 +67,15 @@ pub(crate) fn run(quick: bool, starts: bool) -> Result {
     )?;
     let node = node_binary(&lambkin, &runtimes)?;
     let mut table = Table::default();
+    if part == Some(Part::Events) {
+        let scale = if quick { bench_events::Scale::QUICK } else { bench_events::Scale::WHOLE };
+        bench_events::run(&scale, &lambkin, &runtimes, &mut table)?;
+        table.print();
+        return Ok(());
+    }
     let bed =
         Bed { lambkin: &lambkin, runtimes: &runtimes, node: &node, rounds: scale.rounds, colds: scale.colds };
-    if starts {
+    if part == Some(Part::Starts) {
         bed.run(&mut table)?;
         table.print();
         return Ok(());

@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::tools::Result;
 
 pub(crate) struct Connection {
@@ -14,10 +16,28 @@ pub(crate) struct Connection {
 
 /// A whole request, as bytes.
 pub(crate) fn request(method: &str, path: &str, body: &[u8]) -> Vec<u8> {
+    request_with(method, path, "Content-Type: application/json\r\n", body)
+}
+
+/// An asynchronous invocation.
+pub(crate) fn event_request(name: &str, event: &[u8]) -> Vec<u8> {
+    let path = format!("/2015-03-31/functions/{name}/invocations");
+    request_with("POST", &path, "Content-Type: application/json\r\nX-Amz-Invocation-Type: Event\r\n", event)
+}
+
+/// A call of SQS.
+pub(crate) fn sqs_request(operation: &str, body: &Value) -> Vec<u8> {
+    let headers =
+        format!("Content-Type: application/x-amz-json-1.0\r\nX-Amz-Target: AmazonSQS.{operation}\r\n");
+    request_with("POST", "/", &headers, body.to_string().as_bytes())
+}
+
+fn request_with(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let service = if headers.contains("AmazonSQS") { "sqs" } else { "lambda" };
     let mut bytes = format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {}\r\n\
          X-Amz-Date: 20260101T000000Z\r\nUser-Agent: lambkin-bench\r\n\
-         Authorization: AWS4-HMAC-SHA256 Credential=AKIA0000000000000000/20260101/us-east-1/lambda/aws4_request, \
+         Authorization: AWS4-HMAC-SHA256 Credential=AKIA0000000000000000/20260101/us-east-1/{service}/aws4_request, \
          SignedHeaders=content-type;host;x-amz-date, Signature={:064}\r\n\r\n",
         body.len(),
         0

@@ -22,14 +22,34 @@ pub(crate) struct Load {
 impl Load {
     /// Loads a server for so many seconds.
     pub(crate) fn run(address: SocketAddr, request: &[u8], connections: usize, seconds: f64) -> Result<Self> {
+        let end = Duration::from_secs_f64(seconds);
+        Self::until(address, request, connections, |_, passed| passed >= end)
+    }
+
+    /// Sends so many requests.
+    pub(crate) fn count(
+        address: SocketAddr,
+        request: &[u8],
+        connections: usize,
+        count: usize,
+    ) -> Result<Self> {
+        Self::until(address, request, connections, |asked, _| asked >= count)
+    }
+
+    /// Until enough was asked, or enough time has passed.
+    fn until(
+        address: SocketAddr,
+        request: &[u8],
+        connections: usize,
+        enough: impl Fn(usize, Duration) -> bool,
+    ) -> Result<Self> {
         let mut connections =
             (0..connections).map(|_| Connection::open(address)).collect::<Result<Vec<_>>>()?;
         let began = Instant::now();
-        let end = began + Duration::from_secs_f64(seconds);
         for connection in &mut connections {
             connection.ask(request)?;
         }
-        let (mut answered, mut open) = (0, connections.len());
+        let (mut answered, mut open, mut asked) = (0, connections.len(), connections.len());
         while open > 0 {
             let mut polled: Vec<_> =
                 connections.iter().map(|connection| PollFd::new(connection, PollFlags::IN)).collect();
@@ -37,14 +57,14 @@ impl Load {
                 return Err("the server does not answer".into());
             }
             let readable: Vec<bool> = polled.iter().map(|polled| !polled.revents().is_empty()).collect();
-            let more = Instant::now() < end;
             for (connection, _) in connections.iter_mut().zip(readable).filter(|(_, readable)| *readable) {
                 if connection.read()?.is_none() {
                     continue;
                 }
                 answered += 1;
-                if more {
+                if !enough(asked, began.elapsed()) {
                     connection.ask(request)?;
+                    asked += 1;
                 } else {
                     open -= 1;
                 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod bench_cold;
+mod bench_events;
 mod chaos;
 mod check;
 mod http;
@@ -53,8 +54,11 @@ enum Verb {
         #[arg(long)]
         quick: bool,
         /// Only starts of environments, freezing and idle environments
-        #[arg(long)]
+        #[arg(long, conflicts_with = "events")]
         starts: bool,
+        /// Only events and queues, against synchronous invocations and raw SQLite
+        #[arg(long)]
+        events: bool,
     },
 }
 
@@ -63,7 +67,10 @@ fn main() -> ExitCode {
         Verb::Test { ring, pytest } => test::run(ring, &pytest),
         Verb::Chaos { cycles, seed, forgetful } => chaos::run(&chaos::Chaos { cycles, seed, forgetful }),
         Verb::Check => check::run(),
-        Verb::Bench { quick, starts } => bench::run(quick, starts),
+        Verb::Bench { quick, starts, events } => {
+            let part = if starts { Some(bench::Part::Starts) } else { events.then_some(bench::Part::Events) };
+            bench::run(quick, part)
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
