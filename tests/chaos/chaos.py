@@ -34,10 +34,10 @@ LEFT_ALONE = ("code", "environments", "lock")
 
 
 class Chaos:
-    def __init__(self, directory, seed, forgetful=False, say=print):
+    def __init__(self, directory, seed, forgetful=False, lies=False, say=print):
         self.directory = pathlib.Path(directory).resolve()
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.seed, self.forgetful, self.say = seed, forgetful, say
+        self.seed, self.forgetful, self.lies, self.say = seed, forgetful or lies, lies, say
         self.chance = random.Random(seed)
         self.ledger = Ledger(self.directory / "ledger.jsonl")
         self.reports = self.directory / "reports.jsonl"
@@ -51,7 +51,7 @@ class Chaos:
         if not self.forgetful:
             return None
         data = self.directory / "lambkin" / "data"
-        return {**os.environ, **power_cut.variables(data, self.journal, self.directory, LEFT_ALONE)}
+        return {**os.environ, **power_cut.variables(data, self.journal, self.directory, LEFT_ALONE, self.lies)}
 
     def where(self):
         return (
@@ -102,7 +102,8 @@ class Chaos:
             self.server.stop()
 
     def _violations(self):
-        return list(verdict.violations(self.ledger.facts, reports(self.reports), self.received))
+        leases_last = not self.forgetful
+        return list(verdict.violations(self.ledger.facts, reports(self.reports), self.received, leases_last))
 
     def _lines(self):
         return len(reports(self.reports))
@@ -162,7 +163,9 @@ class Chaos:
         mounts = pathlib.Path("/proc/self/mounts").read_text().splitlines()
         found += [f"left mounted: {line}" for line in mounts if str(self.directory) in line]
         environments = self.server.data / "environments"
-        found += [f"left behind: {path}" for path in environments.glob("*")] if environments.exists() else []
+        # An empty directory that all environments share.
+        left = [path for path in environments.glob("*") if path.name != "opt"] if environments.exists() else []
+        found += [f"left behind: {path}" for path in left]
         return found
 
 
@@ -177,10 +180,11 @@ def main():
     parser.add_argument("--seed", type=int, default=None, help="of a former run [drawn]")
     parser.add_argument("--forgetful", action="store_true", help="also undo what was not synced")
     parser.add_argument("--directory", help="where everything is kept [a new one]")
+    parser.add_argument("--lies", action="store_true", help="the disk never syncs: this has to end with violations")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
     directory = options.directory or tempfile.mkdtemp(prefix="lambkin-chaos-")
-    chaos = Chaos(directory, seed, options.forgetful, say=lambda text: print(text, flush=True))
+    chaos = Chaos(directory, seed, options.forgetful, options.lies, say=lambda text: print(text, flush=True))
     print(chaos.where(), flush=True)
     found = chaos.run(options.cycles)
     for each in found[:50]:

@@ -194,6 +194,7 @@ ROWS = [
     ("orders swapped", instead(0, order(1), order(0)), "came as [1, 0]"),
     ("orders while others are leased", no_facts("delete", "m-o1"), "came as [2] before [1]"),
     ("an order twice", more(received("orders.fifo", 8, {**order(2), "message": "m-x"})), "is there 2 times"),
+    ("a handle refused too early", more(deleted("post", 2, "p1", ok=False)), "the handle of m-p1 was refused"),
     ("work lost", without("w1"), "work: w1 (ok) was acknowledged and never ran"),
     ("poison gone", empty("work-dead"), "w2 always fails and is not in work-dead"),
     ("a partial failure forgotten", without_last("w3"), "w3 (once) failed once and did not come again"),

@@ -12,8 +12,12 @@ from world import EVENTS, RETRIES
 FAILING = ("fail", "exit", "timeout")
 
 
-def violations(facts, reports, received):
-    """`received`: of each queue of results, the messages that were in it."""
+# A lease ends early where a power cut takes it away; a mere kill leaves it. Seconds of it that a client has for sure.
+LEASE = 5
+
+
+def violations(facts, reports, received, leases_last=True):
+    """`received`: of each queue of results, the messages that were in it. `leases_last`: over a restart too."""
     by = defaultdict(list)
     for fact in facts:
         by[fact["what"]].append(fact)
@@ -24,6 +28,7 @@ def violations(facts, reports, received):
         *work(by["send"], reports, received),
         *steps(by["send"], reports),
         *news(by["publish"], reports, received),
+        *(leases(by) if leases_last else []),
     ]
 
 
@@ -90,7 +95,7 @@ def standard(queue, by):
     sent = {fact["message"]: fact for fact in _sent(by["send"], queue)}
     seen, deleted, tried = set(), {}, set()
     for fact in by["delete"]:
-        if fact["queue"] == queue:
+        if fact["queue"] == queue and fact["ok"] is not False:
             tried.add(fact["message"])
             if fact["ok"]:
                 deleted.setdefault(fact["message"], fact["at"])
@@ -112,6 +117,16 @@ def standard(queue, by):
         yield f"{queue}: message {message} was received, not deleted, and is lost"
 
 
+def leases(by):
+    """A receipt handle is good for as long as the lease, restarts or not."""
+    last = {}
+    for fact in sorted(by["receive"] + by["delete"], key=lambda fact: fact["at"]):
+        if fact["what"] == "receive":
+            last.update(((fact["queue"], message["message"]), fact["began"]) for message in fact["messages"])
+        elif fact["ok"] is False and fact["at"] - last[fact["queue"], fact["message"]] < LEASE:
+            yield f"{fact['queue']}: the handle of {fact['message']} was refused within its lease"
+
+
 def fifo(queue, by):
     """As a standard queue, and each group in order: nothing is received while something before it is there."""
     yield from standard(queue, by)
@@ -124,7 +139,7 @@ def fifo(queue, by):
     for fact in turns:
         if fact["what"] == "delete":
             place = message_of.get(fact["message"])
-            if place:
+            if place and fact["ok"] is not False:
                 gone[place[0]].add(place[1])
             continue
         batch = defaultdict(list)

@@ -257,7 +257,13 @@ def delete(clients, ledger, queue, messages, call):
     """Deletes messages in one request, and notes how that ended. Answers the ids of those that are done with."""
     url = clients.url(queue)
     if len(messages) == 1:
-        ok, answer = call(clients.sqs.delete_message, QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
+        try:
+            ok, answer = call(clients.sqs.delete_message, QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
+        except ClientError as error:
+            # A FIFO queue's answer where the lease has ended.
+            if "expired" not in str(error):
+                raise
+            ok = False
         outcomes = [ok]
     else:
         entries = [
@@ -265,10 +271,13 @@ def delete(clients, ledger, queue, messages, call):
         ]
         ok, answer = call(clients.sqs.delete_message_batch, QueueUrl=url, Entries=entries)
         done = {int(each["Id"]) for each in answer["Successful"]} if ok else set()
-        outcomes = [True if number in done else (None if ok else ok) for number in range(len(messages))]
+        ended = {int(each["Id"]) for each in answer.get("Failed", []) if "Receipt" in each["Code"]} if ok else set()
+        outcomes = [
+            True if number in done else False if number in ended else None for number in range(len(messages))
+        ]
     for message, outcome in zip(messages, outcomes):
         ledger.note("delete", queue=queue, message=message["MessageId"], ok=outcome)
-    return [message["MessageId"] for message, outcome in zip(messages, outcomes) if outcome]
+    return [message["MessageId"] for message, outcome in zip(messages, outcomes) if outcome is not None]
 
 
 def _identity():
