@@ -61,12 +61,12 @@ class Chaos:
 
     def run(self, cycles):
         """The violations."""
-        clients = self._start()
-        world.build(clients, self.reports)
         work = workload.Workload(self.ledger, self.seed)
-        work.use(clients)
-        work.start()
         try:
+            clients = self._start()
+            world.build(clients, self.reports)
+            work.use(clients)
+            work.start()
             for cycle in range(cycles):
                 time.sleep(self.chance.uniform(*LIVES))
                 self._kill()
@@ -98,7 +98,7 @@ class Chaos:
             self.cuts[1] += names
 
     def _end(self):
-        if self.server.process.returncode is None:
+        if self.server.process is not None and self.server.process.poll() is None:
             self.server.stop()
 
     def _violations(self):

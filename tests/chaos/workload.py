@@ -16,9 +16,10 @@ from world import COLOURS, DELETE_WITHIN, EVENTS, GROUPS, topic_arn
 
 EVENT_FATES = ["ok"] * 12 + ["slow"] * 2 + ["fail"] * 4 + ["exit"] + ["timeout"]
 WORK_FATES = ["ok"] * 12 + ["once"] * 3 + ["poison"] + ["crash"]
-STEP_FATES = ["ok"] * 12 + ["once"] * 2 + ["crash"]
+# Each failure holds its group up until the lease ends.
+STEP_FATES = ["ok"] * 30 + ["once"] + ["crash"]
 # Between two requests of a thread, in seconds: lambkin is killed while it works, not while it is flooded.
-PACE = 0.01
+PACE = 0.03
 
 
 class Workload:
@@ -31,6 +32,7 @@ class Workload:
         self._end = threading.Event()
         self._receive = threading.Event()
         self._threads = []
+        self._senders = 0
 
     def use(self, clients):
         """Those of lambkin's new run; None while there is no lambkin."""
@@ -45,7 +47,8 @@ class Workload:
             return self._clients
 
     def start(self):
-        senders = [self.events, self.posts, self.orders, self.steps, self.work, self.news]
+        senders = [self.events, self.events, self.posts, self.orders, self.steps, self.work, self.news]
+        self._senders = len(senders)
         loops = [(sender, self._end) for sender in senders]
         loops += [(self.receive_posts, self._receive), (self.receive_orders, self._receive)]
         for number, (loop, end) in enumerate(loops):
@@ -56,7 +59,7 @@ class Workload:
 
     def stop_sending(self):
         self._end.set()
-        self._join(6)
+        self._join(self._senders)
 
     def stop(self):
         self._end.set()

@@ -16,6 +16,8 @@ HANDLER = pathlib.Path(__file__).with_name("handler.js").read_text()
 
 # How long a received message is nobody else's, in seconds: long enough to delete it, short enough to wait for.
 VISIBILITY = 6
+# Of the mapping that keeps order: a group waits for it after each failure. Not below the function's timeout.
+STEP_VISIBILITY = 2
 # Between receiving a message and the last moment to try to delete it.
 DELETE_WITHIN = 4
 # Receives of a message of a mapping, before it goes to its dead-letter queue.
@@ -92,7 +94,8 @@ def build(clients, reports):
     for name in STANDARD:
         sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(VISIBILITY)})
     for name in FIFO:
-        sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(VISIBILITY), "FifoQueue": "true"})
+        visibility = STEP_VISIBILITY if name == "steps.fifo" else VISIBILITY
+        sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(visibility), "FifoQueue": "true"})
     redrive = {"deadLetterTargetArn": queue_arn("work-dead"), "maxReceiveCount": RECEIVES}
     sqs.set_queue_attributes(QueueUrl=clients.url("work"), Attributes={"RedrivePolicy": json.dumps(redrive)})
     for name in ["news", "failures"]:
