@@ -123,7 +123,7 @@ fn backlog(server: &Server) -> Result<u64> {
     };
     let mut total = 0;
     for function in functions {
-        for name in ["visible", "inFlight", "delayed"] {
+        for name in ["backlog", "in_flight", "waiting_for_retry"] {
             total += count(function, name)?;
         }
     }
