@@ -16,6 +16,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "clients"))
 
+from botocore.exceptions import ClientError
+
 import power_cut
 import verdict
 import workload
@@ -44,6 +46,7 @@ class Chaos:
         self.journal = self.directory / "journal"
         self.received = {queue: [] for queue in world.RESULTS}
         self.cuts = [0, 0]
+        self.quiet = QUIET
         options = ["--isolation", "process", "--event-retry-scale", str(RETRY_SCALE), "--warm-pool", "0"]
         self.server = Server(self.directory / "lambkin", *options, variables=self._variables())
 
@@ -79,6 +82,9 @@ class Chaos:
             work.stop()
             found = [*work.problems, *self._read_rest(clients), *self._violations()]
             found += self._counts_are_zero(clients)
+        except ClientError as error:
+            # Whatever the run made is there as long as it runs.
+            found = [*work.problems, f"lambkin refuses what it has taken before: {error}"]
         finally:
             work.stop()
             self._end()
@@ -110,7 +116,7 @@ class Chaos:
 
     def _settle(self, clients, read):
         """Until nothing is missing of events, mappings and notifications, or time is up."""
-        end = time.monotonic() + QUIET
+        end = time.monotonic() + self.quiet
         while time.monotonic() < end:
             read()
             # What clients still receive themselves is looked at when all is read.
@@ -119,7 +125,7 @@ class Chaos:
             if not missing and not busy:
                 return
             time.sleep(0.5)
-        self.say(f"still not quiet after {QUIET} s: {missing[:3]} {busy}")
+        self.say(f"still not quiet after {self.quiet} s: {missing[:3]} {busy}")
 
     def _read_results(self, clients):
         for queue in self.received:

@@ -42,8 +42,9 @@ class Workload:
 
     def clients(self):
         with self._changed:
-            if not self._changed.wait_for(lambda: self._clients is not None, 60):
-                raise RuntimeError("lambkin is not there again after 60 s")
+            self._changed.wait_for(lambda: self._clients is not None or self._receive.is_set(), 60)
+            if self._clients is None:
+                raise RuntimeError("lambkin is not there again")
             return self._clients
 
     def start(self):
@@ -63,7 +64,9 @@ class Workload:
 
     def stop(self):
         self._end.set()
-        self._receive.set()
+        with self._changed:
+            self._receive.set()
+            self._changed.notify_all()
         self._join(len(self._threads))
 
     def _join(self, count):
