@@ -330,6 +330,7 @@ async fn complete(
     if up.refused.as_ref() != Some(&refused) {
         let rules = rules::table(&Rules {
             name: TABLE,
+            owned: false,
             links: LINKS,
             pool: POOL,
             allow,

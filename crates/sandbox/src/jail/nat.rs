@@ -2,11 +2,15 @@
 //! all (`rules`), and for each jail a pair of virtual links: one end on the host, the other in the
 //! jail's network namespace, with which both go. Needs root.
 //!
+//! The table is there as long as its holder (`holder`). When that dies, lambkin ends all jails and makes
+//! another; a jail whose link was made meanwhile is refused.
+//!
 //! The jails' addresses are a 64th of those that are for a provider's own use (100.64.0.0/10), held by
 //! a route that leads nowhere: so no two lambkins have the same.
 //!
 //! Deliberately not here: IPv6, of which jails have none.
 
+mod holder;
 mod programs;
 mod resolvers;
 
@@ -16,14 +20,25 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use lambkin_model::sandbox::LaunchError;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use self::holder::Holder;
 use self::programs::Programs;
 pub(super) use self::programs::find_program;
 pub(super) use self::resolvers::first as first_resolver;
+use super::keeper::Keeper;
 use super::rules::{self, Rules};
+use super::wire::Request;
 use crate::network::Subnet;
+
+/// Another with every start of the machine, which ends all routes.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
@@ -39,6 +54,15 @@ const TRIES: usize = 64;
 /// Says that this lambkin had a table, for the next one to remove.
 const MARK: &str = "nat";
 const RESOLVER: &str = "resolv.conf";
+
+/// A guard whose lambkin was killed takes half a second, and the time for its jails' links.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between looks at a table that is going.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// After a table that could not be made again.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Where the jails' addresses are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +80,16 @@ impl Place {
 
     fn rules(self, name: &str, allow: &[Subnet], resolvers: &[Ipv4Addr]) -> String {
         let (links, pool) = (&self.links(), self.pool());
-        rules::table(&Rules { name, links, pool, allow, resolvers, never: &[], connections: None })
+        rules::table(&Rules {
+            name,
+            owned: true,
+            links,
+            pool,
+            allow,
+            resolvers,
+            never: &[],
+            connections: None,
+        })
     }
 }
 
@@ -69,6 +102,72 @@ pub(super) struct Nat {
     has_ipv6: bool,
     /// Number of the next jail.
     next: AtomicU32,
+    /// Which table it is, counted; `None` where there is none.
+    held: watch::Receiver<Option<u64>>,
+    stop: mpsc::Sender<()>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What keeps the table: everything that another holder is started with.
+struct Keep {
+    holder: Holder,
+    start: Start,
+    keeper: Keeper,
+    held: watch::Sender<Option<u64>>,
+}
+
+struct Start {
+    programs: Programs,
+    directory: PathBuf,
+    table: String,
+    links: String,
+    rules: String,
+}
+
+impl Start {
+    async fn holder(&self) -> Result<Holder, String> {
+        Holder::start(&self.programs, &self.directory, &self.table, &self.links, &self.rules).await
+    }
+}
+
+impl Keep {
+    /// Until it is to stop, when no jail is there any more.
+    async fn keep(mut self, mut stopped: mpsc::Receiver<()>) {
+        let mut number = 0;
+        loop {
+            tokio::select! {
+                biased;
+                _ = stopped.recv() => break,
+                () = self.holder.ended() => {}
+            }
+            self.held.send_replace(None);
+            tracing::error!("nft, which held the jails' network rules, has ended: all environments end");
+            self.holder.abandon();
+            // Fails where the spawner is dead: so are the jails.
+            if let Err(error) = self.keeper.ask(Request::EndAll, Vec::new()).await {
+                tracing::debug!(%error, "the spawner ended");
+            }
+            self.holder.let_go();
+            let next = loop {
+                match self.start.holder().await {
+                    Ok(holder) => break Some(holder),
+                    Err(error) => {
+                        tracing::error!(%error, "no network rules: no function starts; trying again")
+                    }
+                }
+                tokio::select! {
+                    _ = stopped.recv() => break None,
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            };
+            let Some(next) = next else { break };
+            std::mem::replace(&mut self.holder, next).close().await;
+            number += 1;
+            self.held.send_replace(Some(number));
+        }
+        self.held.send_replace(None);
+        self.holder.close().await;
+    }
 }
 
 /// Whether it could be done here: who asks is told what is missing.
@@ -119,34 +218,46 @@ fn table_of(tag: &str) -> String {
     format!("lambkin_{tag}")
 }
 
-/// Removes what a former lambkin with this tag left, where there was one with a table.
+/// Waits until the table of a former lambkin with this tag is gone, and removes what else it left.
 pub(super) async fn sweep(tag: &str, directory: &Path) {
     let mark = directory.join(MARK);
     let Ok(text) = std::fs::read_to_string(&mark) else { return };
-    let place = text.trim().parse().ok().filter(|place| *place < PLACES).map(Place);
-    match swept(&table_of(tag), place).await {
-        Ok(true) => tracing::info!("removed the network rules that a former lambkin left"),
-        Ok(false) => {}
+    match swept(&table_of(tag), &text).await {
+        Ok(()) => {
+            tracing::info!("a former lambkin's network rules are gone");
+            unmark(&mark);
+        }
         Err(error) => {
-            tracing::warn!(%error, "the network rules that a former lambkin left could not be removed");
-            return;
+            tracing::warn!(%error, "what a former lambkin left of its network could not be removed");
         }
     }
-    unmark(&mark);
 }
 
-/// Whether there was a table. Without one, as after a restart of the machine, the addresses may be
-/// somebody else's by now.
-async fn swept(table: &str, place: Option<Place>) -> Result<bool, String> {
+async fn swept(table: &str, mark: &str) -> Result<(), String> {
     let programs = find()?;
-    let is_there = has_table(&programs, table).await?;
-    if is_there {
-        if let Some(place) = place {
-            release(&programs, place).await;
+    let began = Instant::now();
+    while has_table(&programs, table).await? {
+        // Its holder's, which is still taking links away, or one that nobody holds.
+        if let Err(error) = programs.nft(&["delete", "table", "inet", table], "").await
+            && began.elapsed() > PATIENCE
+        {
+            return Err(error);
         }
-        programs.nft(&["delete", "table", "inet", table], "").await?;
+        tokio::time::sleep(LOOK).await;
     }
-    Ok(is_there)
+    let mut words = mark.split_whitespace();
+    let place = words.next().and_then(|place| place.parse().ok()).filter(|place| *place < PLACES);
+    // After a restart of the machine the addresses may be somebody else's by now.
+    if let (Some(place), Some(boot)) = (place, words.next())
+        && boot == this_boot()
+    {
+        release(&programs, Place(place)).await;
+    }
+    Ok(())
+}
+
+fn this_boot() -> String {
+    std::fs::read_to_string(BOOT).unwrap_or_default().trim().to_owned()
 }
 
 async fn has_table(programs: &Programs, table: &str) -> Result<bool, String> {
@@ -173,7 +284,12 @@ impl Nat {
     ///
     /// # Errors
     /// Something is missing: the text says what, and how to get it.
-    pub(super) async fn start(tag: &str, directory: &Path, allow: &[Subnet]) -> Result<Self, LaunchError> {
+    pub(super) async fn start(
+        keeper: Keeper,
+        tag: &str,
+        directory: &Path,
+        allow: &[Subnet],
+    ) -> Result<Self, LaunchError> {
         let programs = find().map_err(|error| LaunchError(format!("--network nat: {error}")))?;
         let resolvers = resolvers::of_host();
         let found = resolvers.as_deref().unwrap_or_default();
@@ -183,38 +299,40 @@ impl Nat {
         std::fs::set_permissions(&file, Permissions::from_mode(0o644))
             .map_err(|error| failed("resolv.conf")(error.to_string()))?;
         let place = take_place(&programs, tag).await.map_err(failed("no addresses for jails"))?;
-        let nat = Self {
+        let table = table_of(tag);
+        let start = Start {
+            rules: place.rules(&table, allow, found),
+            links: place.links(),
+            directory: directory.to_owned(),
+            programs: programs.clone(),
+            table: table.clone(),
+        };
+        let mark = directory.join(MARK);
+        let holder = match open(&start, &mark, place).await {
+            Ok(holder) => holder,
+            Err(error) => {
+                release(&programs, place).await;
+                unmark(&mark);
+                return Err(error);
+            }
+        };
+        let (held, holds) = watch::channel(Some(0));
+        // One word, said once.
+        let (stop, stopped) = mpsc::channel(1);
+        let task = tokio::spawn(Keep { holder, start, keeper, held }.keep(stopped));
+        Ok(Self {
             place,
-            table: table_of(tag),
+            table,
             directory: directory.to_owned(),
             has_ipv6: Path::new("/proc/sys/net/ipv6").exists(),
             // Links of a lambkin that was here just before may still be going.
             next: AtomicU32::new(std::process::id().wrapping_mul(977) % JAILS),
             programs,
             resolvers,
-        };
-        let started = nat.open(allow).await;
-        if started.is_err() {
-            nat.close().await;
-        }
-        started.map(|()| nat)
-    }
-
-    async fn open(&self, allow: &[Subnet]) -> Result<(), LaunchError> {
-        write(&self.directory.join(MARK), &self.place.0.to_string())?;
-        let found = self.resolvers.as_deref().unwrap_or_default();
-        let rules = self.place.rules(&self.table, allow, found);
-        // Before anything is forwarded.
-        self.programs.nft(&["-f", "-"], &rules).await.map_err(failed("no rules"))?;
-        if forwards() {
-            return Ok(());
-        }
-        std::fs::write(FORWARDING, "1")
-            .map_err(|error| failed("net.ipv4.ip_forward cannot be set")(error.to_string()))?;
-        tracing::warn!(
-            "set net.ipv4.ip_forward=1 for --network nat: this machine forwards IPv4 until that is changed"
-        );
-        Ok(())
+            held: holds,
+            stop,
+            task: Mutex::new(Some(task)),
+        })
     }
 
     /// What `network` is then.
@@ -229,6 +347,14 @@ impl Nat {
 
     /// Gives a jail, whose network namespace this is, its way out. What it makes goes with the namespace.
     pub(super) async fn attach(&self, namespace: File) -> Result<(), LaunchError> {
+        let gone = || LaunchError("--network nat: the network rules have just gone".into());
+        let before = (*self.held.borrow()).ok_or_else(gone)?;
+        self.attach_now(namespace).await?;
+        // Else it would go on where all others are ended.
+        if *self.held.borrow() == Some(before) { Ok(()) } else { Err(gone()) }
+    }
+
+    async fn attach_now(&self, namespace: File) -> Result<(), LaunchError> {
         let mut made = Err(String::new());
         for _ in 0..TRIES {
             let number = self.next.fetch_add(1, Ordering::Relaxed) % JAILS;
@@ -267,24 +393,47 @@ impl Nat {
         (pool.address(2 * number), pool.address(2 * number + 1))
     }
 
-    /// Removes the table. Forwarding stays on: others may rely on it by now.
+    /// Removes the table: every jail has ended. Forwarding stays on: others may rely on it by now.
     pub(super) async fn close(&self) {
-        let removed = async {
-            if has_table(&self.programs, &self.table).await? {
-                self.programs.nft(&["delete", "table", "inet", &self.table], "").await?;
-            }
-            Ok::<_, String>(())
-        };
-        match removed.await {
-            Ok(()) => {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Full where it was said already.
+        let _ = self.stop.try_send(());
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the network rules were not kept");
+        }
+        match has_table(&self.programs, &self.table).await {
+            Ok(false) => {
                 release(&self.programs, self.place).await;
                 unmark(&self.directory.join(MARK));
             }
+            Ok(true) => {
+                tracing::warn!("the network rules are still there; the next start waits for their end")
+            }
             Err(error) => {
-                tracing::warn!(%error, "the network rules could not be removed; the next start tries again");
+                tracing::warn!(%error, "the network rules could not be looked at; the next start does");
             }
         }
     }
+}
+
+/// The table, and then that the host forwards.
+async fn open(start: &Start, mark: &Path, place: Place) -> Result<Holder, LaunchError> {
+    write(mark, &format!("{} {}", place.0, this_boot()))?;
+    // Before anything is forwarded.
+    let holder = start.holder().await.map_err(failed("no rules"))?;
+    if forwards() {
+        return Ok(holder);
+    }
+    if let Err(error) = std::fs::write(FORWARDING, "1") {
+        holder.close().await;
+        return Err(failed("net.ipv4.ip_forward cannot be set")(error.to_string()));
+    }
+    tracing::warn!(
+        "set net.ipv4.ip_forward=1 for --network nat: this machine forwards IPv4 until that is changed"
+    );
+    Ok(holder)
 }
 
 /// The first /16 from the tag's own on that the machine has no route into.

@@ -35,7 +35,7 @@ impl Outside {
         let user = |allow| Egress::start(keeper.clone(), directory, allow);
         match network {
             Network::None => Ok(Self::None(None)),
-            Network::Nat { allow } => Ok(Self::Nat(Nat::start(tag, directory, allow).await?)),
+            Network::Nat { allow } => Ok(Self::Nat(Nat::start(keeper.clone(), tag, directory, allow).await?)),
             Network::User { allow } => match user(allow).await {
                 Ok(egress) => Ok(Self::User(egress)),
                 Err(why) => Err(LaunchError(format!("--network user: {why}"))),

@@ -21,6 +21,8 @@ const PRIVATE: [&str; 6] =
 /// What differs.
 pub(super) struct Rules<'a> {
     pub(super) name: &'a str,
+    /// By whoever loads it: nobody else can change it, and it goes with that process.
+    pub(super) owned: bool,
     /// How the names of the jails' links begin.
     pub(super) links: &'a str,
     /// The jails' addresses.
@@ -36,7 +38,7 @@ pub(super) struct Rules<'a> {
 
 /// The table, from nothing: what is there of the same name goes.
 pub(super) fn table(rules: &Rules<'_>) -> String {
-    let Rules { name, links, pool, allow, resolvers, never, connections } = *rules;
+    let Rules { name, owned, links, pool, allow, resolvers, never, connections } = *rules;
     let set = |name: &str, elements: Vec<String>| {
         let elements = match elements.is_empty() {
             true => String::new(),
@@ -62,10 +64,12 @@ pub(super) fn table(rules: &Rules<'_>) -> String {
         ),
         None => ("", String::new()),
     };
+    let flags = if owned { "flags owner" } else { "" };
     format!(
         r#"table inet {name} {{ }}
 delete table inet {name}
 table inet {name} {{
+{flags}
 {sets}
 {counted}
 chain sent {{
@@ -107,6 +111,7 @@ mod tests {
         let subnet = |text: &str| text.parse::<Subnet>().expect("a network");
         let rules = Rules {
             name: "lambkin_x",
+            owned: false,
             links: "lk07",
             pool: subnet("100.71.0.0/16"),
             allow: &[],
@@ -116,15 +121,22 @@ mod tests {
         };
         let text = table(&rules);
         assert_eq!(text.matches("elements").count(), 2, "{text}");
-        assert!(!text.contains("counted"), "{text}");
+        assert!(!text.contains("counted") && !text.contains("flags owner"), "{text}");
         let text = table(&Rules {
+            owned: true,
             allow: &[subnet("10.1.0.0/16")],
             resolvers: &[Ipv4Addr::LOCALHOST],
             never: &[subnet("192.0.2.2")],
             connections: Some(7),
             ..rules
         });
-        for part in ["{ 10.1.0.0/16 }", "{ 127.0.0.1 }", "100.71.0.0/16, 192.0.2.2/32 }", "ct count over 7"] {
+        for part in [
+            "{ 10.1.0.0/16 }",
+            "{ 127.0.0.1 }",
+            "100.71.0.0/16, 192.0.2.2/32 }",
+            "ct count over 7",
+            "flags owner",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

@@ -120,6 +120,7 @@ impl Spawner {
                 }
             }
             Request::End { router } if self.router == Some(router) => system::exit(0),
+            Request::EndAll => system::exit(0),
             Request::End { router: _ } => Ok((Answer::Another, None)),
             Request::Mount { pid, mounts, root } => {
                 let jail = next()?;

@@ -23,6 +23,8 @@ pub(super) enum Request {
     Route,
     /// The spawner is to end, and every jail with it, if this is its router. If not: `Another`.
     End { router: i32 },
+    /// Ends the spawner and every jail. Is not answered.
+    EndAll,
     /// Mounts into a jail. Comes with its mount namespace, then the mounts that are given, in their order.
     /// Answered by `Mounted`.
     Mount { pid: i32, mounts: Vec<Mount>, root: u32 },

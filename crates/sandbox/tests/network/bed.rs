@@ -51,6 +51,14 @@ impl Bed {
     }
 
     pub(crate) async fn open(&self, number: u8, tries: &[String]) -> Box<dyn Sandbox> {
+        self.try_open(number, tries).await.expect("a jail")
+    }
+
+    pub(crate) async fn try_open(
+        &self,
+        number: u8,
+        tries: &[String],
+    ) -> Result<Box<dyn Sandbox>, LaunchError> {
         let at = |name: &str| self.directory.path().join(name);
         let mut command = vec!["/var/lang/bin/node".to_owned(), PROBE.to_owned()];
         command.extend_from_slice(tries);
@@ -68,7 +76,7 @@ impl Bed {
             memory_mb: 128,
             ephemeral_mb: 512,
         };
-        within(self.launcher.open(spec)).await.expect("a jail")
+        within(self.launcher.open(spec)).await
     }
 
     pub(crate) fn layout(&self) -> Layout {

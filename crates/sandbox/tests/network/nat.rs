@@ -26,12 +26,18 @@ pub(crate) const INSIDE: &str = "__inside";
 pub(crate) const HOLDER: &str = "__holder";
 
 const REACHED: &str = "nat_the_internet_and_nothing_else";
+const FLUSHED: &str = "nat_stays_closed_when_the_host_s_rules_are_flushed";
+const DEATHS: &str = "nat_ends_all_jails_when_its_rules_go";
+const KILLED: &str = "nat_takes_links_away_before_its_rules_when_it_is_killed";
 const LEFT: &str = "nat_leaves_nothing_behind";
 const NONE: &str = "nat_is_not_there_by_itself";
 const MISSING: &str = "nat_says_what_is_missing";
 
 pub(crate) const TESTS: &[Test] = &[
     (REACHED, || nested(REACHED)),
+    (FLUSHED, || nested(FLUSHED)),
+    (DEATHS, || nested(DEATHS)),
+    (KILLED, || nested(KILLED)),
     (LEFT, || nested(LEFT)),
     (NONE, || nested(NONE)),
     (MISSING, || run(missing())),
@@ -68,6 +74,9 @@ fn nested(name: &str) {
 pub(crate) fn inside(name: &str) {
     match name {
         REACHED => run(reached()),
+        FLUSHED => run(flushed()),
+        DEATHS => run(deaths()),
+        KILLED => run(killed_with_jails()),
         LEFT => run(left()),
         NONE => run(none()),
         COSTS => run(measure()),
@@ -159,6 +168,141 @@ async fn reached() {
     bed.launcher.shutdown().await;
 }
 
+/// As a firewall's reload does it.
+async fn flushed() {
+    let _world = World::new(None);
+    let bed = bed().await;
+    let mut other = bed.open(1, &["serve:7777".to_owned()]).await;
+    let (others, _process) = served(&mut *other).await;
+    let listener = TcpListener::bind("0.0.0.0:0").expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    let mut expected = vec![format!("say:{INTERNET}=who {HOST}"), format!("say:{ALLOWED}=who {HOST}")];
+    expected.extend([METADATA, AZURE, PRIVATE].map(|refused| format!("tcp:{refused} HostUnreachable")));
+    expected.extend([HOST, HOST_TOO].map(|host| format!("tcp:{host}:{port} TimedOut")));
+    expected.extend([format!("gateway:{port} TimedOut"), format!("tcp:{others} TimedOut")]);
+    let tries = expected.iter().filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned()));
+    let tries: Vec<_> = tries.collect();
+    let mut before = bed.open(2, &tries).await;
+    assert_eq!(bed.said(&mut *before).await, expected);
+    // Another's goes, as it should.
+    said_by("nft", &["add", "table", "inet", "firewall"]);
+    said_by("nft", &["flush", "ruleset"]);
+    assert!(!said_by("nft", &["list", "tables"]).contains("firewall"), "not flushed");
+    let mut after = bed.open(3, &tries).await;
+    let (said_before, said_after) = tokio::join!(bed.said(&mut *before), bed.said(&mut *after));
+    assert_eq!(said_before, expected, "a jail from before the flush");
+    assert_eq!(said_after, expected, "a jail from after the flush");
+    // Nobody else changes them either.
+    let table = said_by("nft", &["list", "tables"]);
+    let name = table.split_whitespace().find(|word| word.starts_with("lambkin_")).expect("a table");
+    for change in [["delete", "table", "inet", name], ["flush", "table", "inet", name]] {
+        let done = Command::new("nft").args(change).output().expect("nft");
+        assert!(!done.status.success(), "{change:?}");
+    }
+    drop((before, after, other));
+    bed.launcher.shutdown().await;
+    assert_eq!(traces(), (0, 0), "after a shutdown");
+}
+
+/// Processes in this network whose command line this is part of.
+fn processes(part: &str) -> Vec<u32> {
+    let own = std::fs::read_link("/proc/self/ns/net").expect("a namespace");
+    let all = std::fs::read_dir("/proc").expect("processes").flatten();
+    let numbers = all.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
+    let is_it = |number: &u32| {
+        let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+        let network = std::fs::read_link(format!("/proc/{number}/ns/net"));
+        network.is_ok_and(|network| network == own)
+            && String::from_utf8_lossy(&line).replace('\0', " ").contains(part)
+    };
+    numbers.filter(is_it).collect()
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let text = std::fs::read_to_string(path).expect("children");
+    text.split_whitespace().map(|number| number.parse().expect("a number")).collect()
+}
+
+/// Of the rules' holder: what it is, and who keeps it to the end.
+const PARTS: [&str; 2] = ["nft -i", "nat.nft"];
+
+fn kill(number: u32, signal: &str) {
+    said_by("kill", &[signal, &number.to_string()]);
+}
+
+async fn deaths() {
+    let _world = World::new(None);
+    let bed = bed().await;
+    let tries = [format!("say:{INTERNET}=who"), format!("tcp:{METADATA}")];
+    let heard = [format!("say:{INTERNET}=who {HOST}"), format!("tcp:{METADATA} HostUnreachable")];
+    for (number, part) in (0_u8..).zip(PARTS) {
+        let mut jail = bed.open(4 * number, &["serve:7777".to_owned()]).await;
+        let (_address, process) = served(&mut *jail).await;
+        let holder = processes(part);
+        let [one] = holder[..] else { panic!("{part}: {holder:?}") };
+        // A service is stopped so: with all its processes at once.
+        for signal in ["-TERM", "-INT", "-HUP"] {
+            kill(one, signal);
+        }
+        assert_eq!(bed.said(&mut *bed.open(4 * number + 1, &tries).await).await, heard);
+        assert_eq!(processes(part), holder, "after signals");
+        kill(one, "-KILL");
+        within(process.exit).await;
+        until("another holder", || {
+            PARTS.iter().all(|part| matches!(processes(part)[..], [other] if other != one))
+                && traces() == (1, 1)
+        });
+        // None is made until all of it is there.
+        let jail = within(async {
+            loop {
+                match bed.try_open(4 * number + 2, &tries).await {
+                    Ok(jail) => break jail,
+                    Err(error) => assert!(error.to_string().contains("rules have just gone"), "{error}"),
+                }
+            }
+        });
+        assert_eq!(bed.said(&mut *jail.await).await, heard);
+    }
+    bed.launcher.shutdown().await;
+    assert_eq!(traces(), (0, 0), "after a shutdown");
+    until("nothing holds rules", || PARTS.iter().all(|part| processes(part).is_empty()));
+}
+
+/// Its jails stay for this: whoever would end them is stopped.
+async fn killed_with_jails() {
+    let _world = World::new(None);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut lambkin = started(directory.path());
+    let spawners = processes(lambkin_sandbox::SPAWNER_ARGUMENT);
+    let inits: Vec<_> = spawners.iter().flat_map(|spawner| children(*spawner)).collect();
+    assert!(links() > 0 && !inits.is_empty(), "{spawners:?} {inits:?}");
+    // These would end by themselves.
+    spawners.iter().chain(&inits).for_each(|process| kill(*process, "-STOP"));
+    lambkin.kill().expect("killed");
+    lambkin.wait().expect("ended");
+    let (mut late, began) = (0, Instant::now());
+    loop {
+        // In this order: a table that is gone does not come back.
+        let (tables, links) = (traces().0, links());
+        assert!(tables > 0 || links == 0, "{links} links without rules");
+        if tables == 0 {
+            break;
+        }
+        late += usize::from(links == 0);
+        assert!(began.elapsed() < Duration::from_secs(20), "{tables} tables, {links} links");
+    }
+    assert!(late > 0, "the links were not seen to go first");
+    for spawner in spawners {
+        kill(spawner, "-KILL");
+    }
+    until("nothing holds rules", || PARTS.iter().all(|part| processes(part).is_empty()));
+    let bed = Bed::with(directory, nat).await.expect("a launcher");
+    assert_eq!(traces(), (1, 1), "after the next start");
+    bed.launcher.shutdown().await;
+    assert_eq!(traces(), (0, 0), "after a shutdown");
+}
+
 /// Where it serves.
 pub(crate) async fn served(sandbox: &mut dyn Sandbox) -> (String, Process) {
     let process = within(sandbox.start()).await.expect("a process");
@@ -194,7 +338,8 @@ async fn left() {
 
     let directory = bed.into_directory();
     killed(directory.path());
-    assert_eq!(traces(), (1, 1), "after a kill");
+    // Or straight away, which waits for that.
+    until("the rules go after a kill, and the route is left", || traces() == (0, 1));
     let bed = Bed::with(directory, nat).await.expect("a launcher");
     assert_eq!(traces(), (1, 1), "after the next start");
     assert_eq!(bed.said(&mut *bed.open(2, &tries).await).await, heard);
@@ -202,7 +347,6 @@ async fn left() {
 
     let directory = bed.into_directory();
     killed(directory.path());
-    assert_eq!(traces(), (1, 1), "after another kill");
     let bed = Bed::with(directory, |config| config).await.expect("a launcher");
     assert_eq!(traces(), (0, 0), "after a start without");
     bed.launcher.shutdown().await;
@@ -222,12 +366,17 @@ async fn left() {
 
 /// A lambkin that had no time to clear up.
 fn killed(directory: &Path) {
+    let mut child = started(directory);
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+}
+
+fn started(directory: &Path) -> Child {
     let mut child = holder(Command::new("/proc/self/exe").arg(HOLDER).arg(directory));
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
     assert_eq!(line, "up\n");
-    child.kill().expect("killed");
-    child.wait().expect("ended");
+    child
 }
 
 fn holder(command: &mut Command) -> Child {
@@ -272,6 +421,32 @@ async fn missing() {
             directory.path().join("as-root").display()
         );
         refuses(Command::new("unshare").args(["-n", "-m", "sh", "-c", &script]), package);
+    }
+    // One that does not know the flag, and one that passes it over.
+    let real = directory.path().join("real-nft");
+    let found = ["/usr/sbin/nft", "/usr/bin/nft"].into_iter().find(|path| Path::new(path).exists());
+    let found = found.expect("nft");
+    std::fs::copy(found, &real).expect("a copy");
+    let forgets = format!("sed -i /owner/d nat.nft; exec {} \"$@\"", real.display());
+    for (script, why) in [
+        (
+            "echo 'Error: syntax error, unexpected owner'",
+            "unexpected owner (a table with `flags owner` needs",
+        ),
+        ("exit 1", "nft: it has ended (a table"),
+        (forgets.as_str(), "nft has not made the table its own within 5s"),
+    ] {
+        let fake = directory.path().join("fake-nft");
+        std::fs::write(&fake, format!("#!/bin/sh\n{script}\n")).expect("written");
+        std::fs::set_permissions(&fake, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("permissions");
+        let script = format!(
+            "mount --bind {} {found}; exec {} {HOLDER} {}",
+            fake.display(),
+            program.display(),
+            directory.path().join("as-root").display()
+        );
+        refuses(Command::new("unshare").args(["-n", "-m", "sh", "-c", &script]), why);
     }
     let own = directory.path().join("as-user");
     refuses(Command::new(&program).arg(HOLDER).arg(own).uid(65534).gid(65534), "it needs root");

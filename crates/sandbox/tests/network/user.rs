@@ -263,6 +263,13 @@ async fn reached() {
     let expected: Vec<_> = expected.iter().map(|(tried, went)| format!("{tried} {went}")).collect();
     let mut jail = bed.open(2, &tries).await;
     assert_eq!(bed.said(&mut *jail).await, expected);
+    // The rules are in the router's namespace, out of the host's reach.
+    if rustix::process::geteuid().is_root() {
+        said_by("nft", &["add", "table", "inet", "firewall"]);
+        said_by("nft", &["flush", "ruleset"]);
+        assert!(!said_by("nft", &["list", "tables"]).contains("firewall"), "not flushed");
+        assert_eq!(bed.said(&mut *jail).await, expected, "after a flush of the host's rules");
+    }
     drop((jail, other));
     bed.launcher.shutdown().await;
 }

@@ -28,17 +28,19 @@ pub(in crate::jail) fn find_program(name: &str, package: &str) -> Result<PathBuf
     })
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Programs {
-    ip: PathBuf,
-    nft: PathBuf,
+    pub(super) ip: PathBuf,
+    pub(super) nft: PathBuf,
+    pub(super) sh: PathBuf,
 }
 
 impl Programs {
     /// # Errors
     /// One is missing: the text says which, and what brings it.
     pub(super) fn find() -> Result<Self, String> {
-        Ok(Self { ip: find_program("ip", "iproute2 (iproute)")?, nft: find_program("nft", "nftables")? })
+        let ip = find_program("ip", "iproute2 (iproute)")?;
+        Ok(Self { ip, nft: find_program("nft", "nftables")?, sh: find_program("sh", "dash")? })
     }
 
     pub(super) async fn nft(&self, arguments: &[&str], text: &str) -> Result<String, String> {
