@@ -17,14 +17,13 @@ const RESPONSE = 0x12;
 const ERROR = 0x13;
 const INIT_ERROR = 0x14;
 const LOG = 0x15;
-const STREAM_START = 0x16;
-const STREAM_CHUNK = 0x17;
-const STREAM_END = 0x18;
+const LOADED = 0x19;
+const COMPILE_CACHE = 0x1a;
 
 const KEEP = 64 * 1024; // The buffers kept between events; larger ones live for one event.
 const MAX_FRAME = 6 * 1024 * 1024 + 100; // lambkin's limit for all frames but LOG and RESPONSE.
 const MAX_LOG = 1024 * 1024;
-const MAX_CHUNK = 1024 * 1024; // Far under the limit, so that one large write reaches the client in pieces.
+const MAX_MESSAGE = 1024 * 1024; // Of an error's message that is cut.
 const TERM_GRACE_MS = 500; // What AWS gives a runtime to act on SIGTERM (spec section 10, Shutdown).
 
 const readSync = fs.readSync;
@@ -53,7 +52,7 @@ let input = allocate(KEEP);
 let start = 0;
 let end = 0;
 const output = allocate(KEEP);
-let held = 0; // Bytes at the front of `output`: a result that leaves with what follows it.
+let held = 0; // Bytes at the front of `output`: what leaves with the frame that follows it.
 
 function exit(code) {
   reallyExit.call(process, code);
@@ -252,7 +251,7 @@ function fits(text) {
 
 // An error body that no frame takes, made small: without the trace, and with the first part of the message.
 function shortened(type, body) {
-  const message = String(parse(body).errorMessage).slice(0, MAX_CHUNK);
+  const message = String(parse(body).errorMessage).slice(0, MAX_MESSAGE);
   return stringify({ errorType: type, errorMessage: message, trace: [] });
 }
 
@@ -268,6 +267,23 @@ exports.ready = function () {
 };
 
 exports.next = next;
+
+// Leaves together with what follows: READY, mostly.
+exports.loaded = function (micros) {
+  flush();
+  put32(output, 0, 5);
+  output[4] = LOADED;
+  put32(output, 5, Math.min(micros, 0xffffffff));
+  held = 9;
+};
+
+// One file of the cache. What no frame takes is left out.
+exports.compileCache = function (name, content) {
+  if (content.length < MAX_FRAME - 32768) {
+    flush();
+    send(COMPILE_CACHE, putType(5, name), content);
+  }
+};
 
 exports.response = function (text) {
   send(RESPONSE, 0, text);
@@ -328,22 +344,3 @@ function logPart(level, json, ms, part) {
   put32(output, 11, Math.floor(micros / 4294967296));
   send(LOG, 10, part);
 }
-
-exports.streamStart = function (contentType) {
-  send(STREAM_START, 0, contentType);
-};
-
-exports.streamChunk = function (data) {
-  if (data.length <= MAX_CHUNK) {
-    send(STREAM_CHUNK, 0, data);
-    return;
-  }
-  for (let at = 0; at < data.length; at += MAX_CHUNK) {
-    send(STREAM_CHUNK, 0, data.subarray(at, Math.min(at + MAX_CHUNK, data.length)));
-  }
-};
-
-exports.streamEnd = function (type, body) {
-  flush();
-  send(STREAM_END, putType(5, type), fits(body) ? body : shortened(type, body));
-};

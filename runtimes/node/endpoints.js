@@ -10,7 +10,13 @@
 const CORE = /[\\/]aws-sdk[\\/]lib[\\/]core\.js$/;
 
 // By v2's names of the services.
-const VARIABLES = { lambda: 'AWS_ENDPOINT_URL_LAMBDA', sns: 'AWS_ENDPOINT_URL_SNS', sqs: 'AWS_ENDPOINT_URL_SQS' };
+const VARIABLES = {
+  cloudwatch: 'AWS_ENDPOINT_URL_CLOUDWATCH',
+  cloudwatchlogs: 'AWS_ENDPOINT_URL_CLOUDWATCH_LOGS',
+  lambda: 'AWS_ENDPOINT_URL_LAMBDA',
+  sns: 'AWS_ENDPOINT_URL_SNS',
+  sqs: 'AWS_ENDPOINT_URL_SQS',
+};
 
 // A property that calls `seen` with each value that it is given.
 function watch(object, name, seen) {

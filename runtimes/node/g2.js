@@ -12,6 +12,8 @@ const beforeExit = require('./before-exit');
 const endpoints = require('./endpoints');
 const loaders = require('./loader');
 const assignment = require('./assignment');
+const compileCache = require('./compile-cache');
+const posts = require('./response-post');
 const handlers = require('./handler-g2');
 const awslambda = require('./awslambda');
 const runtimes = require('./runtime-g2');
@@ -40,6 +42,7 @@ endpoints.install();
 const files = major >= 12 ? ['index.js', 'Runtime.js', 'UserFunction.js'] : ['index.js', 'UserFunction.js'];
 const loader = traits.esm ? loaders.disguise(['index.mjs'], true) : loaders.disguise(files, false);
 assignment.wait();
+posts.install();
 delete process.env._LAMBDA_TELEMETRY_LOG_FD;
 if (traits.caCertificates && process.env.NODE_EXTRA_CA_CERTS === undefined) {
   caCertificates();
@@ -123,9 +126,13 @@ if (traits.esm) {
     }
   };
   process.on('exit', unsettled);
+  const loaded = compileCache.begin();
   handlers
     .load(loader, taskRoot, handlerName)
-    .then(start)
+    .then((handler) => {
+      loaded();
+      start(handler);
+    })
     .then(
       () => process.removeListener('exit', unsettled),
       (error) => {

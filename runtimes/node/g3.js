@@ -9,6 +9,8 @@ const errorsG3 = require('./errors-g3');
 const endpoints = require('./endpoints');
 const loaders = require('./loader');
 const assignment = require('./assignment');
+const compileCache = require('./compile-cache');
+const posts = require('./response-post');
 const handlers = require('./handler-g3');
 const awslambda = require('./awslambda');
 const invokeStore = require('./invoke-store');
@@ -20,6 +22,7 @@ stdio.install();
 endpoints.install();
 const loader = loaders.disguise(['index.mjs'], true);
 assignment.wait();
+posts.install();
 delete process.env._LAMBDA_TELEMETRY_LOG_FD;
 
 const json = consoles.install({
@@ -40,7 +43,9 @@ async function main() {
   let handler;
   let streaming;
   try {
+    const loaded = compileCache.begin();
     handler = await handlers.load(loader, process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
+    loaded();
     streaming = handlers.isStreaming(handler);
     if (handler.length >= 3 && !streaming) {
       throw new errorsG3.CallbackHandlerDeprecatedError();

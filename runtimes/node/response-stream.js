@@ -1,14 +1,15 @@
 'use strict';
-// The responseStream of a streaming handler (spec section 9.2), over STREAM_START, STREAM_CHUNK and STREAM_END.
+// The responseStream of a streaming handler (spec section 9.2): what is written goes out as the body of a post to the
+// Runtime API (response-post.js), errors as ERROR frames.
 //
 // On AWS the handler gets a facade of an http.ClientRequest. Ours has the facade's members and the request's behaviour
-// as far as a handler can see it; the http module itself is not loaded. What the request does over the network happens
-// at once here, so only callbacks and events are deferred.
+// as far as a handler can see it; the http module itself is not loaded.
 //
 // Syntax: Node 10 (used from 14.x on).
 
 const EventEmitter = require('events');
 const channel = require('./channel');
+const posts = require('./response-post');
 
 const stringify = JSON.stringify;
 const soon = setImmediate;
@@ -17,6 +18,7 @@ const hold = setInterval;
 const release = clearInterval;
 
 const DEFAULT_CONTENT_TYPE = 'application/octet-stream';
+const NO_HEADER = /[^\t\x20-\x7e\x80-\xff]/;
 
 const METHODS = [
   'cork', 'destroy', 'end', 'uncork', 'write',
@@ -41,7 +43,7 @@ function isBytes(chunk) {
 }
 
 class ResponseStream extends EventEmitter {
-  // options: InvalidOperation (the generation's error class), highWaterMark (Node's default for streams),
+  // options: requestId, InvalidOperation (the generation's error class), highWaterMark (Node's default for streams),
   // endTakesAll (G3; G2's end() passes on its first argument alone).
   constructor(options) {
     super();
@@ -73,13 +75,27 @@ class ResponseStream extends EventEmitter {
       settle.forEach((promise) => promise.reject(error));
       this.destroyed = true;
     });
+    this.post = posts.open(options.requestId, () => this.answered(), (error) => this.destroy(error));
   }
 
   begin() {
     if (!this.started) {
       this.started = true;
-      channel.streamStart(this.contentType);
+      this.post.begin(this.contentType);
     }
+  }
+
+  // The Runtime API has the response, or wants no more of it.
+  answered() {
+    soon(() => {
+      release(this.held);
+      this.post.close();
+      this.settle.forEach((promise) => promise.resolve());
+      if (this.writableEnded && !this.destroyed) {
+        this.destroyed = true;
+        this.emit('close');
+      }
+    });
   }
 
   setContentType(contentType) {
@@ -89,7 +105,11 @@ class ResponseStream extends EventEmitter {
     if (this.started) {
       throw failure('ERR_HTTP_HEADERS_SENT', 'Cannot set headers after they are sent to the client');
     }
-    this.contentType = String(contentType);
+    const text = String(contentType);
+    if (NO_HEADER.test(text)) {
+      throw failure('ERR_INVALID_CHAR', 'Invalid character in header content ["Content-Type"]', TypeError);
+    }
+    this.contentType = text;
   }
 
   write(chunk, encoding, callback) {
@@ -126,16 +146,13 @@ class ResponseStream extends EventEmitter {
     }
     const data = typeof chunk === 'string' ? Buffer.from(chunk, encoding || 'utf8') : chunk;
     this.begin();
-    if (data.length > 0) {
-      channel.streamChunk(data);
-    }
     this.writableLength += data.length;
     if (this.writableLength >= this.writableHighWaterMark) {
       this.writableNeedDrain = true;
     }
-    tick(() => {
+    this.post.write(data, (error) => {
       this.writableLength -= data.length;
-      called(null);
+      called(error || null);
       if (this.writableLength === 0 && this.writableNeedDrain && !this.writableEnded) {
         this.writableNeedDrain = false;
         this.emit('drain');
@@ -166,11 +183,11 @@ class ResponseStream extends EventEmitter {
       }
       this.push(chunk, encoding);
     }
-    this.finish(callback, '', '');
+    this.finish(callback);
     return this;
   }
 
-  finish(callback, errorType, errorBody) {
+  finish(callback) {
     if (this.writableEnded) {
       if (typeof callback === 'function') {
         if (this.writableFinished) {
@@ -189,24 +206,29 @@ class ResponseStream extends EventEmitter {
       return;
     }
     this.begin();
-    channel.streamEnd(errorType, errorBody);
-    tick(() => {
+    this.post.end(() => {
       this.writableFinished = true;
       this.emit('finish');
     });
-    soon(() => {
-      release(this.held);
-      if (!this.destroyed) {
-        this.destroyed = true;
-        this.settle.forEach((promise) => promise.resolve());
-        this.emit('close');
-      }
-    });
   }
 
-  // The error becomes the trailers of a response that has not ended; one that has keeps what it said.
-  fail(body, callback) {
-    this.finish(callback, body.errorType, stringify(body));
+  // The error is the invocation's result, unless its response has ended. Resolves once nothing is left to be sent: the
+  // blocking read that follows would keep it here.
+  fail(body) {
+    if (this.destroyed) {
+      return Promise.resolve();
+    }
+    if (this.writableEnded) {
+      return this.responseDone.catch(() => {});
+    }
+    channel.error(false, body.errorType, stringify(body));
+    if (this.started) {
+      this.finish();
+    } else {
+      this.writableEnded = true;
+      this.answered();
+    }
+    return this.responseDone.catch(() => {});
   }
 
   destroy(error) {
@@ -216,6 +238,7 @@ class ResponseStream extends EventEmitter {
     const cause = error || (this.writableFinished ? null : failure('ECONNRESET', 'socket hang up'));
     this.destroyed = true;
     release(this.held);
+    this.post.close();
     tick(() => {
       if (cause) {
         this.emit('error', cause);

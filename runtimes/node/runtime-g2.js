@@ -91,6 +91,7 @@ class Runtime {
   async handleStreaming() {
     const event = await this.next();
     const response = responseStreams.create({
+      requestId: event.head.requestId,
       InvalidOperation: errors.InvalidStreamingOperation,
       highWaterMark: this.traits.highWaterMark,
       endTakesAll: false,
@@ -106,7 +107,7 @@ class Runtime {
     };
     const fail = (error) => {
       this.logError('Invoke Error', error);
-      response.inner.fail(errors.body(error), proceed);
+      response.inner.fail(errors.body(error)).then(proceed);
     };
     try {
       this.armCrash();

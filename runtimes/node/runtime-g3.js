@@ -59,6 +59,7 @@ class StreamingInvokeProcessor {
 
   async process(context, event) {
     const response = responseStreams.create({
+      requestId: context.awsRequestId,
       InvalidOperation: errors.InvalidStreamingOperation,
       highWaterMark: 65536,
       endTakesAll: true,
@@ -78,7 +79,7 @@ class StreamingInvokeProcessor {
     } catch (error) {
       await turn();
       this.logError('Invoke Error', error);
-      response.inner.fail(errors.body(error));
+      await response.inner.fail(errors.body(error));
     }
   }
 }

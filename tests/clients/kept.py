@@ -1,24 +1,30 @@
-"""The log that lambkin keeps, read from its files: logs/<account>/<region>/<group>/<stream>.ndjson below the data
-directory, one event a line. No operation of the Lambda API reads it.
-"""
+"""The log that lambkin keeps, read by CloudWatch Logs' operations."""
 
-import json
-import urllib.parse
+import aws_client
 
 
-def events(data, group, account="000000000000", region="us-east-1"):
-    """Messages of a group's streams by stream name, oldest first."""
-    folder = data / "logs" / account / region / urllib.parse.quote(group, safe="[]$")
-    streams = {}
-    for path in sorted(folder.glob("*.ndjson")):
-        messages = []
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
-            if line.endswith("\n"):
-                messages.append(json.loads(line)["message"])
-        streams[urllib.parse.unquote(path.name.removesuffix(".ndjson"))] = messages
-    return streams
+def events(server, group):
+    """Messages of a group's streams by stream name, oldest first; empty where there is no such group."""
+    logs = aws_client.client("logs", server.endpoint)
+    try:
+        pages = logs.get_paginator("describe_log_streams").paginate(logGroupName=group)
+        names = [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
+    except logs.exceptions.ResourceNotFoundException:
+        return {}
+    return {name: list(messages(logs, group, name)) for name in names}
 
 
-def text(data, group):
+def messages(logs, group, stream):
+    """A stream's messages, every page of them."""
+    token = {}
+    while True:
+        page = logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True, **token)
+        yield from (event["message"] for event in page["events"])
+        if page["nextForwardToken"] == token.get("nextToken"):
+            return
+        token = {"nextToken": page["nextForwardToken"]}
+
+
+def text(server, group):
     """All of a group as one text."""
-    return "".join(message.rstrip("\n") + "\n" for messages in events(data, group).values() for message in messages)
+    return "".join(message.rstrip("\n") + "\n" for each in events(server, group).values() for message in each)

@@ -21,7 +21,8 @@ RUNTIMES = {
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "semantics"
 
 ROW_KEYS = {
-    "id", "spec", "skip", "code", "files", "handler", "vars", "timeout", "memory", "logging", "event", "invokes",
+    "id", "spec", "skip", "code", "files", "handler", "layers", "vars", "timeout", "memory", "logging", "event",
+    "invokes",
     "expect", "omit",
 }
 STEP_KEYS = {"event", "payload", "clientContext", "clientContextText", "qualifier"}

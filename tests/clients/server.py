@@ -105,18 +105,22 @@ class Server:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, env=self.variables
             )
-        said = b""
+        self.said = b""
+        self.endpoint = self.awaits(rb"^listening on (https?://\S+)$")[1].decode()
+        return self
+
+    def awaits(self, line):
+        """The match of a line that it says at its start."""
         deadline = time.monotonic() + START
-        while not (match := re.search(rb"^listening on (http://\S+)$", said, re.M)):
+        while not (match := re.search(line, self.said, re.M)):
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
                 raise AssertionError(f"lambkin said nothing in {START} s; {self.tail()}")
             piece = os.read(self.process.stdout.fileno(), 65536)
             if not piece:
                 raise AssertionError(f"lambkin ended with {self.process.wait(START)} at its start; {self.tail()}")
-            said += piece
-        self.endpoint = match[1].decode()
-        return self
+            self.said += piece
+        return match
 
     def terminate(self):
         """SIGTERM, without waiting."""

@@ -75,7 +75,7 @@ def send(lambda_, name, event=None, **options):
 
 
 def log(server, name):
-    return kept.text(server.data, f"/aws/lambda/{name}")
+    return kept.text(server, f"/aws/lambda/{name}")
 
 
 def page(server):
@@ -311,6 +311,14 @@ def test_targets_of_another_account_or_region_are_sent_to_signed(server, name, t
     form = urllib.parse.parse_qs(second[2].decode())
     assert form["Action"] == ["Publish"] and form["TopicArn"] == [topic]
     assert form["Message"] == ['{"k": 1}']
+    command = [binary(), "events", "--endpoint", near.endpoint, "--json"]
+
+    def outbound():
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return json.loads(shown)["outbound"]
+
+    # The record, and the dead letter at its second try.
+    eventually(lambda: outbound() == {"waiting": 0, "sent": 2, "retried": 1, "given_up": 0}, 10, "both are counted")
     attributes = {form[f"MessageAttributes.entry.{n}.Name"][0]: form[f"MessageAttributes.entry.{n}.Value.StringValue"][0] for n in (1, 2, 3)}
     assert attributes == {"RequestID": id, "ErrorCode": "200", "ErrorMessage": "some_error_msg"}
     signed = second[1]["authorization"]
@@ -341,6 +349,34 @@ def test_the_command_shows_what_waits(fast, name):
     assert head.split()[:3] == ["FUNCTION", "REGION", "BACKLOG"] and line.split()[:2] == [name, REGION]
     lambda_.delete_function_concurrency(FunctionName=name)
     eventually(lambda: json.loads(shown("--json"))["functions"][0]["since_start"]["succeeded"] == 3, 30, "they end")
+
+
+def test_prometheus_reads_the_same_figures(fast, name):
+    dead = Queue(fast, name)
+    lambda_ = client(fast.endpoint)
+    create(lambda_, name, FAILS, DeadLetterConfig={"TargetArn": dead.arn})
+    invoke(lambda_, name, InvocationType="Event")
+    dead.receive()
+
+    def figures():
+        with urllib.request.urlopen(fast.endpoint + "/metrics") as answer:
+            assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+            lines = answer.read().decode().splitlines()
+        typed = [line.split()[2] for line in lines if line.startswith("# TYPE ")]
+        assert len(typed) == len(set(typed)), "each family comes once"
+        own = f'{{function="{arn(name)}"}} '
+        return {line.split("{")[0]: int(line.split()[-1]) for line in lines if own in line}
+
+    ended = ("received", "retried", "dropped", "dead_lettered", "succeeded")
+    eventually(
+        lambda: [figures()[f"lambkin_events_{what}_total"] for what in ended] == [1, 2, 1, 1, 0],
+        10, "an event, two more attempts, a dead letter",
+    )
+    assert figures()["lambkin_events_waiting"] == 0
+    eventually(
+        lambda: [figures()[f"lambkin_{what}_total"] for what in ("invocations", "errors", "throttles")] == [3, 3, 0],
+        10, "three runs, each an error",
+    )
 
 
 def test_limits(fast, name):

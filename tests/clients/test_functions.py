@@ -74,6 +74,14 @@ def test_an_update_is_in_progress_and_then_successful(lambda_, name):
     assert invoke(lambda_, name).payload == "new"
 
 
+def test_no_function_has_its_code_signed(lambda_, name):
+    """Terraform asks this of every function that it reads."""
+    refused("ResourceNotFoundException", 404, lambda_.get_function_code_signing_config, FunctionName=name)
+    create(lambda_, name)
+    answer = without_metadata(lambda_.get_function_code_signing_config(FunctionName=name))
+    assert answer == {"FunctionName": name}
+
+
 def test_a_dry_run_changes_nothing(lambda_, name):
     create(lambda_, name)
     before = without_metadata(active(lambda_, name))
@@ -224,6 +232,6 @@ def test_a_foreign_architecture_runs_on_this_machine_and_its_start_line_says_so(
     assert create(lambda_, name, Architectures=[asked])["Architectures"] == [asked]
     assert invoke(lambda_, name, 1).payload == 1
     group = f"/aws/lambda/{name}"
-    eventually(lambda: kept.events(shared.data, group), 10, "the log is kept")
-    (stream, events), = kept.events(shared.data, group).items()
+    eventually(lambda: kept.events(shared, group), 10, "the log is kept")
+    (stream, events), = kept.events(shared, group).items()
     assert events[0].startswith("INIT_START ") and asked in events[0]

@@ -188,24 +188,22 @@ def test_an_unknown_route_is_an_error_of_awss_form(shared, method, path):
     assert UUID.fullmatch(reply.headers["x-amzn-requestid"]), reply
 
 
-# Operations of the service model that come with later issues: never a success that does nothing.
-NOT_BUILT = [
-    ("GET", "/2015-03-31/functions/NAME/aliases", None),
-    ("POST", "/2015-03-31/functions/NAME/aliases", b'{"Name":"a","FunctionVersion":"$LATEST"}'),
-    ("POST", "/2015-03-31/functions/NAME/versions", b"{}"),
-    ("GET", "/2015-03-31/functions/NAME/versions", None),
-    ("POST", "/2015-03-31/functions/NAME/policy", b"{}"),
-    ("POST", "/2021-10-31/functions/NAME/url", b'{"AuthType":"NONE"}'),
-    ("GET", "/2018-10-31/layers", None),
-    ("POST", "/2021-11-15/functions/NAME/response-streaming-invocations", b"{}"),
+# Operations of the service model that lambkin refuses for good: never a success that does nothing.
+REFUSED = [
+    ("DELETE", "/2020-06-30/functions/NAME/code-signing-config", None),
+    ("GET", "/2020-04-22/code-signing-configs", None),
+    ("GET", "/2025-11-30/capacity-providers", None),
+    ("GET", "/2025-12-01/functions/NAME/durable-executions", None),
+    ("PUT", "/2025-11-30/functions/NAME/function-scaling-config", b"{}"),
 ]
 
 
-@pytest.mark.parametrize("method, path, body", NOT_BUILT, ids=[f"{m} {p.rsplit('/', 1)[1]}" for m, p, _ in NOT_BUILT])
-def test_an_operation_not_built_yet_says_so(shared, function, method, path, body):
+@pytest.mark.parametrize("method, path, body", REFUSED, ids=[f"{m} {p.rsplit('/', 1)[1]}" for m, p, _ in REFUSED])
+def test_a_refused_operation_says_so(shared, function, method, path, body):
     reply = send(shared, method, path.replace("NAME", function), body)
-    assert 400 <= reply.status < 600 and reply.code, reply
-    assert json.loads(reply.body).keys() & {"message", "Message"}, reply
+    assert (reply.status, reply.code) == (404, "UnknownOperationException"), reply
+    said = json.loads(reply.body)
+    assert said.keys() == {"message"} and said["message"].startswith("lambkin does not do "), reply
 
 
 def test_a_wrong_invocation_or_log_type_is_a_validation_error(shared, function):

@@ -130,7 +130,7 @@ HOSTILE = {
     "all closed": "for(let i=0;i<64;i++)try{fs.closeSync(i)}catch(e){}",
     "a response with a length too long": "fs.writeSync(3,Buffer.concat([f(0x12,Buffer.from('1')).subarray(0,4),Buffer.alloc(9,7)]))",
     "half a frame": "fs.writeSync(3,f(0x12,Buffer.alloc(1000)).subarray(0,500));process.exit(0)",
-    "a stream that never ends": "fs.writeSync(3,f(0x16,Buffer.from('text/plain')));process.exit(0)",
+    "a frame of no kind": "fs.writeSync(3,f(0x16,Buffer.from('text/plain')));process.exit(0)",
     "a worker that stops the process": "process.kill(process.pid,'SIGSTOP')",
     "a busy loop": "process.on('SIGTERM',()=>{});for(;;);",
     "SIGTERM ignored": "process.on('SIGTERM',()=>{});await new Promise(()=>setInterval(()=>{},1000))",
@@ -152,11 +152,12 @@ def test_hostile_process_is_an_error_and_the_next_one_is_not(lambda_, name, atta
         elapsed = stopwatch()
         attacked = pool.submit(invoke, lambda_, name, {"attack": True})
         answers = 0
-        while not attacked.done():
+        # Some attacks are over at once.
+        while answers == 0 or not attacked.done():
             assert invoke(lambda_, neighbour, {"n": answers}).payload == {"n": answers}
             answers += 1
         answer = attacked.result()
-    assert answers > 0 and elapsed() < 20
+    assert elapsed() < 20
     assert answer.status == 200 and answer.error == "Unhandled", answer
     assert re.search("timed out|Runtime\\.|OutOfMemory|Error", json.dumps(answer.payload)), answer
     assert invoke(lambda_, name, {"a": 2}).payload == {"a": 2}
@@ -220,7 +221,7 @@ def test_log_flood_slows_the_function_and_loses_nothing(jails, lambda_, name, ho
     grown = resident_peak(jails) - before
 
     def numbers():
-        text = kept.text(jails.data, f"/aws/lambda/{name}")
+        text = kept.text(jails, f"/aws/lambda/{name}")
         return [int(number) for number in re.findall(r"(?:^|\t)(\d+) x{%d}$" % width, text, re.M)]
 
     eventually(lambda: len(numbers()) >= lines, 30, "all lines are kept")

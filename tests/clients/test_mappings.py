@@ -58,7 +58,7 @@ class World:
 
     def got(self):
         """What the function said of the messages it got, in order."""
-        lines = kept.text(self.server.data, "/aws/lambda/f").splitlines()
+        lines = kept.text(self.server, "/aws/lambda/f").splitlines()
         return [json.loads(line.split("GOT ", 1)[1]) for line in lines if "GOT " in line]
 
     def counts(self, url):
@@ -89,7 +89,7 @@ def test_messages_reach_the_function_and_go(server):
     world.until_empty(url)
 
     def event():
-        lines = kept.text(world.server.data, "/aws/lambda/f").splitlines()
+        lines = kept.text(world.server, "/aws/lambda/f").splitlines()
         return next((json.loads(line.split("EVENT ", 1)[1]) for line in lines if "EVENT " in line), None)
 
     (record,) = eventually(event, 20, "the event is in the log")["Records"]
@@ -342,7 +342,7 @@ def test_an_update_of_the_function_serves_the_next_batch(server):
     active(world.lambda_, "f")
     world.sqs.send_message(QueueUrl=url, MessageBody="new")
     world.until_empty(url)
-    eventually(lambda: 'NEW {"body":"new"' in kept.text(world.server.data, "/aws/lambda/f"), 20, "the new code ran")
+    eventually(lambda: 'NEW {"body":"new"' in kept.text(world.server, "/aws/lambda/f"), 20, "the new code ran")
 
 
 # A queue's address is not the same inside of a jail, so it is asked for.

@@ -31,7 +31,7 @@ def kept_events(shared, name, answer):
     group = f"/aws/lambda/{name}"
 
     def reported():
-        events = [message for stream in kept.events(shared.data, group).values() for message in stream]
+        events = [message for stream in kept.events(shared, group).values() for message in stream]
         return events if any("report" in e.lower() and answer.id in e and "init" != e[:4].lower() for e in events) else None
 
     return eventually(reported, 10, "the report is kept")
@@ -52,9 +52,9 @@ def test_the_lines_of_a_cold_and_a_warm_invocation(lambda_, shared, name):
         assert 30 <= float(fields["duration"]) < 3000 and 5 <= int(fields["used"]) <= 256
         billed = float(fields["duration"]) + float(fields["init"] or 0)
         assert abs(int(fields["billed"]) - billed) <= 1.01 and int(fields["billed"]) >= ceil(fields["duration"])
-    streams = kept.events(shared.data, f"/aws/lambda/{name}")
+    streams = kept.events(shared, f"/aws/lambda/{name}")
     kept_events(shared, name, warm)
-    streams = kept.events(shared.data, f"/aws/lambda/{name}")
+    streams = kept.events(shared, f"/aws/lambda/{name}")
     (stream, events), = streams.items()
     assert re.fullmatch(r"\d{4}/\d\d/\d\d/\[\$LATEST\][0-9a-f]{32}", stream)
     first = re.fullmatch(r"INIT_START Runtime Version: (nodejs:22\.\S+)\tRuntime Version ARN: (\S+)\n?", events[0])
@@ -161,5 +161,5 @@ def test_a_configured_group_is_where_the_log_goes(lambda_, shared, name):
     create(lambda_, name, "exports.handler=async(e,c)=>[c.logGroupName,process.env.AWS_LAMBDA_LOG_GROUP_NAME]", LoggingConfig={"LogGroup": group})
     answer = invoke(lambda_, name)
     assert answer.payload == [group, group]
-    eventually(lambda: answer.id in kept.text(shared.data, group), 10, "the log is in its group")
-    assert not kept.events(shared.data, f"/aws/lambda/{name}")
+    eventually(lambda: answer.id in kept.text(shared, group), 10, "the log is in its group")
+    assert not kept.events(shared, f"/aws/lambda/{name}")

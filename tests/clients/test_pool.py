@@ -1,6 +1,7 @@
 """Processes that are booted before it is known whose they will be (docs/channel.md, "generic"): what a function can tell
 of it, which is nothing. The semantics table holds for both kinds; here is what it cannot see."""
 
+import glob
 import itertools
 import json
 
@@ -103,3 +104,21 @@ def test_it_is_off_where_nobody_wants_it(server):
         create(lambda_, f"f{number}", TELLS)
         invoke(lambda_, f"f{number}")
     assert took(alone) == set()
+
+
+def test_libraries_of_the_package_are_found(server):
+    """The dynamic linker remembers for ever that there was no /var/task/lib when the process started."""
+    pooled = start(server, "--warm-pool", "2")
+    lambda_ = client(pooled.endpoint)
+    (library,) = (glob.glob("/lib/*-linux-gnu/libm.so.6") + glob.glob("/lib64/libm.so.6"))[:1]
+    code = "exports.handler=async()=>{try{process.dlopen({exports:{}},'libmine.so')}catch(error){return error.message}}"
+    with open(library, "rb") as file:
+        files = {"index.js": code, "lib/libmine.so": file.read()}
+    for number in itertools.count():
+        assert number < 50, f"no process was booted ahead; {pooled.tail()}"
+        name = f"f-{number}"
+        create(lambda_, name, files)
+        # What Node.js says of a library that it found and that is no module of its.
+        assert "did not self-register" in invoke(lambda_, name).payload
+        if name in took(pooled):
+            return

@@ -115,7 +115,7 @@ def test_an_init_s_error_is_the_answer(shared, lambda_, name):
         assert answer.payload == {"errorType": "Runtime.Mine", "errorMessage": "no init", "stackTrace": []}
         assert "Error Type: Runtime.Mine" in answer.log, answer
     # An init's own lines are not in the tail.
-    log = eventually(lambda: kept.text(shared.data, f"/aws/lambda/{name}"), 10, "the log is kept")
+    log = eventually(lambda: kept.text(shared, f"/aws/lambda/{name}"), 10, "the log is kept")
     assert "my own runtime\ninit error 202\n" in log, log
 
 

@@ -70,6 +70,7 @@ class Table:
         if "logging" in data:
             settings["LoggingConfig"] = data["logging"]
         settings["Handler"] = data.get("handler", "index.handler")
+        settings["Layers"] = [self.layer(f"{name}-{at}", files) for at, files in enumerate(data.get("layers", []))]
         lambda_client.create(self.lambda_, name, row.files(), rows.RUNTIMES[number], **settings)
         try:
             found = []
@@ -78,6 +79,10 @@ class Table:
             return found
         finally:
             self.lambda_.delete_function(FunctionName=name)
+
+    def layer(self, name, files):
+        content = {"ZipFile": lambda_client.zipped(files)}
+        return self.lambda_.publish_layer_version(LayerName=name, Content=content)["LayerVersionArn"]
 
     def step(self, name, number, step, expectation):
         options = {"Payload": step["payload"] if "payload" in step else json.dumps(step.get("event", {}))}
@@ -114,8 +119,8 @@ class Table:
             return []
         group = f"/aws/lambda/{name}"
         report = re.compile(rf'^(REPORT RequestId: {answer.id}|(?=.*"platform\.report").*{answer.id})', re.M)
-        eventually(lambda: report.search(kept.text(self.server.data, group)), 10, "the invocation's report is kept")
-        text = kept.text(self.server.data, group)
+        eventually(lambda: report.search(kept.text(self.server, group)), 10, "the invocation's report is kept")
+        text = kept.text(self.server, group)
         found = [
             f"the kept log has no line {pattern!r}: {text!r:.1500}"
             for pattern in expectation.get("kept", [])

@@ -304,7 +304,7 @@ REFUSALS = [
     ("set_topic_attributes", {"AttributeName": "FifoTopic", "AttributeValue": "false"}, "InvalidParameter", 400,
      "Invalid parameter: AttributeName"),
     ("set_topic_attributes", {"AttributeName": "Policy", "AttributeValue": "{}"}, "InvalidParameter", 400,
-     "Invalid parameter: Policy: lambkin has no IAM yet: a topic's policy would allow and deny nothing"),
+     "Invalid parameter: Policy: lambkin asks no topic's policy yet: a topic's policy would allow and deny nothing"),
     ("create_topic", {"TopicArn": None, "Name": "bad name"}, "InvalidParameter", 400, "Invalid parameter: Topic Name"),
     ("create_topic", {"TopicArn": None, "Name": "a.fifo", "Attributes": {"FifoTopic": "true"}}, "InvalidParameter", 400,
      "Invalid parameter: Topic Name Reason: lambkin has no FIFO topics"),
@@ -316,9 +316,9 @@ REFUSALS = [
     ("unsubscribe", {"TopicArn": None, "SubscriptionArn": "x"}, "InvalidParameter", 400,
      "Invalid parameter: SubscriptionArn Reason: An ARN must have at least 6 elements, not 1"),
     ("add_permission", {"Label": "x", "AWSAccountId": [ACCOUNT], "ActionName": ["Publish"]}, "InvalidAction", 400,
-     "lambkin does not do SNS's AddPermission: it has no SMS, no mobile push, no IAM and no inspection of messages"),
+     "lambkin does not do SNS's AddPermission: it has no SMS, no mobile push, no topic policies and no inspection of messages"),
     ("create_platform_application", {"TopicArn": None, "Name": "a", "Platform": "APNS", "Attributes": {}}, "InvalidAction", 400,
-     "lambkin does not do SNS's CreatePlatformApplication: it has no SMS, no mobile push, no IAM and no inspection of messages"),
+     "lambkin does not do SNS's CreatePlatformApplication: it has no SMS, no mobile push, no topic policies and no inspection of messages"),
 ]
 
 

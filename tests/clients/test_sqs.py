@@ -160,7 +160,7 @@ REFUSALS = [
       "value for deadLetterTargetArn.")),
     ("set_queue_attributes", {"QueueUrl": "URL", "Attributes": {"Policy": "{}"}},
      (400, "AWS.SimpleQueueService.UnsupportedOperation", "UnsupportedOperation",
-      "lambkin has no IAM yet: a queue's Policy would allow and deny nothing.")),
+      "lambkin asks no queue's policy yet: a queue's Policy would allow and deny nothing.")),
     ("get_queue_attributes", {"QueueUrl": "URL", "AttributeNames": ["Nothing"]},
      (400, "InvalidAttributeName", "InvalidAttributeName", "Unknown Attribute Nothing.")),
     ("receive_message", {"QueueUrl": "URL", "MaxNumberOfMessages": 11},
@@ -205,7 +205,7 @@ REFUSALS = [
       "The resource that you specified for the SourceArn parameter doesn't exist.")),
     ("add_permission", {"QueueUrl": "URL", "Label": "l", "AWSAccountIds": [ACCOUNT], "Actions": ["*"]},
      (400, "AWS.SimpleQueueService.UnsupportedOperation", "UnsupportedOperation",
-      "lambkin has no IAM yet: a queue's permissions would allow and deny nothing.")),
+      "lambkin asks no queue's policy yet: a queue's permissions would allow and deny nothing.")),
 ]
 
 

@@ -161,11 +161,9 @@ def test_timeout_and_memory_have_an_end(unchecked, name, change):
 
 # Settings that act nowhere yet: accepted silently they would lie.
 UNSUPPORTED = {
-    "Publish": True,
     "VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]},
     "DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:q"},
     "KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1",
-    "TracingConfig": {"Mode": "Active"},
     "Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:l:1"],
     "FileSystemConfigs": [
         {"Arn": "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-00000000000000000", "LocalMountPath": "/mnt/a"}

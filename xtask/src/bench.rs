@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use crate::bench_cold::Bed;
 use crate::bench_events;
+use crate::bench_logs;
 use crate::http::{Connection, request};
 use crate::load::Load;
 use crate::pinned::Pinned;
@@ -28,6 +29,7 @@ const EVENT: &[u8] = br#"{"key1":"value1","key2":"value2","key3":"value3"}"#;
 pub(crate) enum Part {
     Starts,
     Events,
+    Logs,
 }
 
 /// How much is measured.
@@ -70,6 +72,12 @@ pub(crate) fn run(quick: bool, part: Option<Part>) -> Result {
     if part == Some(Part::Events) {
         let scale = if quick { bench_events::Scale::QUICK } else { bench_events::Scale::WHOLE };
         bench_events::run(&scale, &lambkin, &runtimes, &mut table)?;
+        table.print();
+        return Ok(());
+    }
+    if part == Some(Part::Logs) {
+        let scale = if quick { bench_logs::Scale::QUICK } else { bench_logs::Scale::WHOLE };
+        bench_logs::run(&scale, &lambkin, &runtimes, &mut table)?;
         table.print();
         return Ok(());
     }
@@ -244,6 +252,8 @@ pub(crate) struct Table(Vec<[String; 4]>);
 
 impl Table {
     pub(crate) fn row(&mut self, what: &str, measured: String, ratio: &str, goal: &str) {
+        // At once too: a whole run takes long, and may fail later.
+        eprintln!("{what}: {measured}, {ratio}");
         self.0.push([what.to_owned(), measured, ratio.to_owned(), goal.to_owned()]);
     }
 

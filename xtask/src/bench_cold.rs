@@ -33,6 +33,7 @@ impl Bed<'_> {
     pub(crate) fn run(&self, table: &mut Table) -> Result {
         self.cold(&[], "from the pool", "≤ 0.5×", table)?;
         self.cold(&["--warm-pool", "0"], "without a pool", "≤ +8 ms", table)?;
+        self.compile_cache(table)?;
         self.at_once(table)?;
         self.freezing(table)?;
         self.idle(table)
@@ -82,6 +83,46 @@ impl Bed<'_> {
                 ),
                 &format!("{:.2}×, {:+.1} ms", ours / theirs, (ours - theirs) * 1e3),
                 goal,
+            );
+            Ok(())
+        })
+    }
+
+    /// Functions of one large bundle each: their first start, which finds no compile cache, beside their third, which
+    /// reads the one that the second made.
+    fn compile_cache(&self, table: &mut Table) -> Result {
+        let code = large_bundle();
+        self.server(&["--idle-timeout", "0.1"], |server| {
+            let mut starts = [Vec::new(), Vec::new(), Vec::new()];
+            for number in 0..=self.colds {
+                let name = format!("large{number}");
+                server.create(&name, RUNTIME, &code)?;
+                for starts in &mut starts {
+                    let mut connection = Connection::open(server.address)?;
+                    let began = Instant::now();
+                    connection.call(&invoke_request(&name))?;
+                    // The first makes the pool's demand.
+                    if number > 0 {
+                        starts.push(began.elapsed().as_secs_f64());
+                    }
+                    // It is idle, retired, and another process is booted.
+                    std::thread::sleep(3 * ARRIVALS);
+                }
+            }
+            let [without, making, with] = starts.map(median);
+            table.row(
+                &format!(
+                    "cold Invoke of a bundle of {:.1} MB, with its compile cache, p50",
+                    code.len() as f64 / 1e6
+                ),
+                format!(
+                    "{:.0} ms against {:.0} ms without (the start that makes it: {:.0} ms)",
+                    with * 1e3,
+                    without * 1e3,
+                    making * 1e3
+                ),
+                &format!("{:.2}×, {:+.1} ms", with / without, (with - without) * 1e3),
+                "< 1×",
             );
             Ok(())
         })
@@ -182,6 +223,64 @@ impl Bed<'_> {
         })
     }
 }
+
+/// As bundlers write one: many modules in one file, of whose functions a part runs at load.
+fn large_bundle() -> String {
+    let mut code = String::from("'use strict';\nconst modules = {};\n");
+    for module in 0..190 {
+        code.push_str(&format!(
+            "modules.m{module} = (exports) => {{\n\
+             class Base {{ constructor(input) {{ this.middleware = [input]; }} }}\n\
+             function shape(name, members) {{\n  const made = {{ name, members: {{}} }};\n  \
+             for (const [key, kind] of members) {{ made.members[key] = {{ kind, required: key === 'Id' }}; }}\n  \
+             return Object.freeze(made);\n}}\n"
+        ));
+        for command in 0..8 {
+            code.push_str(
+                &COMMAND.replace("MODULE", &module.to_string()).replace("COMMAND", &command.to_string()),
+            );
+        }
+        code.push_str("};\n");
+    }
+    code.push_str("const loaded = {};\nfor (const name of Object.keys(modules)) { modules[name](loaded[name] = {}); }\n");
+    code.push_str("exports.handler = async () => Object.keys(loaded).length;\n");
+    code
+}
+
+const COMMAND: &str = r"
+  class CommandCOMMAND extends Base {
+    constructor(input) {
+      super(input);
+      this.input = input;
+      this.name = 'CommandMODULE_COMMAND';
+    }
+    serialize(input, context) {
+      const headers = { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': 'ServiceMODULE.CommandCOMMAND' };
+      const body = JSON.stringify(this.flatten(input));
+      return { headers, body, hostname: context.endpoint, path: `/${context.path}/MODULE/COMMAND`, method: 'POST' };
+    }
+    flatten(input) {
+      const result = {};
+      for (const key of Object.keys(input || {})) {
+        if (input[key] === undefined || input[key] === null) {
+          continue;
+        }
+        result[key] = typeof input[key] === 'object' ? this.flatten(input[key]) : input[key];
+      }
+      return result;
+    }
+    async deserialize(output) {
+      if (output.statusCode >= 300) {
+        throw new Error(`CommandMODULE_COMMAND failed with ${output.statusCode}`);
+      }
+      const data = await output.body;
+      return { $metadata: { httpStatusCode: output.statusCode }, ...JSON.parse(data) };
+    }
+  }
+  exports.CommandCOMMAND = CommandCOMMAND;
+  exports.schemaCOMMAND = shape('CommandMODULE_COMMAND', [['Id', 'S'], ['Name', 'S'], ['Count', 'N'], ['Tags', 'M']]);
+  exports.instanceCOMMAND = new CommandCOMMAND({ name: 'MODULE_COMMAND' });
+";
 
 fn plain(node: &Path) -> Command {
     let mut command = Command::new(node);

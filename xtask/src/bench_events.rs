@@ -17,6 +17,8 @@ use crate::tools::Result;
 const CONNECTIONS: usize = 16;
 const EVENT: &[u8] = br#"{"key1":"value1","key2":"value2","key3":"value3"}"#;
 const FUNCTION: &str = "bench";
+/// A function with an event now and then, beside the backlog of the other.
+const OTHER: &str = "other";
 /// Bytes of a message's body.
 const BODY: usize = 1024;
 const BATCH: usize = 10;
@@ -54,6 +56,7 @@ pub(crate) fn run(scale: &Scale, lambkin: &Path, runtimes: &Path, table: &mut Ta
 /// Accepting while the dispatcher runs, then a backlog that is let go at once.
 fn events(scale: &Scale, server: &Server, table: &mut Table) -> Result {
     server.create(FUNCTION, RUNTIME, HANDLER)?;
+    server.create(OTHER, RUNTIME, HANDLER)?;
     let (invoke, event) = (invoke_request(FUNCTION), event_request(FUNCTION, EVENT));
     Load::run(server.address, &invoke, CONNECTIONS, scale.warm_up)?;
     let (mut synchronous, mut accepted) = (Vec::new(), Vec::new());
@@ -79,8 +82,15 @@ fn events(scale: &Scale, server: &Server, table: &mut Table) -> Result {
         return Err(format!("{there} events wait and not {}", scale.backlog));
     }
     reserve(server, None)?;
-    let (drain, most) = drained(server, Some(before))?;
-    let after = Load::run(server.address, &invoke, CONNECTIONS, scale.seconds)?.rate();
+    let began = (Instant::now(), server.cpu_micros()?);
+    between(scale, server, table)?;
+    let most = drained(server, Some(before))?.1;
+    let drain = began.0.elapsed();
+    let cost = (server.cpu_micros()? - began.1) as f64 / scale.backlog as f64;
+    let before_load = server.cpu_micros()?;
+    let load_after = Load::run(server.address, &invoke, CONNECTIONS, scale.seconds)?;
+    let cost_of_one = (server.cpu_micros()? - before_load) as f64 / load_after.answered as f64;
+    let after = load_after.rate();
     let mib = |kib: u64| (kib.saturating_sub(before)) as f64 / 1024.0;
     table.row(
         &format!("RSS with a backlog of {} events", scale.backlog),
@@ -92,11 +102,51 @@ fn events(scale: &Scale, server: &Server, table: &mut Table) -> Result {
     let synchronous = f64::midpoint(rate, after);
     table.row(
         "the backlog drained",
-        format!("{drain:.0}/s against {synchronous:.0}/s synchronously"),
+        format!("{drain:.0}/s against {synchronous:.0}/s synchronously, {cost:.0} µs of processor each against {cost_of_one:.0}"),
         &format!("{:.2}×", drain / synchronous),
         "≥ 0.8×",
     );
     Ok(())
+}
+
+/// Another function's events while the backlog is drained: how long each takes, and how many of the backlog's end
+/// meanwhile.
+fn between(scale: &Scale, server: &Server, table: &mut Table) -> Result {
+    let event = event_request(OTHER, EVENT);
+    let (mut took, mut ended) = (Vec::new(), Vec::new());
+    // The first has a cold start.
+    for round in 0..=scale.rounds {
+        let done = succeeded(server, OTHER)?;
+        let others = succeeded(server, FUNCTION)?;
+        let began = Instant::now();
+        Load::count(server.address, &event, 1, 1)?;
+        while succeeded(server, OTHER)? == done {
+            if began.elapsed() > Duration::from_secs(60) {
+                return Err("an event does not run beside the backlog".into());
+            }
+        }
+        if round > 0 {
+            took.push(began.elapsed().as_secs_f64() * 1e3);
+            ended.push((succeeded(server, FUNCTION)? - others) as f64);
+        }
+    }
+    let left = backlog(server)?;
+    table.row(
+        &format!("another function's event in front of a backlog of {}", scale.backlog),
+        format!("{:.1} ms; {left} still waited", median(took)),
+        &format!("{:.0} of the backlog end meanwhile", median(ended)),
+        "a few",
+    );
+    Ok(())
+}
+
+/// A function's events that have succeeded.
+fn succeeded(server: &Server, function: &str) -> Result<u64> {
+    let functions = page(server)?;
+    let suffix = format!(":{function}");
+    let found =
+        functions.iter().find(|each| each["function"].as_str().is_some_and(|arn| arn.ends_with(&suffix)));
+    Ok(found.and_then(|each| each["since_start"]["succeeded"].as_u64()).unwrap_or(0))
 }
 
 /// Waits until no event waits or runs. How long that took, and the most memory meanwhile.
@@ -115,19 +165,27 @@ fn drained(server: &Server, resident: Option<u64>) -> Result<(Duration, u64)> {
 
 /// Events of all functions that are waiting or running.
 fn backlog(server: &Server) -> Result<u64> {
-    let answer = Connection::open(server.address)?.call(&request("GET", "/_lambkin/events", b""))?;
-    let answer: Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
-    let functions = answer["functions"].as_array().ok_or_else(|| format!("no backlog in {answer}"))?;
+    let functions = page(server)?;
     let count = |function: &Value, name: &str| {
         function[name].as_u64().ok_or_else(|| format!("no {name} in {function}"))
     };
     let mut total = 0;
-    for function in functions {
+    for function in &functions {
         for name in ["backlog", "in_flight", "waiting_for_retry"] {
             total += count(function, name)?;
         }
     }
     Ok(total)
+}
+
+/// lambkin's page of events, by function.
+fn page(server: &Server) -> Result<Vec<Value>> {
+    let answer = Connection::open(server.address)?.call(&request("GET", "/_lambkin/events", b""))?;
+    let mut answer: Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
+    match answer["functions"].take() {
+        Value::Array(functions) => Ok(functions),
+        other => Err(format!("no functions in {other}")),
+    }
 }
 
 fn reserve(server: &Server, executions: Option<u64>) -> Result {
@@ -285,31 +343,36 @@ impl Raw {
     }
 }
 
-/// What one message costs in a short queue and in a long one of the same server.
+/// What one message costs in a short queue and in a long one of the same server: each message of one beside one of
+/// the other, so that whatever disturbs hits both alike.
 fn long_queue(scale: &Scale, server: &Server, table: &mut Table) -> Result {
-    let mut sqs = Sqs::open(server.address)?;
     let body = "x".repeat(BODY);
     let mut queues = Vec::new();
     for (name, length) in [("short", SHORT), ("long", scale.backlog)] {
-        let url = sqs.create(name)?;
+        let url = Sqs::open(server.address)?.create(name)?;
         let batch = sqs_request("SendMessageBatch", &batch_of(&url, "x", BATCH));
         Load::count(server.address, &batch, CONNECTIONS, length.div_ceil(BATCH))?;
         queues.push((url, Vec::new(), Vec::new()));
     }
     let messages = scale.messages / 4;
-    for _ in 0..scale.rounds {
-        for (url, sends, receives) in &mut queues {
-            let began = Instant::now();
-            for _ in 0..messages {
+    // Opened now: filling takes longer than lambkin keeps a connection that rests.
+    let mut sqs = Sqs::open(server.address)?;
+    // The first round warms both up.
+    for round in 0..=scale.rounds {
+        for _ in 0..messages {
+            for (url, sends, _) in &mut queues {
+                let began = Instant::now();
                 sqs.send(url, &body, 1)?;
+                sends.extend((round > 0).then(|| began.elapsed().as_secs_f64()));
             }
-            sends.push(began.elapsed().as_secs_f64() / messages as f64);
-            let began = Instant::now();
-            for _ in 0..messages {
+        }
+        for _ in 0..messages {
+            for (url, _, receives) in &mut queues {
+                let began = Instant::now();
                 let handles = sqs.receive(url, 1)?;
                 sqs.delete(url, &handles)?;
+                receives.extend((round > 0).then(|| began.elapsed().as_secs_f64()));
             }
-            receives.push(began.elapsed().as_secs_f64() / messages as f64);
         }
     }
     let [(_, short_sends, short_receives), (_, long_sends, long_receives)] =

@@ -32,8 +32,19 @@ pub(crate) fn sqs_request(operation: &str, body: &Value) -> Vec<u8> {
     request_with("POST", "/", &headers, body.to_string().as_bytes())
 }
 
+/// A call of CloudWatch Logs.
+pub(crate) fn logs_request(operation: &str, body: &Value) -> Vec<u8> {
+    let headers =
+        format!("Content-Type: application/x-amz-json-1.1\r\nX-Amz-Target: Logs_20140328.{operation}\r\n");
+    request_with("POST", "/", &headers, body.to_string().as_bytes())
+}
+
 fn request_with(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
-    let service = if headers.contains("AmazonSQS") { "sqs" } else { "lambda" };
+    let service = match headers {
+        sqs if sqs.contains("AmazonSQS") => "sqs",
+        logs if logs.contains("Logs_20140328") => "logs",
+        _ => "lambda",
+    };
     let mut bytes = format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {}\r\n\
          X-Amz-Date: 20260101T000000Z\r\nUser-Agent: lambkin-bench\r\n\

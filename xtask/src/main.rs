@@ -3,8 +3,15 @@
 mod bench;
 mod bench_cold;
 mod bench_events;
+mod bench_logs;
+mod browser;
 mod chaos;
 mod check;
+mod coverage;
+mod fuzz;
+mod guest;
+mod guest_disk;
+mod guest_initramfs;
 mod http;
 mod load;
 mod pinned;
@@ -46,6 +53,26 @@ enum Verb {
         #[arg(long)]
         forgetful: bool,
     },
+    /// Malformed requests, made from AWS's service models: none may be answered by a 5xx, or hurt lambkin
+    Fuzz {
+        /// How many
+        #[arg(long, default_value_t = 100_000)]
+        requests: u32,
+        /// Seed of a former run
+        #[arg(long)]
+        seed: Option<u32>,
+        /// Only this request of the seed
+        #[arg(long, requires = "seed")]
+        number: Option<u32>,
+    },
+    /// lambkin on systemd and cgroup v2 alone, in a small machine of qemu's (x86_64 Linux with Debian's packages)
+    Guest {
+        /// Only the parts whose names begin so
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Which of Lambda's operations are built, into the README
+    Coverage,
     /// Format, lints, dependencies
     Check,
     /// Speed and memory, as ratios against a bare Node.js server in the same run
@@ -59,6 +86,9 @@ enum Verb {
         /// Only events and queues, against synchronous invocations and raw SQLite
         #[arg(long)]
         events: bool,
+        /// Only logs, against SQLite rows, gzip and zstd
+        #[arg(long, conflicts_with_all = ["starts", "events"])]
+        logs: bool,
     },
 }
 
@@ -66,9 +96,14 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().verb {
         Verb::Test { ring, pytest } => test::run(ring, &pytest),
         Verb::Chaos { cycles, seed, forgetful } => chaos::run(&chaos::Chaos { cycles, seed, forgetful }),
+        Verb::Fuzz { requests, seed, number } => fuzz::run(requests, seed, number),
+        Verb::Guest { only } => guest::run(only.as_deref()),
+        Verb::Coverage => coverage::run(),
         Verb::Check => check::run(),
-        Verb::Bench { quick, starts, events } => {
-            let part = if starts { Some(bench::Part::Starts) } else { events.then_some(bench::Part::Events) };
+        Verb::Bench { quick, starts, events, logs } => {
+            let parts =
+                [(starts, bench::Part::Starts), (events, bench::Part::Events), (logs, bench::Part::Logs)];
+            let part = parts.into_iter().find_map(|(wanted, part)| wanted.then_some(part));
             bench::run(quick, part)
         }
     };

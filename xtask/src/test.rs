@@ -6,8 +6,9 @@ use std::process::Command;
 
 use clap::ValueEnum;
 
+use crate::browser;
 use crate::chaos;
-use crate::tools::{self, Result};
+use crate::tools::{self, EVERYTHING, Result};
 
 /// The rings of tests.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -18,38 +19,65 @@ pub(crate) enum Ring {
     Bootstrap,
     /// The binary with boto3, the aws CLI and the AWS SDK for JavaScript; the semantics table
     Clients,
+    /// The console in Chromium
+    Browser,
     /// `kill -9` and power cuts while clients use it
     Chaos,
 }
 
 pub(crate) fn run(only: Option<Ring>, arguments: &[String]) -> Result {
+    let mut untested = Vec::new();
+    let result = rings(only, arguments, &mut untested);
+    for what in untested {
+        eprintln!("NOT TESTED: {what}");
+    }
+    result
+}
+
+/// What this machine could not test is added to `untested`, unless it was the one ring that was asked for.
+fn rings(only: Option<Ring>, arguments: &[String], untested: &mut Vec<&str>) -> Result {
     let wanted = |ring| only.is_none_or(|only| only == ring);
     if wanted(Ring::Rust) {
-        let arguments = ["run", "--workspace", "--features=lambkin-store/nats"];
         let mut nextest = tools::cargo_tool("nextest")?;
-        if let Some(server) = nats_server() {
-            nextest.env("LAMBKIN_NATS_SERVER", server);
+        match nats_server() {
+            Some(server) => {
+                nextest.env("LAMBKIN_NATS_SERVER", server);
+            }
+            None => {
+                untested
+                    .push("the stores on NATS JetStream; there is no nats-server here, and apt-get has none");
+            }
         }
-        tools::run(nextest.args(arguments))?;
-        tools::run_cargo(&["test", "--workspace", "--doc", "--quiet"])?;
+        tools::run(nextest.arg("run").args(EVERYTHING))?;
+        tools::run_cargo(&[&["test", "--doc", "--quiet"], &EVERYTHING[..]].concat())?;
     }
     if only == Some(Ring::Rust) {
         return Ok(());
     }
-    let lambkin = tools::lambkin()?;
+    let lambkin = tools::checked_lambkin()?;
     let runtimes = tools::scratch("runtimes");
     tools::run(tools::command(&lambkin).args(["runtimes", "install", "--runtimes"]).arg(&runtimes))?;
     if wanted(Ring::Bootstrap) {
         tools::run(tools::command("bash").arg("runtimes/node/test/run.sh").arg(runtimes.join("node")))?;
         if cfg!(target_os = "linux") {
-            let arguments = ["run", "--package=lambkin-sandbox", "--run-ignored=only", "every_node"];
-            tools::run(tools::cargo_tool("nextest")?.args(arguments).env("LAMBKIN_RUNTIMES", &runtimes))?;
+            let mut nextest = tools::cargo_tool("nextest")?;
+            nextest.arg("run").args(EVERYTHING).args(["--run-ignored=only", "every_node"]);
+            tools::run(nextest.env("LAMBKIN_RUNTIMES", &runtimes))?;
         }
     }
     if wanted(Ring::Clients) {
         let sdk = tools::root().join("tests/clients/sdk-js");
         tools::run(tools::command("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(sdk))?;
-        pytest("tests/clients", &lambkin, &runtimes, arguments)?;
+        // Files side by side, the longest first: most of their time they wait. An argument of the caller's counts more.
+        let side_by_side = ["--numprocesses=2", "--dist=loadfile"].map(String::from);
+        pytest("tests/clients", &lambkin, &runtimes, &[&side_by_side, arguments].concat())?;
+    }
+    if wanted(Ring::Browser) {
+        match browser::chromium() {
+            Some(chromium) => browser::ring(&chromium, &lambkin, &runtimes)?,
+            None if only.is_some() => return Err(format!("NOT TESTED: {}", browser::MISSING)),
+            None => untested.push(browser::MISSING),
+        }
     }
     // The layer that forgets is Linux's.
     if wanted(Ring::Chaos) && cfg!(target_os = "linux") {
@@ -78,7 +106,6 @@ fn nats_server() -> Option<PathBuf> {
     if fetch().is_some_and(|status| status.success()) && works(&fetched) {
         return Some(fetched);
     }
-    eprintln!("NOT TESTED: the stores on NATS JetStream; there is no nats-server here, and apt-get has none");
     None
 }
 

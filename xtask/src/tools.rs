@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Pinned, as every tool of the tests.
 const CARGO_DENY: &str = "0.20.2";
@@ -43,8 +43,16 @@ fn line(command: &Command) -> String {
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
+/// All builds of xtask have the console in them, or none: what had another would be built again.
+fn with_console(mut command: Command) -> Command {
+    if std::env::var_os("LAMBKIN_CONSOLE").is_none() {
+        command.env("LAMBKIN_CONSOLE", "1");
+    }
+    command
+}
+
 fn cargo() -> Command {
-    command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    with_console(command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())))
 }
 
 /// `cargo ARGUMENTS`.
@@ -52,10 +60,33 @@ pub(crate) fn run_cargo(arguments: &[&str]) -> Result {
     run(cargo().args(arguments))
 }
 
+/// What `cargo ARGUMENTS` writes on standard output.
+pub(crate) fn cargo_output(arguments: &[&str]) -> Result<String> {
+    let mut command = cargo();
+    command.args(arguments).stderr(Stdio::inherit());
+    eprintln!("$ {}", line(&command));
+    let output = command.output().map_err(|error| format!("{}: {error}", line(&command)))?;
+    if !output.status.success() {
+        return Err(format!("{}: {}", line(&command), output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Everything, with every feature. Each selection of packages and features has dependencies of its own to build,
+/// which is most of what the rings cost on a fresh machine: so all of them select this.
+pub(crate) const EVERYTHING: [&str; 2] = ["--workspace", "--all-features"];
+
 /// The release binary, built.
 pub(crate) fn lambkin() -> Result<PathBuf> {
     run_cargo(&["build", "--release", "--package", "lambkin"])?;
     Ok(root().join("target/release/lambkin"))
+}
+
+/// The binary that the rings are run on: the developer's, with its checks of overflow and its debug assertions.
+pub(crate) fn checked_lambkin() -> Result<PathBuf> {
+    // With the tests, for whose sake some dependencies have other features.
+    run_cargo(&[&["build"], &EVERYTHING[..], &["--bins", "--tests"]].concat())?;
+    Ok(root().join("target/debug/lambkin"))
 }
 
 /// The machine's own `cargo SUBCOMMAND`, or else one installed under `target/`.
@@ -75,9 +106,10 @@ pub(crate) fn cargo_tool(subcommand: &str) -> Result<Command> {
     let binary = place.join("bin").join(format!("cargo-{subcommand}"));
     if !binary.is_file() {
         let (name, place) = (format!("cargo-{subcommand}"), place.display().to_string());
-        run_cargo(&["install", "--locked", "--version", version, "--root", &place, &name])?;
+        // Unoptimised: it is built for longer than it runs.
+        run_cargo(&["install", "--debug", "--locked", "--version", version, "--root", &place, &name])?;
     }
-    let mut tool = command(binary);
+    let mut tool = with_console(command(binary));
     tool.arg(subcommand);
     Ok(tool)
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes lambda.json, sqs.json and sns.json: the facts of AWS's service models that routing, validation, the
-protocols and the coverage table need, out of an installed botocore. No documentation text is taken over.
+"""Writes cloudwatch.json, iam.json, lambda.json, logs.json, sqs.json, sns.json and sts.json: the facts of AWS's service models that
+routing, validation, the protocols and the coverage table need, out of an installed botocore. No documentation text is taken over.
 
     python3 generate.py PATH/TO/site-packages/botocore lambda > lambda.json
 
@@ -18,7 +18,25 @@ CONSTRAINTS = ("min", "max", "pattern", "enum", "sensitive")
 LOCATIONS = {"uri": "uri", "header": "header", "headers": "headers", "querystring": "query"}
 
 
-SERVICES = {"lambda": "2015-03-31", "sns": "2010-03-31", "sqs": "2012-11-05"}
+SERVICES = {
+    "cloudwatch": "2010-08-01",
+    "iam": "2010-05-08",
+    "lambda": "2015-03-31",
+    "logs": "2014-03-28",
+    "sns": "2010-03-31",
+    "sqs": "2012-11-05",
+    "sts": "2011-06-15",
+}
+
+# Of a service whose larger part lambkin does not do, the operations whose shapes are kept; of the others, their names.
+PARTS = {
+    "iam": """
+        AttachRolePolicy CreatePolicy CreatePolicyVersion CreateRole DeletePolicy DeletePolicyVersion DeleteRole DeleteRolePolicy
+        DetachRolePolicy GetPolicy GetPolicyVersion GetRole GetRolePolicy ListAttachedRolePolicies ListInstanceProfilesForRole
+        ListPolicyVersions ListRolePolicies ListRoleTags ListRoles PutRolePolicy SetDefaultPolicyVersion TagRole UntagRole
+        UpdateAssumeRolePolicy UpdateRole UpdateRoleDescription
+    """.split(),
+}
 
 
 def load(botocore, service):
@@ -84,11 +102,13 @@ def reachable(shapes, roots):
     return [fact(name, seen[name]) for name in sorted(seen)]
 
 
-def operation(name, facts, protocol):
+def operation(name, facts, protocol, kept):
     http = facts["http"]
     out = {"name": name, "method": http["method"], "uri": http["requestUri"]}
     if "responseCode" in http:
         out["status"] = http["responseCode"]
+    if not kept:
+        return out
     if "input" in facts:
         out["input"] = facts["input"]["shape"]
     if protocol != "rest-json" and "output" in facts:
@@ -114,7 +134,8 @@ def main():
     botocore, service = pathlib.Path(sys.argv[1]), sys.argv[2]
     model = load(botocore, service)
     protocol = model["metadata"]["protocol"]
-    operations = [operation(name, facts, protocol) for name, facts in sorted(model["operations"].items())]
+    part = PARTS.get(service, model["operations"])
+    operations = [operation(name, facts, protocol, name in part) for name, facts in sorted(model["operations"].items())]
     errors = [error(name, shape) for name, shape in sorted(model["shapes"].items()) if shape.get("exception")]
     roots = [each[key] for each in operations for key in ("input", "output") if key in each]
     shapes = reachable(model["shapes"], roots)

@@ -10,6 +10,8 @@ use lambkin_model::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 
+use crate::signature::Unread;
+
 /// Longest silence within a body.
 const IDLE: Duration = Duration::from_secs(30);
 /// Longest a body may take altogether.
@@ -41,6 +43,33 @@ pub(crate) fn work<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     }
 }
 
+/// A request's body, with what its signature says of it.
+pub(crate) struct RequestBody {
+    incoming: Incoming,
+    unread: Unread,
+}
+
+impl RequestBody {
+    pub(crate) fn new(incoming: Incoming) -> Self {
+        Self { incoming, unread: Unread::Nothing }
+    }
+
+    /// Whoever reads it from now on gets it only where it is the one that was signed.
+    pub(crate) fn require(&mut self, unread: Unread) {
+        self.unread = unread;
+    }
+
+    fn checked(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let unread = std::mem::take(&mut self.unread);
+        work(bytes.len(), || unread.check(bytes))
+    }
+
+    /// Reads and drops what is left of it, within bounds.
+    pub(crate) async fn discard(&mut self) {
+        discard(&mut self.incoming).await;
+    }
+}
+
 /// Room for large bodies, in KiB. Full: requests wait for `ROOM`, then are refused.
 pub(crate) struct Budget(Semaphore);
 
@@ -59,36 +88,39 @@ impl Budget {
     /// far as it is known. `decoded`: the caller will decode the body, so it takes room twice.
     pub(crate) async fn read(
         &self,
-        body: &mut Incoming,
+        body: &mut RequestBody,
         limit: usize,
         decoded: bool,
         too_large: impl Fn(u64) -> Error,
     ) -> Result<Read<'_>, Error> {
-        let announced = body.size_hint().exact();
+        let announced = body.incoming.size_hint().exact();
         if let Some(length) = announced.filter(|length| *length > limit as u64) {
             return Err(too_large(length));
         }
         let most = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(limit);
         let room = self.room(if decoded { most * 2 } else { most }).await?;
         let until = Instant::now() + WHOLE;
-        let Some(first) = next(body, until).await? else {
+        let Some(first) = next(&mut body.incoming, until).await? else {
+            body.checked(b"")?;
             return Ok(Read { bytes: Bytes::new(), _room: room });
         };
         if first.len() > limit {
             return Err(too_large(first.len() as u64));
         }
         // The usual case: the body came in one piece and is passed on as it is.
-        if body.is_end_stream() {
+        if body.incoming.is_end_stream() {
+            body.checked(&first)?;
             return Ok(Read { bytes: first, _room: room });
         }
         let mut all = BytesMut::with_capacity(if announced.is_some() { most } else { 2 * first.len() });
         all.extend_from_slice(&first);
-        while let Some(more) = next(body, until).await? {
+        while let Some(more) = next(&mut body.incoming, until).await? {
             if all.len() + more.len() > limit {
                 return Err(too_large((all.len() + more.len()) as u64));
             }
             all.extend_from_slice(&more);
         }
+        body.checked(&all)?;
         Ok(Read { bytes: all.freeze(), _room: room })
     }
 
@@ -130,7 +162,7 @@ async fn next(body: &mut Incoming, until: Instant) -> Result<Option<Bytes>, Erro
 }
 
 /// Reads and drops what is left of a body, within bounds.
-pub(crate) async fn discard(body: &mut Incoming) {
+async fn discard(body: &mut Incoming) {
     if body.is_end_stream() || body.size_hint().lower() > UNWANTED_BYTES as u64 {
         return;
     }

@@ -1,7 +1,8 @@
 //! Environments as callers of lambkin's API. In a jail the listener that a connection came in by says
-//! who it is; where there is none, the session token does, which each environment has for itself.
+//! who it is, and nothing else; where there is none, a request of this machine's that is signed with the credentials which each
+//! environment has for itself.
 //!
-//! Deliberately not here: what a caller may do (there is no IAM), and verifying signatures.
+//! Deliberately not here: what a caller may do (`access`), and how a signature is verified (`signature`).
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,13 +10,16 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
 use http::request::Parts;
-use lambkin_model::Pending;
+use lambkin_model::keys::Key;
 use lambkin_model::services::{Admission, Caller, Credentials, Services};
+use lambkin_model::{Error, Pending};
 use tokio::net::TcpListener;
 
 use crate::Api;
+use crate::api::now;
 use crate::route::query_value;
 use crate::server::serve_environment;
+use crate::signature::Unread;
 
 const TOKEN: &str = "x-amz-security-token";
 
@@ -23,8 +27,23 @@ const TOKEN: &str = "x-amz-security-token";
 pub(crate) struct Door {
     /// The address it arrived at.
     pub(crate) address: IpAddr,
+    /// From where it came.
+    pub(crate) peer: IpAddr,
+    /// The port it arrived at.
+    pub(crate) port: u16,
+    /// By TLS.
+    pub(crate) secure: bool,
+    /// Paths begin with the id of a function's URL, and nothing else is answered.
+    pub(crate) urls: bool,
     /// Whose listener that is; `None`: everybody's.
     pub(crate) caller: Option<Arc<Caller>>,
+}
+
+/// An environment, and what it signs with.
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) key: Arc<Key>,
 }
 
 /// The environments that there are. Clones are the same.
@@ -35,7 +54,7 @@ struct Shared {
     endpoint: String,
     roles: HashMap<String, Credentials>,
     /// By session token. A lock for the length of a look.
-    known: RwLock<HashMap<String, Arc<Caller>>>,
+    known: RwLock<HashMap<String, Session>>,
     api: OnceLock<Weak<Api>>,
 }
 
@@ -64,10 +83,11 @@ impl Callers {
         let _ = self.0.api.set(Arc::downgrade(api));
     }
 
-    /// The environment that sent this request, where one did.
-    pub(crate) fn caller(&self, parts: &Parts, door: &Door) -> Option<Arc<Caller>> {
-        if door.caller.is_some() {
-            return door.caller.clone();
+    /// The environment that this request says it is from: it must be signed with its key.
+    fn session(&self, parts: &Parts, door: &Door) -> Option<Session> {
+        // Elsewhere there is no environment.
+        if !door.peer.is_loopback() && door.peer != door.address {
+            return None;
         }
         let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
         match parts.headers.get(TOKEN) {
@@ -80,6 +100,26 @@ impl Callers {
     }
 }
 
+impl Api {
+    /// The environment that sent this request, where one did. `service`: as its signature's scope must name it. What is still
+    /// to be verified of it waits for its body.
+    pub(crate) fn caller(
+        &self,
+        parts: &Parts,
+        door: &Door,
+        service: Option<&str>,
+    ) -> Result<(Option<Arc<Caller>>, Unread), Error> {
+        if door.caller.is_some() {
+            return Ok((door.caller.clone(), Unread::Nothing));
+        }
+        let Some(Session { caller, key }) = self.callers.session(parts, door) else {
+            return Ok((None, Unread::Nothing));
+        };
+        let unread = self.verifier.check_session(&key, parts, service, now())?;
+        Ok((Some(caller), unread))
+    }
+}
+
 impl Services for Callers {
     fn admit(&self, caller: Caller) -> Box<dyn Admission> {
         let caller = Arc::new(caller);
@@ -88,8 +128,15 @@ impl Services for Callers {
             Some(credentials) => credentials.clone(),
             None => {
                 let (credentials, token) = random();
+                let key = Arc::new(Key {
+                    id: credentials.access_key_id.clone(),
+                    secret: credentials.secret_access_key.clone(),
+                    name: caller.function.name.to_string(),
+                    policies: Vec::new(),
+                    created: now(),
+                });
                 let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
-                known.insert(token, Arc::clone(&caller));
+                known.insert(token, Session { caller: Arc::clone(&caller), key });
                 credentials
             }
         };
@@ -113,6 +160,7 @@ impl Admission for Admitted {
     }
 
     fn serve(&self, listener: OwnedFd, end: Pending<'static, ()>) -> Pending<'static, ()> {
+        self.forget();
         let (api, caller) = (self.callers.0.api.get().and_then(Weak::upgrade), Arc::clone(&self.caller));
         Box::pin(async move {
             // Without an API there is nobody who could have invoked the function.
@@ -127,11 +175,18 @@ impl Admission for Admitted {
     }
 }
 
-impl Drop for Admitted {
-    fn drop(&mut self) {
+impl Admitted {
+    /// Its token says nothing any more.
+    fn forget(&self) {
         if let Some(token) = &self.credentials.session_token {
             self.callers.0.known.write().unwrap_or_else(PoisonError::into_inner).remove(token);
         }
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.forget();
     }
 }
 

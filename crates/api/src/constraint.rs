@@ -3,27 +3,28 @@
 //!
 //! Deliberately not here: rules that are no constraints of the model; they are the control plane's.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use lambkin_model::Error;
 
 use crate::node::Node;
-use crate::service_model::{Kind, MODEL, Member, Operation, Shape, ShapeId};
+use crate::service_model::{Kind, Member, Operation, ServiceModel, Shape, ShapeId};
 
 /// Characters of a value that a message repeats. AWS repeats all; a body may have 70 MB.
 const REPEATED_CHARS: usize = 16_384;
 
 /// Checks the input, a map by member name: first every type, then every constraint.
-pub(crate) fn check(operation: &Operation, input: &Node<'_>) -> Result<(), Error> {
+pub(crate) fn check(model: &ServiceModel, operation: &Operation, input: &Node<'_>) -> Result<(), Error> {
     let Some(shape) = operation.input else { return Ok(()) };
-    check_types(MODEL.shape(shape), input)?;
-    let mut violations = Violations::default();
-    violations.structure(MODEL.members(operation), input, "");
+    check_types(model, model.shape(shape), input)?;
+    let mut violations = Violations { model, count: 0, text: String::new() };
+    violations.structure(model.members(operation), input, "");
     violations.finish()
 }
 
 /// A member of the wrong JSON type is no violation but a body that cannot be read.
-fn check_types(shape: &Shape, value: &Node<'_>) -> Result<(), Error> {
+fn check_types(model: &ServiceModel, shape: &Shape, value: &Node<'_>) -> Result<(), Error> {
     let wrong = |wanted: &str| {
         Err(Error::Serialization(format!("{} can not be converted to {wanted}", kind_of(value))))
     };
@@ -33,13 +34,15 @@ fn check_types(shape: &Shape, value: &Node<'_>) -> Result<(), Error> {
         | (Kind::Integer | Kind::Double | Kind::Timestamp, Node::Integer(_) | Node::Double(_))
         | (Kind::Boolean, Node::Boolean(_)) => Ok(()),
         (Kind::List(member), Node::List(items)) => {
-            items.iter().try_for_each(|item| check_types(MODEL.shape(*member), item))
+            items.iter().try_for_each(|item| check_types(model, model.shape(*member), item))
         }
         (Kind::Map { value: member, .. }, Node::Map(entries)) => {
-            entries.iter().try_for_each(|(_, value)| check_types(MODEL.shape(*member), value))
+            entries.iter().try_for_each(|(_, value)| check_types(model, model.shape(*member), value))
         }
         (Kind::Structure(members), Node::Map(_)) => members.iter().try_for_each(|member| {
-            value.get(&member.name).map_or(Ok(()), |value| check_types(MODEL.shape(member.shape), value))
+            value
+                .get(&member.name)
+                .map_or(Ok(()), |value| check_types(model, model.shape(member.shape), value))
         }),
         (_, Node::Map(_)) => {
             Err(Error::Serialization("Start of structure or map found where not expected.".into()))
@@ -70,13 +73,13 @@ fn kind_of(value: &Node<'_>) -> &'static str {
     }
 }
 
-#[derive(Default)]
-struct Violations {
+struct Violations<'m> {
+    model: &'m ServiceModel,
     count: usize,
     text: String,
 }
 
-impl Violations {
+impl<'m> Violations<'m> {
     fn finish(self) -> Result<(), Error> {
         match self.count {
             0 => Ok(()),
@@ -97,7 +100,7 @@ impl Violations {
     }
 
     fn value(&mut self, id: ShapeId, value: &Node<'_>, path: &str) {
-        let shape = MODEL.shape(id);
+        let shape = self.model.shape(id);
         for constraint in broken(shape, value) {
             self.add(&shown(shape, value), path, &constraint);
         }
@@ -105,7 +108,10 @@ impl Violations {
             (Kind::Structure(members), Node::Map(_)) => self.structure(members, value, path),
             (Kind::List(member), Node::List(items)) => self.list(shape, *member, value, items, path),
             (Kind::Map { key, value: member }, Node::Map(entries)) => {
-                let (key, member) = (MODEL.shape(*key), MODEL.shape(*member));
+                let (key, member) = (self.model.shape(*key), self.model.shape(*member));
+                // AWS shows them as what they are to be: `{2=2.0}`.
+                let read = doubles(member, entries);
+                let value = read.as_ref().unwrap_or(value);
                 let bad_key = |text: &str| !broken(key, &Node::Text(text.into())).is_empty();
                 if entries.iter().any(|(name, _)| bad_key(name)) {
                     let text = format!("Map keys must satisfy constraint: [{}]", all(key));
@@ -133,7 +139,7 @@ impl Violations {
     }
 
     fn list(&mut self, shape: &Shape, member: ShapeId, value: &Node<'_>, items: &[Node<'_>], path: &str) {
-        let inner = MODEL.shape(member);
+        let inner = self.model.shape(member);
         if let Kind::Structure(members) = &inner.kind {
             for (index, item) in items.iter().enumerate() {
                 self.structure(members, item, &format!("{path}.{}.member", index + 1));
@@ -151,6 +157,19 @@ impl Violations {
         write!(self.text, "{separator}{value} at '{path}' failed to satisfy constraint: {constraint}")
             .expect("a String takes all");
     }
+}
+
+/// The map with its whole numbers as doubles, where it is one of doubles.
+#[expect(clippy::cast_precision_loss, reason = "it is only shown")]
+fn doubles<'a>(member: &Shape, entries: &[(Cow<'a, str>, Node<'a>)]) -> Option<Node<'a>> {
+    let read = |value: &Node<'a>| match value {
+        Node::Integer(number) => Node::Double(*number as f64),
+        Node::Null | Node::Boolean(_) | Node::Double(_) | Node::Text(_) | Node::List(_) | Node::Map(_) => {
+            value.clone()
+        }
+    };
+    matches!(member.kind, Kind::Double)
+        .then(|| Node::Map(entries.iter().map(|(key, value)| (key.clone(), read(value))).collect()))
 }
 
 /// `Value 'x'`, or only `Value` where it is secret.
@@ -252,12 +271,13 @@ fn size(value: &Node<'_>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service_model::MODEL;
 
     const ROLE: &str = "arn:aws:iam::000000000000:role/r";
 
     fn message(operation: &str, json: &str) -> String {
         let input = Node::read(json.as_bytes()).unwrap();
-        match check(MODEL.operation(operation).unwrap(), &input) {
+        match check(&MODEL, MODEL.operation(operation).unwrap(), &input) {
             Ok(()) => String::new(),
             Err(Error::Validation(text)) => text,
             Err(other) => format!("{other:?}"),

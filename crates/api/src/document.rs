@@ -1,12 +1,12 @@
 //! What the function operations answer: AWS's documents as serde types (aws-behaviour 31 to 33).
 //! A member that is `None` is absent on the wire.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use lambkin_model::catalog::Head;
+use lambkin_control::Found;
 use lambkin_model::function::{FunctionVersion, LastUpdate, LogFormat, LoggingConfig, State};
+use lambkin_model::name::FunctionKey;
 use serde::Serialize;
 
 use crate::concurrency::ConcurrencyDocument;
@@ -73,6 +73,8 @@ pub(crate) struct ConfigurationDocument<'a> {
     logging_config: LoggingDocument<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dead_letter_config: Option<DeadLetterConfig<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    layers: Vec<LayerDocument<'a>>,
 }
 
 /// What the lists leave out.
@@ -81,15 +83,15 @@ pub(crate) struct ConfigurationDocument<'a> {
 struct StateMembers<'a> {
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    state_reason: Option<&'a str>,
+    state_reason: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    state_reason_code: Option<&'a str>,
+    state_reason_code: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_update_status: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_update_status_reason: Option<&'a str>,
+    last_update_status_reason: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_update_status_reason_code: Option<&'a str>,
+    last_update_status_reason_code: Option<Cow<'a, str>>,
 }
 
 #[derive(Serialize)]
@@ -108,6 +110,13 @@ struct TracingConfig {
 #[serde(rename_all = "PascalCase")]
 struct DeadLetterConfig<'a> {
     target_arn: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct LayerDocument<'a> {
+    arn: &'a str,
+    code_size: u64,
 }
 
 #[derive(Serialize)]
@@ -141,25 +150,31 @@ struct LoggingDocument<'a> {
 }
 
 impl<'a> ConfigurationDocument<'a> {
-    /// Of `$LATEST`; the ARN carries the qualifier that was asked for, where one was.
-    pub(crate) fn new(head: &'a Head, qualifier: Option<&str>) -> Self {
-        let mut document = Self::listed(head, qualifier);
-        document.state = Some(StateMembers::new(&head.latest));
+    /// The ARN carries the qualifier that was asked for, where one was.
+    pub(crate) fn new(found: &'a Found, qualifier: Option<&str>) -> Self {
+        let (key, version) = (&found.head.record.key, found.body());
+        let mut document = Self::stateless(key, version, qualifier);
+        document.state = Some(StateMembers::new(found.state(), found.last_update()));
         document.runtime_version_config = Some(RuntimeVersionConfig {
-            runtime_version_arn: head.latest.configuration.runtime.version_arn(&head.key.region),
+            runtime_version_arn: version.configuration.runtime.version_arn(&key.region),
         });
         document
     }
 
-    /// As lists have it: AWS leaves out the states and the runtime's version there.
-    pub(crate) fn listed(head: &'a Head, qualifier: Option<&str>) -> Self {
-        let version = &head.latest;
+    /// As lists have it: AWS leaves out the states and the runtime's version there. `qualified`: by the ARN of
+    /// its version.
+    pub(crate) fn listed(found: &'a Found, qualified: bool) -> Self {
+        let version = found.body();
+        Self::stateless(&found.head.record.key, version, qualified.then_some(version.version.as_str()))
+    }
+
+    fn stateless(key: &'a FunctionKey, version: &'a FunctionVersion, qualifier: Option<&str>) -> Self {
         let configuration = &version.configuration;
         Self {
-            function_name: &head.key.name,
+            function_name: &key.name,
             function_arn: match qualifier {
-                Some(qualifier) => head.key.qualified_arn(qualifier),
-                None => head.key.arn(),
+                Some(qualifier) => key.qualified_arn(qualifier),
+                None => key.arn(),
             },
             runtime: configuration.runtime.name(),
             role: &configuration.role,
@@ -168,11 +183,11 @@ impl<'a> ConfigurationDocument<'a> {
             description: &configuration.description,
             timeout: configuration.timeout,
             last_modified: version.last_modified.last_modified(),
-            code_sha256: STANDARD.encode(version.code.sha256.0),
+            code_sha256: version.code.sha256.base64(),
             version: &version.version,
             memory_size: configuration.memory_size,
             environment: configuration.variables.as_ref().map(|variables| Environment { variables }),
-            tracing_config: TracingConfig { mode: "PassThrough" },
+            tracing_config: TracingConfig { mode: configuration.tracing.as_str() },
             revision_id: &version.revision_id,
             state: None,
             package_type: "Zip",
@@ -180,33 +195,39 @@ impl<'a> ConfigurationDocument<'a> {
             ephemeral_storage: EphemeralStorage { size: configuration.ephemeral_storage },
             snap_start: SnapStart { apply_on: "None", optimization_status: "Off" },
             runtime_version_config: None,
-            logging_config: LoggingDocument::new(&configuration.logging, &head.key.name),
+            logging_config: LoggingDocument::new(&configuration.logging, &key.name),
             dead_letter_config: configuration
                 .dead_letter
                 .as_deref()
                 .map(|target_arn| DeadLetterConfig { target_arn }),
+            layers: configuration
+                .layers
+                .iter()
+                .map(|layer| LayerDocument { arn: &layer.arn, code_size: layer.code.size })
+                .collect(),
         }
     }
 }
 
 impl<'a> StateMembers<'a> {
-    fn new(version: &'a FunctionVersion) -> Self {
-        let (state_reason, state_reason_code) = match &version.state {
-            State::Pending => (Some(CREATING_REASON), Some(CREATING)),
+    fn new(state: &'a State, last_update: Option<LastUpdate>) -> Self {
+        let creating = || (Some(CREATING_REASON.into()), Some(CREATING.into()));
+        let (state_reason, state_reason_code) = match state {
+            State::Pending => creating(),
             State::Active => (None, None),
-            State::Failed { code, reason } => (Some(reason.as_str()), Some(code.as_str())),
+            State::Failed { code, reason } => (Some(reason.into()), Some(code.into())),
         };
-        let (last_update_status, last_update_status_reason, last_update_status_reason_code) =
-            match &version.last_update {
-                None => (None, None, None),
-                Some(LastUpdate::Successful) => (Some("Successful"), None, None),
-                Some(LastUpdate::InProgress) => (Some("InProgress"), Some(CREATING_REASON), Some(CREATING)),
+        let (last_update_status, (last_update_status_reason, last_update_status_reason_code)) =
+            match last_update {
+                None => (None, (None, None)),
+                Some(LastUpdate::Successful) => (Some("Successful"), (None, None)),
+                Some(LastUpdate::InProgress) => (Some("InProgress"), creating()),
                 Some(LastUpdate::Failed { code, reason }) => {
-                    (Some("Failed"), Some(reason.as_str()), Some(code.as_str()))
+                    (Some("Failed"), (Some(reason.into()), Some(code.into())))
                 }
             };
         Self {
-            state: version.state.as_str(),
+            state: state.as_str(),
             state_reason,
             state_reason_code,
             last_update_status,

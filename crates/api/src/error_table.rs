@@ -39,18 +39,24 @@ impl ErrorAnswer {
             Error::FunctionNotFound { .. } | Error::ResourceNotFound(_) => {
                 (StatusCode::NOT_FOUND, "ResourceNotFoundException", User, Upper)
             }
+            Error::NotProvisioned => {
+                (StatusCode::NOT_FOUND, "ProvisionedConcurrencyConfigNotFoundException", User, Lower)
+            }
             Error::FunctionExists { .. } | Error::ResourceConflict(_) => {
                 (StatusCode::CONFLICT, "ResourceConflictException", User, Lower)
             }
             Error::ResourceInUse(_) => (StatusCode::BAD_REQUEST, "ResourceInUseException", User, Upper),
-            Error::RevisionMismatch => {
+            Error::RevisionMismatch | Error::PolicyRevisionMismatch { .. } => {
                 (StatusCode::PRECONDITION_FAILED, "PreconditionFailedException", User, Lower)
+            }
+            Error::PolicyLengthExceeded { .. } => {
+                (StatusCode::BAD_REQUEST, "PolicyLengthExceededException", User, Lower)
             }
             Error::InvalidParameterValue(_) => {
                 (StatusCode::BAD_REQUEST, "InvalidParameterValueException", User, Lower)
             }
             // Recorded without a `Type` (aws-behaviour 3).
-            Error::UnreservedConcurrency { .. } => {
+            Error::UnreservedConcurrency { .. } | Error::UntypedParameterValue(_) => {
                 (StatusCode::BAD_REQUEST, "InvalidParameterValueException", Unsaid, Lower)
             }
             Error::Validation(_) => (StatusCode::BAD_REQUEST, "ValidationException", Unsaid, Lower),
@@ -76,6 +82,13 @@ impl ErrorAnswer {
             Error::AccessDenied(_) => (StatusCode::FORBIDDEN, "AccessDeniedException", Unsaid, Upper),
             Error::MissingAuthentication => {
                 (StatusCode::FORBIDDEN, "MissingAuthenticationTokenException", Unsaid, Lower)
+            }
+            Error::UnrecognizedClient => {
+                (StatusCode::FORBIDDEN, "UnrecognizedClientException", Unsaid, Lower)
+            }
+            Error::InvalidSignature(_) => (StatusCode::FORBIDDEN, "InvalidSignatureException", Unsaid, Lower),
+            Error::IncompleteSignature(_) => {
+                (StatusCode::BAD_REQUEST, "IncompleteSignatureException", Unsaid, Lower)
             }
             Error::UnknownOperation(_) => (StatusCode::NOT_FOUND, "UnknownOperationException", Unsaid, Lower),
             Error::InvalidRuntime(_) => (StatusCode::BAD_GATEWAY, "InvalidRuntimeException", Service, Upper),
@@ -125,12 +138,16 @@ mod tests {
         vec![
             Error::FunctionNotFound { arn: text() },
             Error::ResourceNotFound(text()),
+            Error::NotProvisioned,
             Error::FunctionExists { name: text() },
             Error::ResourceConflict(text()),
             Error::ResourceInUse(text()),
             Error::RevisionMismatch,
+            Error::PolicyRevisionMismatch { api: "GetPolicy" },
+            Error::PolicyLengthExceeded { length: 7, limit: 6 },
             Error::InvalidParameterValue(text()),
             Error::UnreservedConcurrency { minimum: 100 },
+            Error::UntypedParameterValue(text()),
             Error::Validation(text()),
             Error::InvalidRequestContent(text()),
             Error::Serialization(text()),
@@ -141,6 +158,9 @@ mod tests {
             Error::RecursiveInvocation,
             Error::AccessDenied(text()),
             Error::MissingAuthentication,
+            Error::UnrecognizedClient,
+            Error::InvalidSignature(text()),
+            Error::IncompleteSignature(text()),
             Error::UnknownOperation(text()),
             Error::InvalidRuntime(text()),
             Error::Service(text()),
@@ -174,6 +194,9 @@ mod tests {
                             | "RequestEntityTooLargeException"
                             | "AccessDeniedException"
                             | "MissingAuthenticationTokenException"
+                            | "UnrecognizedClientException"
+                            | "InvalidSignatureException"
+                            | "IncompleteSignatureException"
                             | "UnknownOperationException"
                     ),
                     "{}",
@@ -185,10 +208,11 @@ mod tests {
             assert_eq!(Some(answer.status.as_u16()), line.status, "{}", answer.code);
             assert_eq!(body[line.text.as_deref().unwrap()], error.to_string(), "{}", answer.code);
             let blame = if line.fault { "Service" } else { "User" };
-            let unsaid = matches!(error, Error::UnreservedConcurrency { .. });
+            let unsaid =
+                matches!(error, Error::UnreservedConcurrency { .. } | Error::UntypedParameterValue(_));
             assert_eq!(body["Type"].as_str(), (!unsaid).then_some(blame), "{}", answer.code);
         }
-        assert_eq!(modelled, 15);
+        assert_eq!(modelled, 19);
     }
 
     #[test]

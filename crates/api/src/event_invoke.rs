@@ -3,12 +3,10 @@
 //!
 //! Deliberately not here: sending events, which Invoke does (`invoke`).
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use lambkin_control::EventInvokeChange;
 use lambkin_events::asynchronous::Backlog;
-use lambkin_events::counters::Counted;
+use lambkin_events::counters::{Counted, OutboundCounted};
 use lambkin_model::Error;
 use lambkin_model::event_invoke::EventInvokeConfig;
 use lambkin_model::name::{FunctionKey, FunctionReference, LATEST};
@@ -17,6 +15,7 @@ use serde::Serialize;
 use crate::Api;
 use crate::api::Call;
 use crate::node::Node;
+use crate::page::Page;
 use crate::reply::{Reply, empty, json};
 
 /// Most configurations of one page.
@@ -119,16 +118,9 @@ impl Api {
         input: &Node<'_>,
     ) -> Result<Reply, Error> {
         let key = call.reference(input)?.key;
-        let after =
-            input.text("Marker").filter(|marker| !marker.is_empty()).map(qualifier_after).transpose()?;
-        let asked = input.integer("MaxItems").and_then(|items| usize::try_from(items).ok());
-        let limit = asked.unwrap_or(PAGE).min(PAGE);
-        // One more than the page, to know whether another follows.
-        let mut configs = self.control.event_invoke_configs(&key, after.as_deref(), limit + 1)?;
-        let more = configs.len() > limit;
-        configs.truncate(limit);
-        let last = configs.last().filter(|_| more);
-        let next_marker = last.map(|(qualifier, _)| URL_SAFE_NO_PAD.encode(qualifier));
+        let page = Page::asked(input, PAGE)?;
+        let mut configs = self.control.event_invoke_configs(&key, page.after(), page.wanted())?;
+        let next_marker = page.cut(&mut configs, |(qualifier, _)| qualifier.clone());
         let document = |(qualifier, config): (String, _)| ConfigDocument::new(&key, &qualifier, config);
         let function_event_invoke_configs = configs.into_iter().map(document).collect();
         Ok(json(StatusCode::OK, &ListDocument { function_event_invoke_configs, next_marker }))
@@ -216,13 +208,24 @@ impl Api {
         let now = self.events.asynchronous.now();
         let backlogs = self.events.asynchronous.backlogs().await?;
         let functions = backlogs.into_iter().map(|backlog| FunctionEvents::new(backlog, now)).collect();
-        Ok(json(StatusCode::OK, &EventsPage { functions }))
+        let outbound = self.events.asynchronous.outbound().await?;
+        let topics = TopicEvents { lost: self.events.sns.undelivered() };
+        Ok(json(StatusCode::OK, &EventsPage { functions, outbound, topics }))
     }
 }
 
 #[derive(Serialize)]
 struct EventsPage {
     functions: Vec<FunctionEvents>,
+    /// To services elsewhere.
+    outbound: OutboundCounted,
+    topics: TopicEvents,
+}
+
+#[derive(Serialize)]
+struct TopicEvents {
+    /// Notifications since the start that neither a subscriber nor a dead-letter queue took.
+    lost: u64,
 }
 
 #[derive(Serialize)]
@@ -259,9 +262,4 @@ fn configured(reference: &FunctionReference, config: EventInvokeConfig) -> Reply
 
 fn recursion(allowed: bool) -> Reply {
     json(StatusCode::OK, &RecursionDocument { recursive_loop: if allowed { "Allow" } else { "Terminate" } })
-}
-
-fn qualifier_after(marker: &str) -> Result<String, Error> {
-    let qualifier = URL_SAFE_NO_PAD.decode(marker).ok().and_then(|name| String::from_utf8(name).ok());
-    qualifier.ok_or_else(|| Error::InvalidParameterValue("Invalid Marker".into()))
 }

@@ -4,20 +4,23 @@
 //! Deliberately not here: Invoke, which is the hot path (`invoke`).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use http::StatusCode;
-use lambkin_control::{CreateFunction, LoggingChange, UpdateFunctionCode, UpdateFunctionConfiguration};
+use lambkin_control::{
+    CodeSource, CreateFunction, LoggingChange, UpdateFunctionCode, UpdateFunctionConfiguration,
+};
 use lambkin_model::Error;
-use lambkin_model::catalog::{Head, Stored};
+use lambkin_model::bucket::ObjectName;
 use lambkin_model::function::LogFormat;
-use lambkin_model::name::{FunctionKey, FunctionReference, LATEST};
+use lambkin_model::name::{FunctionKey, FunctionReference};
 use lambkin_model::quota;
+use lambkin_model::record::ResourceKey;
+use lambkin_model::trace::TracingMode;
+use lambkin_model::version::Version;
 
 use crate::Api;
 use crate::api::Call;
@@ -25,8 +28,10 @@ use crate::body::work;
 use crate::concurrency::ConcurrencyDocument;
 use crate::document::{CodeDocument, ConfigurationDocument, FunctionDocument, ListDocument};
 use crate::node::Node;
+use crate::page::Page;
 use crate::refused;
 use crate::reply::{Reply, empty, json};
+use crate::versions;
 
 /// Most functions of one page, whatever `MaxItems` asks for.
 const PAGE: usize = 50;
@@ -47,9 +52,9 @@ impl Api {
         let key = call.unqualified(&input)?;
         refused::check(&input)?;
         let dead_letter = self.dead_letter(&key, &input)?.flatten();
-        let zip = zip(input.get("Code"))?;
+        let source = self.code_source(call, input.get("Code")).await?;
         let request = CreateFunction {
-            zip,
+            source,
             runtime: owned(&input, "Runtime").unwrap_or_default(),
             role: owned(&input, "Role").unwrap_or_default(),
             handler: owned(&input, "Handler").unwrap_or_default(),
@@ -60,11 +65,15 @@ impl Api {
             architecture: architecture(&input),
             logging: logging(&input),
             dead_letter,
+            layers: input.list("Layers").unwrap_or_default(),
+            tracing: tracing_mode(&input),
             tags: input.texts("Tags").unwrap_or_default(),
+            publish: input.boolean("Publish"),
         };
         drop(input);
-        let stored = self.control.create_function(key, request).await?;
-        Ok(configuration(StatusCode::CREATED, &stored))
+        let found = self.control.create_function(key, request).await?;
+        // The ARN has no version, whether or not one was published (aws-behaviour 46).
+        Ok(json(StatusCode::CREATED, &ConfigurationDocument::new(&found, None)))
     }
 
     pub(crate) async fn update_function_code(
@@ -75,14 +84,18 @@ impl Api {
         let key = call.unqualified(&input)?;
         refused::check(&input)?;
         let request = UpdateFunctionCode {
-            zip: zip(Some(&input))?,
+            source: self.code_source(call, Some(&input)).await?,
             architecture: architecture(&input),
             revision_id: owned(&input, "RevisionId"),
             dry_run: input.boolean("DryRun"),
+            publish: input.boolean("Publish"),
         };
         drop(input);
-        let stored = self.control.update_function_code(key, request).await?;
-        Ok(configuration(StatusCode::OK, &stored))
+        let found = self.control.update_function_code(key, request).await?;
+        Ok(match found.version {
+            Version::Latest => json(StatusCode::OK, &ConfigurationDocument::new(&found, None)),
+            Version::Published(_) => versions::qualified(StatusCode::OK, &found),
+        })
     }
 
     pub(crate) async fn update_function_configuration(
@@ -102,44 +115,44 @@ impl Api {
             variables: variables(&input),
             logging: logging(&input),
             dead_letter: self.dead_letter(&key, &input)?,
+            layers: input.list("Layers"),
+            tracing: tracing_mode(&input),
             revision_id: owned(&input, "RevisionId"),
         };
         drop(input);
-        let stored = self.control.update_function_configuration(key, request).await?;
-        Ok(configuration(StatusCode::OK, &stored))
+        let found = self.control.update_function_configuration(key, request).await?;
+        Ok(json(StatusCode::OK, &ConfigurationDocument::new(&found, None)))
     }
 
     pub(crate) async fn delete_function(&self, call: &Call<'_>, input: Node<'_>) -> Result<Reply, Error> {
         let reference = call.reference(&input)?;
-        match reference.qualifier.as_deref() {
-            None => {}
-            Some(LATEST) => {
-                return Err(Error::InvalidParameterValue(
-                    "$LATEST version cannot be deleted without deleting the function.".into(),
-                ));
-            }
-            Some(_) => {
-                self.control.function(&reference)?;
-                return Err(refused::refusal("delete versions yet", "Qualifier"));
-            }
-        }
         drop(input);
-        self.control.delete_function(reference.key).await?;
+        match reference.qualifier {
+            None => {
+                let FunctionKey { account, region, name } = reference.key.clone();
+                self.control.delete_function(reference.key).await?;
+                self.forget_test_events(&ResourceKey { account, region, name }).await;
+            }
+            Some(_) => self.control.delete_version(&reference).await?,
+        }
         Ok(empty(StatusCode::NO_CONTENT))
     }
 
     pub(crate) fn get_function(&self, call: &Call<'_>, input: &Node<'_>) -> Result<Reply, Error> {
         let reference = call.reference(input)?;
-        let stored = self.control.function(&reference)?;
-        let head = &stored.record;
-        let token = self.links.token(head.latest.code.sha256, now());
+        let found = self.control.function(&reference)?;
+        let head = &found.head.record;
+        let token = self.links.token(found.body().code.sha256, now());
         Ok(json(
             StatusCode::OK,
             &FunctionDocument {
-                configuration: ConfigurationDocument::new(head, reference.qualifier.as_deref()),
+                configuration: ConfigurationDocument::new(&found, reference.qualifier.as_deref()),
                 code: CodeDocument {
                     repository_type: "S3",
-                    location: format!("http://{}{}{token}", call.host, crate::code_link::PATH),
+                    location: match &found.body().code.directory {
+                        Some(directory) => format!("file://{directory}"),
+                        None => format!("{}{}{token}", call.origin(), crate::code_link::PATH),
+                    },
                 },
                 tags: &head.tags,
                 concurrency: head
@@ -149,14 +162,26 @@ impl Api {
         ))
     }
 
+    /// That there is none, which deployment tools ask for every function.
+    pub(crate) fn get_function_code_signing_config(
+        &self,
+        call: &Call<'_>,
+        input: &Node<'_>,
+    ) -> Result<Reply, Error> {
+        let key = call.unqualified(input)?;
+        self.control.head(&key)?;
+        let none = serde_json::json!({ "FunctionName": key.name });
+        Ok(json(StatusCode::OK, &none))
+    }
+
     pub(crate) fn get_function_configuration(
         &self,
         call: &Call<'_>,
         input: &Node<'_>,
     ) -> Result<Reply, Error> {
         let reference = call.reference(input)?;
-        let stored = self.control.function(&reference)?;
-        Ok(json(StatusCode::OK, &ConfigurationDocument::new(&stored.record, reference.qualifier.as_deref())))
+        let found = self.control.function(&reference)?;
+        Ok(json(StatusCode::OK, &ConfigurationDocument::new(&found, reference.qualifier.as_deref())))
     }
 
     pub(crate) fn list_functions(&self, call: &Call<'_>, input: &Node<'_>) -> Result<Reply, Error> {
@@ -165,25 +190,22 @@ impl Api {
         {
             return Err(refused::refusal(&format!("replicate functions from {region}"), "MasterRegion"));
         }
-        let after = input.text("Marker").filter(|marker| !marker.is_empty()).map(name_after).transpose()?;
-        let asked = input.integer("MaxItems").and_then(|items| usize::try_from(items).ok());
-        let limit = asked.unwrap_or(PAGE).min(PAGE);
-        // One more than the page, to know whether another follows.
-        let mut heads =
-            self.control.list_functions(&self.config.account, &call.region, after.as_deref(), limit + 1);
-        let more = heads.len() > limit;
-        heads.truncate(limit);
-        let qualifier = input.text("FunctionVersion").map(|_| LATEST);
-        let last = heads.last().filter(|_| more);
+        let page = Page::asked(input, PAGE)?;
+        let after = page.after_as(of_marker)?;
+        let all_versions = input.get("FunctionVersion").is_some();
+        let mut functions = self.control.list_functions(
+            &self.config.account,
+            &call.region,
+            after.as_ref().map(|(name, version)| (name.as_str(), *version)),
+            all_versions,
+            page.wanted(),
+        );
+        let next_marker =
+            page.cut(&mut functions, |found| format!("{}:{}", found.head.record.key.name, found.version));
+        let listed = |found| ConfigurationDocument::listed(found, all_versions);
         Ok(json(
             StatusCode::OK,
-            &ListDocument {
-                next_marker: last.map(|head| URL_SAFE_NO_PAD.encode(head.record.key.name.as_bytes())),
-                functions: heads
-                    .iter()
-                    .map(|head| ConfigurationDocument::listed(&head.record, qualifier))
-                    .collect(),
-            },
+            &ListDocument { next_marker, functions: functions.iter().map(listed).collect() },
         ))
     }
 }
@@ -209,20 +231,50 @@ impl Call<'_> {
     }
 }
 
-fn configuration(status: StatusCode, stored: &Arc<Stored<Head>>) -> Reply {
-    json(status, &ConfigurationDocument::new(&stored.record, None))
+/// Function and version, as a marker of ListFunctions has them.
+fn of_marker(item: &str) -> Option<(String, Version)> {
+    let (name, version) = item.split_once(':')?;
+    Some((name.to_owned(), Version::parse(version)?))
 }
 
-pub(crate) fn name_after(marker: &str) -> Result<String, Error> {
-    let name = URL_SAFE_NO_PAD.decode(marker).ok().and_then(|name| String::from_utf8(name).ok());
-    name.ok_or_else(|| Error::InvalidParameterValue("Invalid Marker".into()))
+impl Api {
+    /// Where a request says that its code is.
+    pub(crate) async fn code_source(
+        &self,
+        call: &Call<'_>,
+        given: Option<&Node<'_>>,
+    ) -> Result<CodeSource, Error> {
+        let text = |member| given.and_then(|given| given.text(member)).filter(|text| !text.is_empty());
+        match (text("ZipFile"), text("S3Bucket"), text("S3Key")) {
+            (Some(zip), None, None) => Ok(CodeSource::Zip(unbase64(zip)?)),
+            (Some(_), _, _) => Err(Error::InvalidParameterValue(
+                "Please do not provide other FunctionCode parameters when providing a ZipFile.".into(),
+            )),
+            (None, Some(bucket), Some(key)) => {
+                let version = text("S3ObjectVersion").map(str::to_owned);
+                let object = ObjectName { bucket: bucket.into(), key: key.into(), version };
+                self.authorize_object(call, &object)?;
+                let named = self.control.named(object.clone()).await?;
+                if named != object {
+                    self.authorize_object(call, &named)?;
+                }
+                Ok(CodeSource::Object(named))
+            }
+            (None, _, _) => {
+                Err(Error::InvalidParameterValue("Please provide a source for function code.".into()))
+            }
+        }
+    }
+
+    /// The caller's right to read it, as on AWS.
+    fn authorize_object(&self, call: &Call<'_>, object: &ObjectName) -> Result<(), Error> {
+        let named = Node::Map(vec![("Arn".into(), Node::Text(object.arn().into()))]);
+        self.authorize(call, "s3", "GetObject", &named)
+    }
 }
 
 /// The deployment package out of its base64.
-fn zip(code: Option<&Node<'_>>) -> Result<Bytes, Error> {
-    let Some(text) = code.and_then(|code| code.text("ZipFile")) else {
-        return Err(Error::InvalidParameterValue("Please provide a source for function code.".into()));
-    };
+fn unbase64(text: &str) -> Result<Bytes, Error> {
     let too_large =
         || Error::RequestTooLarge(format!("Zipped size must be smaller than {} bytes", quota::ZIPPED_BYTES));
     // Said before it is decoded: three bytes for four characters, of which up to two are padding.
@@ -248,12 +300,13 @@ fn variables(input: &Node<'_>) -> Option<BTreeMap<String, String>> {
 }
 
 fn architecture(input: &Node<'_>) -> Option<String> {
-    match input.get("Architectures")? {
-        Node::List(items) => items.first().map(Node::to_string),
-        Node::Null | Node::Boolean(_) | Node::Integer(_) | Node::Double(_) | Node::Text(_) | Node::Map(_) => {
-            None
-        }
-    }
+    input.list("Architectures")?.into_iter().next()
+}
+
+/// `TracingConfig={}` sets nothing.
+fn tracing_mode(input: &Node<'_>) -> Option<TracingMode> {
+    let mode = input.get("TracingConfig")?.text("Mode")?;
+    Some(if mode == TracingMode::Active.as_str() { TracingMode::Active } else { TracingMode::PassThrough })
 }
 
 fn logging(input: &Node<'_>) -> Option<LoggingChange> {

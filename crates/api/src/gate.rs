@@ -10,28 +10,39 @@ use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::request::Parts;
 use lambkin_model::Error;
 
+use crate::callers::Door;
 use crate::route::query_value;
 
 /// Checks `Host` and `Origin`; answers the host by which the client reached lambkin, with its port.
 ///
 /// `local` is the address the connection arrived at. IP addresses are safe against DNS rebinding,
 /// and of names only those that resolve to this machine whatever a name server says are taken.
-pub(crate) fn host(parts: &Parts, listen: SocketAddr, local: IpAddr) -> Result<&str, Error> {
+///
+/// Where signatures are verified a page of a rebound name can do nothing, and machines may go by any name.
+pub(crate) fn host<'r>(
+    parts: &'r Parts,
+    listen: SocketAddr,
+    door: &Door,
+    verified: bool,
+) -> Result<&'r str, Error> {
     let given = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     // HTTP lets an absolute URI overrule the header, so both must be ours.
     let authority = parts.uri.authority().map(http::uri::Authority::as_str);
     let host = authority.or(given).unwrap_or_default();
     for name in [Some(host), given].into_iter().flatten() {
-        if !is_ours(name_of(name), listen.ip(), local) {
+        if !verified && !is_ours(name_of(name), listen.ip(), door.address) {
             return Err(Error::AccessDenied(format!(
                 "lambkin does not answer to the host '{name}'. Use localhost, a loopback address or the address it listens on."
             )));
         }
     }
+    // Pages of any origin may call a function's URL: its own rules are for them.
+    if door.urls {
+        return Ok(host);
+    }
+    let scheme = if door.secure { "https://" } else { "http://" };
     match parts.headers.get(ORIGIN) {
-        Some(origin)
-            if origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://")) != Some(host) =>
-        {
+        Some(origin) if origin.to_str().ok().and_then(|origin| origin.strip_prefix(scheme)) != Some(host) => {
             Err(Error::AccessDenied("lambkin does not answer to pages of another origin.".into()))
         }
         Some(_) | None => Ok(host),
@@ -39,7 +50,7 @@ pub(crate) fn host(parts: &Parts, listen: SocketAddr, local: IpAddr) -> Result<&
 }
 
 /// The host without its port.
-fn name_of(host: &str) -> &str {
+pub(crate) fn name_of(host: &str) -> &str {
     match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or(host, |(address, _)| address),
         None => host.split_once(':').map_or(host, |(name, _)| name),
@@ -84,6 +95,11 @@ pub(crate) fn service(parts: &Parts) -> Option<String> {
     scope(parts)?.split(['/', ',', ' ']).nth(3).map(str::to_owned)
 }
 
+/// The id of the key that the request says it was signed with.
+pub(crate) fn access_key(parts: &Parts) -> Option<String> {
+    scope(parts)?.split(['/', ',', ' ']).next().map(str::to_owned)
+}
+
 /// The credential with its scope; in the header more may follow.
 fn scope(parts: &Parts) -> Option<Cow<'_, str>> {
     if let Some(header) = parts.headers.get(AUTHORIZATION) {
@@ -115,6 +131,7 @@ mod tests {
     fn hosts_and_origins() {
         let listen = "127.0.0.1:4566".parse().unwrap();
         let local = "192.168.1.7".parse().unwrap();
+        let door = Door { address: local, peer: local, port: 4566, secure: false, urls: false, caller: None };
         for (host, origin, ours) in [
             ("localhost:4566", None, true),
             ("LOCALHOST", None, true),
@@ -136,11 +153,16 @@ mod tests {
         ] {
             let mut headers = vec![("host", host)];
             headers.extend(origin.map(|origin| ("origin", origin)));
-            assert_eq!(super::host(&parts("/", &headers), listen, local).is_ok(), ours, "{host} {origin:?}");
+            assert_eq!(
+                super::host(&parts("/", &headers), listen, &door, false).is_ok(),
+                ours,
+                "{host} {origin:?}"
+            );
         }
-        assert!(super::host(&parts("/", &[]), listen, local).is_err(), "no Host");
+        assert!(super::host(&parts("/", &[]), listen, &door, false).is_err(), "no Host");
         let absolute = parts("http://evil.example/", &[("host", "localhost")]);
-        assert!(super::host(&absolute, listen, local).is_err(), "absolute URI");
+        assert!(super::host(&absolute, listen, &door, false).is_err(), "absolute URI");
+        assert!(super::host(&absolute, listen, &door, true).is_ok(), "a name that only a signature opens");
     }
 
     #[test]

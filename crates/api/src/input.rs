@@ -9,7 +9,7 @@ use lambkin_model::Error;
 use crate::constraint;
 use crate::jackson;
 use crate::node::Node;
-use crate::route::{Matched, query_value};
+use crate::route::{Matched, query_value, query_values};
 use crate::service_model::{Kind, Location, MODEL};
 
 /// Reads and checks. Members of the body that the model does not know are ignored, as AWS does.
@@ -31,6 +31,21 @@ pub(crate) fn read<'a>(
     }
     let query = parts.uri.query().unwrap_or_default();
     for member in members {
+        // Whose turn it is reads it; that it is there, if empty, is sure.
+        if matches!(member.location, Location::Payload)
+            && matches!(MODEL.shape(member.shape).kind, Kind::Blob)
+        {
+            input.push((Cow::Borrowed(&*member.name), Node::Text(Cow::Borrowed(""))));
+            continue;
+        }
+        // `tagKeys=a&tagKeys=b`.
+        if let (Location::Query(wire), Kind::List(_)) = (&member.location, &MODEL.shape(member.shape).kind) {
+            let items: Vec<Node<'_>> = query_values(query, wire).map(Node::Text).collect();
+            if !items.is_empty() {
+                input.push((Cow::Borrowed(&*member.name), Node::List(items)));
+            }
+            continue;
+        }
         let text = match &member.location {
             Location::Body | Location::Payload => None,
             Location::Uri(wire) => matched.label(wire),
@@ -56,7 +71,7 @@ pub(crate) fn read<'a>(
         input.push((Cow::Borrowed(&*member.name), value));
     }
     let input = Node::Map(input);
-    constraint::check(matched.operation, &input)?;
+    constraint::check(&MODEL, matched.operation, &input)?;
     Ok(input)
 }
 

@@ -6,37 +6,35 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
-use hyper::body::Incoming;
 use lambkin_events::asynchronous::Asked as EventAsked;
 use lambkin_model::Error;
-use lambkin_model::invocation;
 use lambkin_model::invocation::{Invocation, Reply as InvocationReply};
 use lambkin_model::name::{FunctionReference, LATEST, is_qualifier};
 use lambkin_model::quota;
+use lambkin_model::trace::TraceContext;
 use serde::de::IgnoredAny;
 
 use crate::Api;
 use crate::api::Call;
+use crate::body::RequestBody;
 use crate::input;
 use crate::jackson;
 use crate::refused;
 use crate::reply::{JSON, Reply, ReplyBody, empty, reply};
 use crate::route::{Matched, query_value};
+use crate::trace::{self, TRACE_ID, Trace};
 
 const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
 const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
 const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
 const TENANT_ID: HeaderName = HeaderName::from_static("x-amz-tenant-id");
 const DURABLE_NAME: HeaderName = HeaderName::from_static("x-amz-durable-execution-name");
-const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
 const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
 
 /// Longest name the operation takes (aws-behaviour 44).
 const NAME_BYTES: usize = 170;
-/// Longest trace header that is passed on; X-Ray's own have a fraction of it.
-const TRACE_BYTES: usize = 1024;
 
 enum InvocationType {
     RequestResponse,
@@ -52,14 +50,49 @@ struct Asked<'r> {
     client_context: Option<&'r [u8]>,
 }
 
+/// Which operation a request is read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Invoke,
+    /// InvokeWithResponseStream, which takes no events.
+    Stream,
+}
+
+/// A request that was read.
+pub(crate) enum Begun {
+    /// It is a function's turn.
+    Invocation(Invocation, Trace),
+    /// No function has to run for it.
+    Answered(Reply),
+}
+
 impl Api {
     pub(crate) async fn invoke_function(
         &self,
         call: &Call<'_>,
         matched: &Matched<'_, '_>,
-        body: &mut Incoming,
+        body: &mut RequestBody,
     ) -> Result<Reply, Error> {
-        let asked = asked(call, matched)?;
+        match self.begin(call, matched, body, Operation::Invoke).await? {
+            Begun::Invocation(invocation, mut trace) => {
+                let said = trace.watch(self.invoke.invoke(invocation).await)?;
+                trace.decided(said.sampled);
+                trace.status(StatusCode::OK.as_u16());
+                Ok(answer(said, trace.answer()))
+            }
+            Begun::Answered(reply) => Ok(reply),
+        }
+    }
+
+    /// Reads a request and answers what needs no function.
+    pub(crate) async fn begin(
+        &self,
+        call: &Call<'_>,
+        matched: &Matched<'_, '_>,
+        body: &mut RequestBody,
+        operation: Operation,
+    ) -> Result<Begun, Error> {
+        let asked = asked(call, matched, operation)?;
         let client_context = asked.client_context.map(client_context).transpose()?;
         let (invocation_type, limit) = match asked.kind {
             InvocationType::Event => ("Event", self.events.asynchronous.payload_limit()),
@@ -73,44 +106,53 @@ impl Api {
         match asked.kind {
             InvocationType::RequestResponse => {}
             InvocationType::Event => {
-                return self
-                    .send_event(call, asked.function, payload, Some(trace_id(&call.parts.headers)))
-                    .await;
+                let name = trace::Asked::Operation("Invoke");
+                let mut trace = self.trace(&call.parts.headers, call.request_id, &asked.function, &name);
+                let mut reply = self.send_event(call, asked.function, payload, &mut trace).await?;
+                reply.headers_mut().extend(trace.answer().map(|value| (TRACE_ID, value)));
+                return Ok(Begun::Answered(reply));
             }
             InvocationType::DryRun => {
                 self.control.function(&asked.function).map_err(|error| unknown(error, &asked.function))?;
-                return Ok(empty(StatusCode::NO_CONTENT));
+                return Ok(Begun::Answered(empty(StatusCode::NO_CONTENT)));
             }
         }
-        let trace_id = trace_id(&call.parts.headers);
-        let trace_header = trace_header(&trace_id);
+        let name = match operation {
+            Operation::Invoke => "Invoke",
+            Operation::Stream => "InvokeWithResponseStream",
+        };
+        let asked_for = trace::Asked::Operation(name);
+        let trace = self.trace(&call.parts.headers, call.request_id, &asked.function, &asked_for);
         let invocation = Invocation {
             request_id: call.request_id,
             function: asked.function,
             payload,
             client_context,
-            trace_id: Some(trace_id),
+            trace_id: Some(trace.header().to_owned()),
             log_tail: asked.log_tail,
         };
-        Ok(answer(self.invoke.invoke(invocation).await?, trace_header))
+        Ok(Begun::Invocation(invocation, trace))
     }
 }
 
 impl Api {
-    /// InvokeAsync, Invoke's predecessor: its payload is smaller, and no trace goes with it.
+    /// InvokeAsync, Invoke's predecessor: its payload is smaller, and its answer names no trace.
     pub(crate) async fn invoke_async(
         &self,
         call: &Call<'_>,
         matched: &Matched<'_, '_>,
-        body: &mut Incoming,
+        body: &mut RequestBody,
     ) -> Result<Reply, Error> {
-        // Its payload is a member that the model wants, and that is not read from a document.
-        let name = matched.label("FunctionName").unwrap_or_default();
-        let function = FunctionReference::parse(&name, None, call.account, &call.region)?;
+        let input = input::read(matched, call.parts, b"")?;
+        let name = input.text("FunctionName").unwrap_or_default();
+        let function = FunctionReference::parse(name, None, call.account, &call.region)?;
         let limit = quota::INVOKE_ASYNC_PAYLOAD_BYTES.min(self.events.asynchronous.payload_limit());
         let too_large = |length| Error::PayloadTooLarge { length, invocation_type: "Event", limit };
         let payload = self.budget.read(body, limit, false, too_large).await?.bytes;
-        self.send_event(call, function, checked(payload)?, None).await
+        let payload = checked(payload)?;
+        let asked_for = trace::Asked::Operation("InvokeAsync");
+        let mut trace = self.trace(&call.parts.headers, call.request_id, &function, &asked_for);
+        self.send_event(call, function, payload, &mut trace).await
     }
 
     /// 202, once the event is on disk.
@@ -119,20 +161,20 @@ impl Api {
         call: &Call<'_>,
         function: FunctionReference,
         payload: Bytes,
-        trace_id: Option<String>,
+        trace: &mut Trace,
     ) -> Result<Reply, Error> {
-        let trace_header = trace_id.as_deref().and_then(trace_header);
+        let trace_id = Some(trace.header().to_owned());
         let asked = EventAsked { request_id: call.request_id, function, payload, trace_id };
-        self.events.asynchronous.send(asked).await?;
-        let mut response = empty(StatusCode::ACCEPTED);
-        response.headers_mut().extend(trace_header.map(|trace| (TRACE_ID, trace)));
-        Ok(response)
+        let header = trace.watch(self.events.asynchronous.send(asked).await)?;
+        trace.decided(TraceContext::sampled(&header));
+        trace.status(StatusCode::ACCEPTED.as_u16());
+        Ok(empty(StatusCode::ACCEPTED))
     }
 }
 
 /// Reads the request's head; only where that fails is the service model asked for AWS's words.
-fn asked<'r>(call: &Call<'r>, matched: &Matched<'_, '_>) -> Result<Asked<'r>, Error> {
-    match quickly(call, matched) {
+fn asked<'r>(call: &Call<'r>, matched: &Matched<'_, '_>, operation: Operation) -> Result<Asked<'r>, Error> {
+    match quickly(call, matched, operation) {
         Some(Ok(asked)) => Ok(asked),
         Some(Err(error)) => Err(input::read(matched, call.parts, b"").err().unwrap_or(error)),
         None => {
@@ -152,11 +194,15 @@ fn asked<'r>(call: &Call<'r>, matched: &Matched<'_, '_>) -> Result<Asked<'r>, Er
 }
 
 /// `None`: something is not as it usually is.
-fn quickly<'r>(call: &Call<'r>, matched: &Matched<'_, '_>) -> Option<Result<Asked<'r>, Error>> {
+fn quickly<'r>(
+    call: &Call<'r>,
+    matched: &Matched<'_, '_>,
+    operation: Operation,
+) -> Option<Result<Asked<'r>, Error>> {
     let headers = &call.parts.headers;
     let kind = match headers.get(INVOCATION_TYPE).map(HeaderValue::as_bytes) {
         None | Some(b"RequestResponse") => InvocationType::RequestResponse,
-        Some(b"Event") => InvocationType::Event,
+        Some(b"Event") if operation == Operation::Invoke => InvocationType::Event,
         Some(b"DryRun") => InvocationType::DryRun,
         Some(_) => return None,
     };
@@ -215,43 +261,21 @@ fn unknown(error: Error, function: &FunctionReference) -> Error {
     error
 }
 
-/// The caller's trace id, or a new one.
-fn trace_id(headers: &HeaderMap) -> String {
-    if let Some(given) = given_trace(headers) {
-        return given.to_owned();
-    }
-    let random = || uuid::Uuid::new_v4().into_bytes();
-    invocation::trace_id(crate::functions::now(), random(), random())
-}
-
-/// The trace that the request says it belongs to.
-pub(crate) fn given_trace(headers: &HeaderMap) -> Option<&str> {
-    let given = headers.get(TRACE_ID).and_then(|value| value.to_str().ok());
-    given.filter(|given| given.len() <= TRACE_BYTES)
-}
-
-/// As AWS answers it: `root=…;sampled=0`.
-fn trace_header(trace_id: &str) -> Option<HeaderValue> {
-    let field = |name: &str| {
-        trace_id.split(';').find_map(|field| {
-            let (key, value) = field.split_once('=')?;
-            key.trim().eq_ignore_ascii_case(name).then_some(value.trim())
-        })
+/// What every invocation's answer has.
+pub(crate) fn headers(headers: &mut HeaderMap, executed_version: &str, trace: Option<HeaderValue>) {
+    let version = match executed_version {
+        LATEST => Some(HeaderValue::from_static(LATEST)),
+        other => HeaderValue::from_str(other).ok(),
     };
-    let root = field("Root")?;
-    HeaderValue::try_from(format!("root={root};sampled={}", field("Sampled").unwrap_or("0"))).ok()
+    headers.extend(version.map(|version| (EXECUTED_VERSION, version)));
+    headers.extend(trace.map(|trace| (TRACE_ID, trace)));
 }
 
 fn answer(said: InvocationReply, trace: Option<HeaderValue>) -> Reply {
     let mut response = reply(StatusCode::OK, ReplyBody::Bytes(said.outcome.payload));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
-    let version = match &*said.executed_version {
-        LATEST => Some(HeaderValue::from_static(LATEST)),
-        other => HeaderValue::from_str(other).ok(),
-    };
-    headers.extend(version.map(|version| (EXECUTED_VERSION, version)));
-    headers.extend(trace.map(|trace| (TRACE_ID, trace)));
+    self::headers(headers, &said.executed_version, trace);
     if let Some(error) = said.outcome.error {
         headers.insert(FUNCTION_ERROR, HeaderValue::from_static(error.as_str()));
     }
@@ -293,19 +317,5 @@ mod tests {
         for wrong in ["string", "bnVsbA==", "e30=x"] {
             assert!(client_context(wrong.as_bytes()).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn traces() {
-        let mut headers = HeaderMap::new();
-        let made = trace_id(&headers);
-        assert_eq!(
-            made.len(),
-            "Root=1-00000000-000000000000000000000000;Parent=0000000000000000;Sampled=0".len()
-        );
-        headers.insert(TRACE_ID, HeaderValue::from_static("Root=1-5-6;Parent=7;Sampled=1"));
-        assert_eq!(trace_id(&headers), "Root=1-5-6;Parent=7;Sampled=1");
-        assert_eq!(trace_header(&trace_id(&headers)).unwrap(), "root=1-5-6;sampled=1");
-        assert_eq!(trace_header("x"), None);
     }
 }

@@ -3,8 +3,6 @@
 //!
 //! Deliberately not here: the rules (`model::mapping`), polling.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use lambkin_events::mapping::{CreateMapping, UpdateMapping};
 use lambkin_model::Error;
@@ -15,8 +13,9 @@ use serde::Serialize;
 
 use crate::Api;
 use crate::api::Call;
-use crate::functions::{name_after, number, owned};
+use crate::functions::{number, owned};
 use crate::node::Node;
+use crate::page::Page;
 use crate::refused;
 use crate::reply::{Reply, json};
 
@@ -121,6 +120,7 @@ impl Api {
             source: owned(&input, "EventSourceArn"),
             enabled: input.get("Enabled").is_none() || input.boolean("Enabled"),
             change: change(&input),
+            tags: input.texts("Tags").unwrap_or_default(),
         };
         drop(input);
         let mapping = self.events.mappings.create(call.account, &call.region, request).await?;
@@ -169,27 +169,22 @@ impl Api {
         input: &Node<'_>,
     ) -> Result<Reply, Error> {
         let function = function(call, input)?;
-        let after = input.text("Marker").filter(|marker| !marker.is_empty()).map(name_after).transpose()?;
-        let asked = input.integer("MaxItems").and_then(|items| usize::try_from(items).ok());
-        let limit = asked.unwrap_or(PAGE).min(PAGE);
-        // One more than the page, to know whether another follows.
+        let page = Page::asked(input, PAGE)?;
         let mappings = &self.events.mappings;
         let mut found = mappings.list(
             call.account,
             &call.region,
             input.text("EventSourceArn"),
             function.as_ref(),
-            after.as_deref(),
-            limit + 1,
+            page.after(),
+            page.wanted(),
         );
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let last = found.last().filter(|_| more);
+        let next_marker = page.cut(&mut found, |last| last.record.key.name.to_string());
         let document = |mapping| MappingDocument::new(mapping, mappings.problem(&mapping.key));
         Ok(json(
             StatusCode::OK,
             &ListDocument {
-                next_marker: last.map(|last| URL_SAFE_NO_PAD.encode(last.record.key.name.as_bytes())),
+                next_marker,
                 event_source_mappings: found.iter().map(|stored| document(&stored.record)).collect(),
             },
         ))

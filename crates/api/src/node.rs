@@ -60,6 +60,19 @@ impl<'a> Node<'a> {
         matches!(self.get(name), Some(Self::Boolean(true)))
     }
 
+    /// A member that is a list, as texts.
+    pub(crate) fn list(&self, name: &str) -> Option<Vec<String>> {
+        match self.get(name)? {
+            Node::List(items) => Some(items.iter().map(Node::to_string).collect()),
+            Node::Null
+            | Node::Boolean(_)
+            | Node::Integer(_)
+            | Node::Double(_)
+            | Node::Text(_)
+            | Node::Map(_) => None,
+        }
+    }
+
     /// A map of strings.
     pub(crate) fn texts<C: FromIterator<(String, String)>>(&self, name: &str) -> Option<C> {
         let Self::Map(members) = self.get(name)? else { return None };
@@ -73,6 +86,18 @@ impl<'a> Node<'a> {
             | Node::Map(_) => None,
         };
         Some(members.iter().filter_map(text).collect())
+    }
+
+    /// A map of numbers; empty where there is none.
+    pub(crate) fn doubles<C: FromIterator<(String, f64)> + Default>(&self, name: &str) -> C {
+        let Some(Self::Map(members)) = self.get(name) else { return C::default() };
+        #[expect(clippy::cast_precision_loss, reason = "what is so large is out of every bound")]
+        let double = |(key, value): &(Cow<'a, str>, Node<'a>)| match value {
+            Node::Integer(value) => Some((key.clone().into_owned(), *value as f64)),
+            Node::Double(value) => Some((key.clone().into_owned(), *value)),
+            Node::Null | Node::Boolean(_) | Node::Text(_) | Node::List(_) | Node::Map(_) => None,
+        };
+        members.iter().filter_map(double).collect()
     }
 
     /// Nothing is asked for: `null`, `false`, `""`, `[]`, `{}`, or a structure of such.

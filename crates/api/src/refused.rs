@@ -27,33 +27,25 @@ const fn refused(member: &'static [&'static str], neutral: Neutral, not: &'stati
     Refused { member, neutral, not }
 }
 
-/// For CreateFunction, UpdateFunctionCode and UpdateFunctionConfiguration alike: a member has one
-/// meaning in all of them.
-const REFUSED: [Refused; 29] = [
+/// For CreateFunction, UpdateFunctionCode, UpdateFunctionConfiguration, PublishVersion and PublishLayerVersion alike: a
+/// member has one meaning in all of them.
+const REFUSED: [Refused; 21] = [
     refused(&["VpcConfig"], Neutral::Empty, "attach functions to a VPC yet"),
-    refused(&["Layers"], Neutral::Empty, "have layers yet"),
     refused(&["FileSystemConfigs"], Neutral::Empty, "mount file systems"),
     refused(&["KMSKeyArn"], Neutral::Empty, "encrypt environment variables with KMS keys"),
     refused(&["SnapStart", "ApplyOn"], Neutral::Text("None"), "have SnapStart"),
     refused(&["ImageConfig"], Neutral::Empty, "run container images"),
     refused(&["PackageType"], Neutral::Text("Zip"), "run container images"),
     refused(&["Code", "ImageUri"], Neutral::Empty, "run container images"),
-    refused(&["Code", "S3Bucket"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
-    refused(&["Code", "S3Key"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
-    refused(&["Code", "S3ObjectVersion"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
-    refused(&["Code", "S3ObjectStorageMode"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
+    refused(&["Code", "S3ObjectStorageMode"], Neutral::Text("COPY"), "leave code in its bucket"),
     refused(&["Code", "SourceKMSKeyArn"], Neutral::Empty, "encrypt code with KMS keys"),
     refused(&["ImageUri"], Neutral::Empty, "run container images"),
-    refused(&["S3Bucket"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
-    refused(&["S3Key"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
-    refused(&["S3ObjectVersion"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
-    refused(&["S3ObjectStorageMode"], Neutral::Empty, "take code from S3 yet; give ZipFile"),
+    refused(&["Content", "S3ObjectStorageMode"], Neutral::Text("COPY"), "leave code in its bucket"),
+    refused(&["S3ObjectStorageMode"], Neutral::Text("COPY"), "leave code in its bucket"),
     refused(&["SourceKMSKeyArn"], Neutral::Empty, "encrypt code with KMS keys"),
     refused(&["CodeSigningConfigArn"], Neutral::Empty, "check code signatures"),
-    refused(&["TracingConfig", "Mode"], Neutral::Text("PassThrough"), "send traces"),
     refused(&["EphemeralStorage", "Size"], Neutral::Integer(512), "size /tmp yet; it has 512 MB"),
-    refused(&["Publish"], Neutral::Empty, "publish versions yet"),
-    refused(&["PublishTo"], Neutral::Empty, "publish versions yet"),
+    refused(&["PublishTo"], Neutral::Empty, "publish to capacity providers"),
     refused(&["CapacityProviderConfig"], Neutral::Empty, "have capacity providers"),
     refused(&["DurableConfig"], Neutral::Empty, "have durable functions"),
     refused(&["TenancyConfig"], Neutral::Empty, "isolate tenants"),
@@ -100,12 +92,11 @@ const NOT_FOR_QUEUES: [&str; 14] = [
 ];
 
 /// And those that a queue's mapping may have.
-const REFUSED_OF_MAPPINGS: [Refused; 5] = [
+const REFUSED_OF_MAPPINGS: [Refused; 4] = [
     refused(&["KMSKeyArn"], Neutral::Empty, "encrypt filter criteria with KMS keys"),
     refused(&["MetricsConfig"], Neutral::Empty, "have metrics of single event source mappings"),
     refused(&["LoggingConfig"], Neutral::Empty, "write logs of event source mappings"),
     refused(&["ProvisionedPollerConfig"], Neutral::Empty, "provision pollers"),
-    refused(&["Tags"], Neutral::Empty, "tag event source mappings yet"),
 ];
 
 /// Refuses a mapping of a queue that asks for what is not for queues, or what lambkin does not do.
@@ -150,8 +141,7 @@ mod tests {
                 r#"{"VpcConfig":{"SubnetIds":["subnet-1"]}}"#,
                 "lambkin does not attach functions to a VPC yet (VpcConfig).",
             ),
-            (r#"{"Layers":["arn"]}"#, "lambkin does not have layers yet (Layers)."),
-            (r#"{"TracingConfig":{"Mode":"Active"}}"#, "lambkin does not send traces (TracingConfig.Mode)."),
+            (r#"{"TracingConfig":{"Mode":"Active"}}"#, ""),
             (
                 r#"{"EphemeralStorage":{"Size":1024}}"#,
                 "lambkin does not size /tmp yet; it has 512 MB (EphemeralStorage.Size).",
@@ -160,10 +150,18 @@ mod tests {
                 r#"{"SnapStart":{"ApplyOn":"PublishedVersions"}}"#,
                 "lambkin does not have SnapStart (SnapStart.ApplyOn).",
             ),
-            (r#"{"Publish":true}"#, "lambkin does not publish versions yet (Publish)."),
+            (r#"{"Publish":true}"#, ""),
             (
-                r#"{"Code":{"S3Bucket":"b","S3Key":"k"}}"#,
-                "lambkin does not take code from S3 yet; give ZipFile (Code.S3Bucket).",
+                r#"{"PublishTo":"LATEST_PUBLISHED"}"#,
+                "lambkin does not publish to capacity providers (PublishTo).",
+            ),
+            (
+                r#"{"Code":{"S3ObjectStorageMode":"REFERENCE"}}"#,
+                "lambkin does not leave code in its bucket (Code.S3ObjectStorageMode).",
+            ),
+            (
+                r#"{"Code":{"S3Bucket":"b","S3Key":"k","S3ObjectVersion":"v","S3ObjectStorageMode":"COPY"}}"#,
+                "",
             ),
             (r#"{"PackageType":"Image"}"#, "lambkin does not run container images (PackageType)."),
         ] {
@@ -174,7 +172,7 @@ mod tests {
 
     #[test]
     fn every_member_is_acted_on_or_refused() {
-        const ACTED_ON: [&str; 17] = [
+        const ACTED_ON: [&str; 35] = [
             "FunctionName",
             "Runtime",
             "Role",
@@ -188,15 +186,39 @@ mod tests {
             "Tags",
             "Architectures",
             "LoggingConfig",
+            "TracingConfig.Mode",
             "DeadLetterConfig",
             "DryRun",
             "RevisionId",
             "Qualifier",
+            "Publish",
+            "CodeSha256",
+            "Layers",
+            "LayerName",
+            "Content.ZipFile",
+            "Content.S3Bucket",
+            "Content.S3Key",
+            "Content.S3ObjectVersion",
+            "Code.S3Bucket",
+            "Code.S3Key",
+            "Code.S3ObjectVersion",
+            "S3Bucket",
+            "S3Key",
+            "S3ObjectVersion",
+            "CompatibleRuntimes",
+            "CompatibleArchitectures",
+            "LicenseInfo",
         ];
         let known = |path: &str| {
             ACTED_ON.contains(&path) || REFUSED.iter().any(|refused| refused.member.join(".") == path)
         };
-        for name in ["CreateFunction", "UpdateFunctionCode", "UpdateFunctionConfiguration"] {
+        for name in [
+            "CreateFunction",
+            "UpdateFunctionCode",
+            "UpdateFunctionConfiguration",
+            "PublishVersion",
+            "PublishLayerVersion",
+        ] {
             for member in MODEL.members(MODEL.operation(name).unwrap()) {
                 let inner = match &MODEL.shape(member.shape).kind {
                     Kind::Structure(inner) => inner.as_slice(),
@@ -215,8 +237,9 @@ mod tests {
 
     #[test]
     fn every_member_of_a_mapping_is_acted_on_or_refused() {
-        const ACTED_ON: [&str; 10] = [
+        const ACTED_ON: [&str; 11] = [
             "UUID",
+            "Tags",
             "EventSourceArn",
             "FunctionName",
             "Enabled",
@@ -245,7 +268,6 @@ mod tests {
             (r#"{"StartingPosition":"LATEST"}"#, "StartingPosition is not valid for SQS event sources."),
             (r#"{"ParallelizationFactor":2}"#, "ParallelizationFactor is not valid for SQS event sources."),
             (r#"{"KMSKeyArn":"arn"}"#, "lambkin does not encrypt filter criteria with KMS keys (KMSKeyArn)."),
-            (r#"{"Tags":{"a":"b"}}"#, "lambkin does not tag event source mappings yet (Tags)."),
         ] {
             let said =
                 check_mapping(&Node::read(json.as_bytes()).unwrap()).err().map(|error| error.to_string());

@@ -1,4 +1,4 @@
-//! Answers as they leave: headers common to all of them, and a body that is bytes or a file.
+//! Answers as they leave: headers common to all of them, and a body that is bytes, a file or a stream.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -33,6 +33,8 @@ pub(crate) enum ReplyBody {
         file: tokio::fs::File,
         left: u64,
     },
+    /// What is not known yet.
+    Stream(Pin<Box<dyn Body<Data = Bytes, Error = std::io::Error> + Send>>),
 }
 
 impl Body for ReplyBody {
@@ -59,6 +61,7 @@ impl Body for ReplyBody {
                 *left -= chunk.len() as u64;
                 Poll::Ready(Some(Ok(Frame::data(chunk.into()))))
             }
+            Self::Stream(stream) => stream.as_mut().poll_frame(cx),
         }
     }
 
@@ -66,14 +69,16 @@ impl Body for ReplyBody {
         match self {
             Self::Bytes(bytes) => bytes.is_empty(),
             Self::File { left, .. } => *left == 0,
+            Self::Stream(stream) => stream.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
-            Self::File { left, .. } => *left,
-        })
+        match self {
+            Self::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::File { left, .. } => SizeHint::with_exact(*left),
+            Self::Stream(stream) => stream.size_hint(),
+        }
     }
 }
 

@@ -118,7 +118,12 @@ pub(crate) fn query_value<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>
     if query.is_empty() {
         return None;
     }
-    query.split('&').find_map(|pair| {
+    query_values(query, name).next()
+}
+
+/// All values of this name in a query, decoded.
+pub(crate) fn query_values<'q>(query: &'q str, name: &str) -> impl Iterator<Item = Cow<'q, str>> {
+    query.split('&').filter_map(move |pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (percent_decode_str(key).decode_utf8().ok()? == name)
             .then(|| percent_decode_str(value).decode_utf8_lossy())

@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lambkin_model::services::Caller;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -21,6 +22,7 @@ use tokio::time::{sleep, timeout};
 use crate::Api;
 use crate::callers::Door;
 use crate::stalled::StallGuard;
+use crate::tls::Tls;
 
 /// Connections at once: of everybody, and of one environment, whose SDK opens 50. Beyond: the
 /// listener's backlog waits, then the clients do.
@@ -31,6 +33,8 @@ const ENVIRONMENT_CONNECTIONS: usize = 64;
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Longest wait for a complete head, on a new connection and between requests.
 const HEAD: Duration = Duration::from_secs(30);
+/// Longest that agreeing on TLS may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Pause after the system refused a connection, for want of descriptors for example.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
@@ -42,7 +46,29 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    accept(listener, api, None, shutdown, grace).await;
+    accept(listener, api, Entrance::default(), shutdown, grace).await;
+}
+
+/// The same over TLS.
+pub async fn serve_tls(
+    listener: TcpListener,
+    api: Arc<Api>,
+    tls: Tls,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) {
+    accept(listener, api, Entrance { tls: Some(tls), ..Entrance::default() }, shutdown, grace).await;
+}
+
+/// The same for function URLs alone, each by its id as the first part of the path.
+pub async fn serve_urls(
+    listener: TcpListener,
+    api: Arc<Api>,
+    tls: Option<Tls>,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) {
+    accept(listener, api, Entrance { tls, urls: true, caller: None }, shutdown, grace).await;
 }
 
 /// The same for one environment, over a listener that only it reaches: whatever a request says of
@@ -53,17 +79,28 @@ pub(crate) async fn serve_environment(
     caller: Arc<Caller>,
     end: impl Future<Output = ()>,
 ) {
-    accept(listener, api, Some(caller), end, Duration::ZERO).await;
+    let entrance = Entrance { caller: Some(caller), ..Entrance::default() };
+    accept(listener, api, entrance, end, Duration::ZERO).await;
+}
+
+/// What is special about a listener.
+#[derive(Clone, Default)]
+struct Entrance {
+    tls: Option<Tls>,
+    /// Only function URLs, by path.
+    urls: bool,
+    /// Whose it is.
+    caller: Option<Arc<Caller>>,
 }
 
 async fn accept(
     listener: TcpListener,
     api: Arc<Api>,
-    caller: Option<Arc<Caller>>,
+    entrance: Entrance,
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    let room = if caller.is_some() { ENVIRONMENT_CONNECTIONS } else { CONNECTIONS };
+    let room = if entrance.caller.is_some() { ENVIRONMENT_CONNECTIONS } else { CONNECTIONS };
     let room = Arc::new(Semaphore::new(room));
     let (stop, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
@@ -79,7 +116,7 @@ async fn accept(
             Some(_) = connections.join_next() => {}
             (accepted, permit) = accepted => match accepted {
                 Ok((stream, _)) => {
-                    let connection = connection(stream, Arc::clone(&api), caller.clone(), stopped.clone());
+                    let connection = connection(stream, Arc::clone(&api), entrance.clone(), stopped.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(permit);
@@ -107,15 +144,34 @@ async fn accept(
 async fn connection(
     stream: TcpStream,
     api: Arc<Api>,
-    caller: Option<Arc<Caller>>,
-    mut stopped: watch::Receiver<()>,
+    Entrance { tls, urls, caller }: Entrance,
+    stopped: watch::Receiver<()>,
 ) {
     // A frozen environment says nothing for as long as it is idle, and its end is the deadline.
     let head = caller.is_none().then_some(HEAD);
     let door = match prepare(&stream) {
-        Ok(address) => Arc::new(Door { address, caller }),
+        Ok((local, peer)) => {
+            let (address, port) = (local.ip(), local.port());
+            Arc::new(Door { address, port, peer, secure: tls.is_some(), urls, caller })
+        }
         Err(error) => return tracing::debug!(%error, "the connection ended at once"),
     };
+    let stream = StallGuard::new(stream);
+    let Some(tls) = tls else { return talk(stream, api, door, head, stopped).await };
+    match timeout(HANDSHAKE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => talk(stream, api, door, head, stopped).await,
+        Ok(Err(error)) => tracing::debug!(%error, "no TLS was agreed on"),
+        Err(_) => tracing::debug!("TLS was not agreed on in time"),
+    }
+}
+
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    api: Arc<Api>,
+    door: Arc<Door>,
+    head: Option<Duration>,
+    mut stopped: watch::Receiver<()>,
+) {
     let service = service_fn(move |request| {
         let (api, door) = (Arc::clone(&api), Arc::clone(&door));
         async move { Ok::<_, Infallible>(api.handle(request, &door).await) }
@@ -127,7 +183,7 @@ async fn connection(
         // An invocation goes on when its caller hangs up, as on AWS; and no running request pays
         // for looking whether the caller is still there.
         .half_close(true)
-        .serve_connection(TokioIo::new(StallGuard::new(stream)), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -141,7 +197,7 @@ async fn connection(
     }
 }
 
-fn prepare(stream: &TcpStream) -> io::Result<IpAddr> {
+fn prepare(stream: &TcpStream) -> io::Result<(SocketAddr, IpAddr)> {
     stream.set_nodelay(true)?;
-    Ok(stream.local_addr()?.ip())
+    Ok((stream.local_addr()?, stream.peer_addr()?.ip()))
 }

@@ -25,11 +25,26 @@ pub(crate) static MODEL: LazyLock<ServiceModel> = LazyLock::new(|| {
 pub(crate) static SQS: LazyLock<ServiceModel> = LazyLock::new(|| {
     ServiceModel::read(include_str!("../model/sqs.json")).named(include_str!("../model/sqs-query.json"))
 });
+/// CloudWatch Logs'.
+pub(crate) static LOGS: LazyLock<ServiceModel> =
+    LazyLock::new(|| ServiceModel::read(include_str!("../model/logs.json")));
+/// CloudWatch's.
+pub(crate) static CLOUDWATCH: LazyLock<ServiceModel> =
+    LazyLock::new(|| ServiceModel::read(include_str!("../model/cloudwatch.json")));
 /// SNS's.
 pub(crate) static SNS: LazyLock<ServiceModel> =
     LazyLock::new(|| ServiceModel::read(include_str!("../model/sns.json")));
 
+/// IAM's.
+pub(crate) static IAM: LazyLock<ServiceModel> =
+    LazyLock::new(|| ServiceModel::read(include_str!("../model/iam.json")));
+/// STS's.
+pub(crate) static STS: LazyLock<ServiceModel> =
+    LazyLock::new(|| ServiceModel::read(include_str!("../model/sts.json")));
+
 pub(crate) struct ServiceModel {
+    /// Where it is from, with the version.
+    pub(crate) source: String,
     pub(crate) operations: Vec<Operation>,
     shapes: Vec<Shape>,
     ids: HashMap<Text, ShapeId>,
@@ -150,7 +165,7 @@ impl ServiceModel {
             })
             .collect();
         let shapes = file.shapes.into_iter().map(|line| line.shape(&ids)).collect();
-        Self { operations, shapes, ids }
+        Self { source: file.source, operations, shapes, ids }
     }
 
     fn recorded(mut self, recorded: &str) -> Self {
@@ -197,6 +212,7 @@ impl ServiceModel {
 
 #[derive(Deserialize)]
 struct File {
+    source: String,
     operations: Vec<OperationLine>,
     shapes: Vec<ShapeLine>,
 }

@@ -32,7 +32,6 @@ impl Fault {
             SnsError::Throttled => (StatusCode::TOO_MANY_REQUESTS, "Throttled"),
             SnsError::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
         };
-        // SNS speaks no JSON: nobody reads a shape.
-        Self { status, shape: code, code, sender: status.is_client_error(), message: error.to_string() }
+        Self::of_query(status, code, error.to_string())
     }
 }

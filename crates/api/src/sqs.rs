@@ -103,7 +103,8 @@ impl Api {
                 Ok(Some(map([("ApproximateNumberOfMessagesMoved", answer::number(moved))])))
             }
             "AddPermission" | "RemovePermission" => Err(SqsError::UnsupportedOperation(
-                "lambkin has no IAM yet: a queue's permissions would allow and deny nothing.".into(),
+                "lambkin asks no queue's policy yet: a queue's permissions would allow and deny nothing."
+                    .into(),
             )),
             other => Err(SqsError::InvalidAction(other.to_owned())),
         }

@@ -88,9 +88,9 @@ impl Fault {
             (SqsError::QueueDoesNotExist, Protocol::Query) => {
                 "The specified queue does not exist for this wsdl version.".into()
             }
-            (error, Protocol::Json | Protocol::Query) => error.to_string(),
+            (error, Protocol::Cbor | Protocol::Json | Protocol::Query) => error.to_string(),
         };
-        Self { status, shape, code, sender: status.is_client_error(), message }
+        Self { status, shape, code, sender: status.is_client_error(), message, detail: None }
     }
 }
 

@@ -1,17 +1,19 @@
-//! The services that are not REST: which one a request is for, in which protocol (AWS JSON 1.0, AWS Query), and
-//! its input and answer as documents of the service model.
+//! The services that are not REST: which one a request is for, in which protocol (AWS JSON 1.0 or 1.1, AWS Query, Smithy RPC
+//! v2 CBOR), and its input and answer as documents of the service model.
 //!
 //! Deliberately not here: what operations do, and each service's table of errors.
 
+mod cbor;
 mod coerce;
 mod form;
 mod xml;
 
 use std::borrow::Cow;
+use std::io::Read as _;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use lambkin_model::Error;
@@ -22,20 +24,29 @@ use crate::gate;
 use crate::node::Node;
 use crate::reply::{Reply, ReplyBody, reply};
 use crate::route::query_value;
-use crate::service_model::{Operation, SNS, SQS, ServiceModel};
+use crate::service_model::{CLOUDWATCH, IAM, LOGS, Operation, SNS, SQS, STS, ServiceModel};
 
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 /// The error's code in the Query protocol, and who is to blame, for clients that knew it before JSON.
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 const JSON_1_0: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.0");
+const JSON_1_1: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
+const CBOR: HeaderValue = HeaderValue::from_static("application/cbor");
+/// Says that a request, or an answer, is of Smithy's protocol.
+const SMITHY: HeaderName = HeaderName::from_static("smithy-protocol");
+const RPC_V2_CBOR: HeaderValue = HeaderValue::from_static("rpc-v2-cbor");
 const XML: HeaderValue = HeaderValue::from_static("text/xml");
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Which service it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
+    CloudWatch,
+    Iam,
+    Logs,
     Sns,
     Sqs,
+    Sts,
 }
 
 /// A service that lambkin answers for beside Lambda.
@@ -46,12 +57,18 @@ pub(crate) struct Service {
     pub(crate) model: &'static LazyLock<ServiceModel>,
     /// Before an operation's name in `X-Amz-Target`; `None`: the service speaks no JSON.
     target: Option<&'static str>,
-    /// `Version` of its Query protocol.
+    /// `None`: it speaks no Query.
+    query: Option<Query>,
+    /// Largest request body, in bytes.
+    pub(crate) request_bytes: usize,
+}
+
+/// What tells one Query protocol from another.
+pub(crate) struct Query {
+    /// `Version` of its requests.
     version: &'static str,
     /// Of its XML documents.
     namespace: &'static str,
-    /// Largest request body, in bytes.
-    pub(crate) request_bytes: usize,
 }
 
 pub(crate) static SQS_SERVICE: Service = Service {
@@ -59,8 +76,7 @@ pub(crate) static SQS_SERVICE: Service = Service {
     name: "sqs",
     model: &SQS,
     target: Some("AmazonSQS."),
-    version: "2012-11-05",
-    namespace: "http://queue.amazonaws.com/doc/2012-11-05/",
+    query: Some(Query { version: "2012-11-05", namespace: "http://queue.amazonaws.com/doc/2012-11-05/" }),
     request_bytes: lambkin_model::sqs::REQUEST_BYTES,
 };
 
@@ -69,16 +85,65 @@ pub(crate) static SNS_SERVICE: Service = Service {
     name: "sns",
     model: &SNS,
     target: None,
-    version: "2010-03-31",
-    namespace: "http://sns.amazonaws.com/doc/2010-03-31/",
+    query: Some(Query { version: "2010-03-31", namespace: "http://sns.amazonaws.com/doc/2010-03-31/" }),
     request_bytes: lambkin_model::sns::REQUEST_BYTES,
 };
 
-static SERVICES: [&Service; 2] = [&SQS_SERVICE, &SNS_SERVICE];
+/// A batch of log events has a megabyte of text, which JSON may write with six characters for one. lambkin's own bound.
+const LOGS_REQUEST_BYTES: usize = 8 << 20;
+
+pub(crate) static LOGS_SERVICE: Service = Service {
+    which: Which::Logs,
+    name: "logs",
+    model: &LOGS,
+    target: Some("Logs_20140328."),
+    query: None,
+    request_bytes: LOGS_REQUEST_BYTES,
+};
+
+/// What IAM takes of a document is less than half of it; both as a form writes them.
+const IAM_REQUEST_BYTES: usize = 1 << 20;
+
+static IAM_SERVICE: Service = Service {
+    which: Which::Iam,
+    name: "iam",
+    model: &IAM,
+    target: None,
+    query: Some(Query { version: "2010-05-08", namespace: "https://iam.amazonaws.com/doc/2010-05-08/" }),
+    request_bytes: IAM_REQUEST_BYTES,
+};
+
+static STS_SERVICE: Service = Service {
+    which: Which::Sts,
+    name: "sts",
+    model: &STS,
+    target: None,
+    query: Some(Query { version: "2011-06-15", namespace: "https://sts.amazonaws.com/doc/2011-06-15/" }),
+    request_bytes: 64 * 1024,
+};
+
+/// What AWS takes of one PutMetricData, before it is packed.
+const CLOUDWATCH_REQUEST_BYTES: usize = 1 << 20;
+
+pub(crate) static CLOUDWATCH_SERVICE: Service = Service {
+    which: Which::CloudWatch,
+    name: "monitoring",
+    model: &CLOUDWATCH,
+    target: Some("GraniteServiceVersion20100801."),
+    query: Some(Query {
+        version: "2010-08-01",
+        namespace: "http://monitoring.amazonaws.com/doc/2010-08-01/",
+    }),
+    request_bytes: CLOUDWATCH_REQUEST_BYTES,
+};
+
+static SERVICES: [&Service; 6] =
+    [&CLOUDWATCH_SERVICE, &SQS_SERVICE, &SNS_SERVICE, &LOGS_SERVICE, &STS_SERVICE, &IAM_SERVICE];
 
 /// How a request is written, and its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
+    Cbor,
     Json,
     Query,
 }
@@ -108,10 +173,22 @@ pub(crate) struct Fault {
     /// Whether the sender is to blame.
     pub(crate) sender: bool,
     pub(crate) message: String,
+    /// What JSON says beside the message.
+    pub(crate) detail: Option<Box<(&'static str, serde_json::Value)>>,
 }
 
 /// The service a request is for; `None`: none of these.
 pub(crate) fn recognise(parts: &Parts) -> Option<Asked> {
+    if parts.headers.get(SMITHY).is_some_and(|protocol| *protocol == RPC_V2_CBOR) {
+        let (target, _) = smithy_path(parts.uri.path())?;
+        // Whoever speaks it is found by what AWS JSON's target begins with.
+        let speaks = |each: &&Service| {
+            each.which == Which::CloudWatch
+                && each.target.is_some_and(|own| own.strip_suffix('.') == Some(target))
+        };
+        let service = SERVICES.into_iter().find(speaks)?;
+        return Some(Asked { service, protocol: Protocol::Cbor });
+    }
     if let Some(target) = parts.headers.get(TARGET) {
         let target = target.to_str().ok()?;
         let service =
@@ -132,9 +209,10 @@ pub(crate) fn recognise(parts: &Parts) -> Option<Asked> {
     }
     let scope = gate::service(parts);
     let version = query_value(query, "Version");
-    let by_name = SERVICES.into_iter().find(|each| scope.as_deref() == Some(each.name));
-    let service =
-        by_name.or_else(|| SERVICES.into_iter().find(|each| version.as_deref() == Some(each.version)));
+    let speaking = || SERVICES.into_iter().filter_map(|each| Some((each, each.query.as_ref()?)));
+    let by_name = speaking().find(|(each, _)| scope.as_deref() == Some(each.name));
+    let by_version = || speaking().find(|(_, query)| version.as_deref() == Some(query.version));
+    let service = by_name.or_else(by_version).map(|(service, _)| service);
     // Queue URLs are no other service's.
     let service = service.or_else(|| queue_path(parts.uri.path()).map(|_| &SQS_SERVICE))?;
     Some(Asked { service, protocol: Protocol::Query })
@@ -143,6 +221,11 @@ pub(crate) fn recognise(parts: &Parts) -> Option<Asked> {
 fn media_type(parts: &Parts) -> &str {
     let given = parts.headers.get(CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or_default();
     given.split(';').next().unwrap_or_default().trim()
+}
+
+/// Service and operation of a path of Smithy's, `/service/S/operation/O`.
+fn smithy_path(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix("/service/")?.split_once("/operation/")
 }
 
 /// Account and name of a queue URL's path, `/000000000000/name`.
@@ -156,21 +239,46 @@ impl Asked {
     /// Reads the request's operation and input.
     pub(crate) fn read<'b>(&self, parts: &'b Parts, body: &'b [u8]) -> Result<Request<'b>, Fault> {
         match self.protocol {
+            Protocol::Cbor => self.read_cbor(parts, body),
             Protocol::Json => self.read_json(parts, body),
             Protocol::Query => self.read_query(parts, body),
         }
     }
 
+    /// A body as it was before its client packed it, where it did: PutMetricData comes so.
+    pub(crate) fn unpack<'b>(&self, parts: &Parts, body: &'b [u8]) -> Result<Cow<'b, [u8]>, Fault> {
+        let encoding =
+            parts.headers.get(CONTENT_ENCODING).and_then(|given| given.to_str().ok()).unwrap_or_default();
+        if !encoding.eq_ignore_ascii_case("gzip") {
+            return Ok(Cow::Borrowed(body));
+        }
+        let limit = self.service.request_bytes;
+        let mut unpacked = Vec::new();
+        let mut reader = flate2::read::GzDecoder::new(body).take(limit as u64 + 1);
+        reader.read_to_end(&mut unpacked).map_err(|error| malformed(error.to_string()))?;
+        if unpacked.len() > limit {
+            let error = Error::RequestTooLarge(format!("Request must be smaller than {limit} bytes"));
+            return Err(Fault::of_the_door(&error));
+        }
+        Ok(Cow::Owned(unpacked))
+    }
+
+    fn read_cbor<'b>(&self, parts: &Parts, body: &'b [u8]) -> Result<Request<'b>, Fault> {
+        let name = smithy_path(parts.uri.path()).map_or("", |(_, operation)| operation);
+        let operation = self.service.model.operation(name).ok_or_else(|| unknown(name))?;
+        let node =
+            if body.is_empty() { Node::Map(Vec::new()) } else { cbor::read(body).map_err(malformed)? };
+        let input = match operation.input {
+            Some(shape) => coerce::coerce(self.service.model, shape, node).map_err(malformed)?,
+            None => Node::Map(Vec::new()),
+        };
+        Ok(Request { operation, input })
+    }
+
     fn read_json<'b>(&self, parts: &Parts, body: &'b [u8]) -> Result<Request<'b>, Fault> {
         let target = parts.headers.get(TARGET).and_then(|target| target.to_str().ok()).unwrap_or_default();
         let name = target.split_once('.').map_or(target, |(_, name)| name);
-        let operation = self.service.model.operation(name).ok_or_else(|| Fault {
-            status: StatusCode::NOT_FOUND,
-            shape: "com.amazon.coral.service#UnknownOperationException",
-            code: "InvalidAction",
-            sender: true,
-            message: format!("The action {name} is not valid for this endpoint."),
-        })?;
+        let operation = self.service.model.operation(name).ok_or_else(|| unknown(name))?;
         let body = if body.is_empty() { b"{}" } else { body };
         let node = Node::read(body).map_err(|error| malformed(error.to_string()))?;
         let input = match operation.input {
@@ -189,6 +297,7 @@ impl Asked {
             code: "MissingAction",
             sender: true,
             message: "The request must contain the parameter Action.".into(),
+            detail: None,
         })?;
         let operation = self.service.model.operation(name).ok_or_else(|| Fault {
             status: StatusCode::BAD_REQUEST,
@@ -196,6 +305,7 @@ impl Asked {
             code: "InvalidAction",
             sender: true,
             message: format!("The action {name} is not valid for this endpoint."),
+            detail: None,
         })?;
         let mut input = match operation.input {
             Some(shape) => form.structure(self.service.model, shape).map_err(malformed)?,
@@ -225,35 +335,79 @@ impl Asked {
         request_id: RequestId,
     ) -> Reply {
         match self.protocol {
+            Protocol::Cbor => {
+                let Some(shape) = operation.output else {
+                    let mut response = reply(StatusCode::OK, ReplyBody::Bytes(Bytes::new()));
+                    response.headers_mut().insert(SMITHY, RPC_V2_CBOR);
+                    return response;
+                };
+                let empty = Node::Map(Vec::new());
+                smithy(StatusCode::OK, cbor::write(self.service.model, shape, output.unwrap_or(&empty)))
+            }
             Protocol::Json => {
                 let bytes = output.map_or_else(
                     || if operation.output.is_some() { b"{}".to_vec() } else { Vec::new() },
                     |output| serde_json::to_vec(output).expect("names are strings"),
                 );
-                document(StatusCode::OK, JSON_1_0, bytes)
+                document(StatusCode::OK, self.json(), bytes)
             }
             Protocol::Query => {
                 let bytes =
-                    xml::answer(self.service.model, self.service.namespace, operation, output, request_id);
+                    xml::answer(self.service.model, self.service.namespace(), operation, output, request_id);
                 document(StatusCode::OK, XML, bytes)
             }
+        }
+    }
+
+    /// Which JSON it is: services that also speak Query were given the older one.
+    fn json(&self) -> HeaderValue {
+        if self.service.query.is_some() { JSON_1_0 } else { JSON_1_1 }
+    }
+
+    /// What policies refuse, by this service's code.
+    pub(crate) fn denied(&self, error: &Error) -> Fault {
+        let fault = Fault::of_the_door(error);
+        match self.service.which {
+            Which::Sns => Fault { code: "AuthorizationError", ..fault },
+            Which::CloudWatch | Which::Iam | Which::Logs | Which::Sqs | Which::Sts => fault,
         }
     }
 
     /// The answer of one that failed.
     pub(crate) fn refusal(&self, fault: &Fault, request_id: RequestId) -> Reply {
         match self.protocol {
+            Protocol::Cbor => {
+                let mut response = smithy(fault.status, cbor::refusal(fault));
+                self.blame(fault, &mut response);
+                response
+            }
             Protocol::Json => {
-                let body = serde_json::json!({ "__type": fault.shape, "message": fault.message });
-                let bytes = serde_json::to_vec(&body).expect("two strings");
-                let mut response = document(fault.status, JSON_1_0, bytes);
-                let blame = if fault.sender { "Sender" } else { "Receiver" };
-                let error = HeaderValue::try_from(format!("{};{blame}", fault.code));
-                response.headers_mut().insert(QUERY_ERROR, error.expect("letters and dots"));
+                let mut body = serde_json::json!({ "__type": fault.shape, "message": fault.message });
+                if let Some((name, detail)) = fault.detail.as_deref() {
+                    body[*name] = detail.clone();
+                }
+                let bytes = serde_json::to_vec(&body).expect("names are strings");
+                let mut response = document(fault.status, self.json(), bytes);
+                self.blame(fault, &mut response);
                 response
             }
             Protocol::Query => document(fault.status, XML, xml::refusal(self.service, fault, request_id)),
         }
+    }
+
+    /// For clients that knew the service when it spoke Query.
+    fn blame(&self, fault: &Fault, response: &mut Reply) {
+        if self.service.query.is_some() {
+            let blame = if fault.sender { "Sender" } else { "Receiver" };
+            let error = HeaderValue::try_from(format!("{};{blame}", fault.code));
+            response.headers_mut().insert(QUERY_ERROR, error.expect("letters and dots"));
+        }
+    }
+}
+
+impl Service {
+    pub(crate) fn namespace(&self) -> &'static str {
+        self.query.as_ref().map_or("", |query| query.namespace)
     }
 }
 
@@ -265,6 +419,15 @@ impl Fault {
             Error::AccessDenied(_) => ("com.amazon.coral.service#AccessDeniedException", "AccessDenied"),
             Error::MissingAuthentication => {
                 ("com.amazon.coral.service#MissingAuthenticationTokenException", "MissingAuthenticationToken")
+            }
+            Error::UnrecognizedClient => {
+                ("com.amazon.coral.service#UnrecognizedClientException", "InvalidClientTokenId")
+            }
+            Error::InvalidSignature(_) => {
+                ("com.amazon.coral.service#InvalidSignatureException", "SignatureDoesNotMatch")
+            }
+            Error::IncompleteSignature(_) => {
+                ("com.amazon.coral.service#IncompleteSignatureException", "IncompleteSignature")
             }
             Error::RequestTooLarge(_) => {
                 ("com.amazon.coral.service#RequestEntityTooLargeException", "RequestEntityTooLarge")
@@ -282,21 +445,49 @@ impl Fault {
             // Lambda's own, which the door does not say.
             Error::FunctionNotFound { .. }
             | Error::ResourceNotFound(_)
+            | Error::NotProvisioned
             | Error::FunctionExists { .. }
             | Error::ResourceConflict(_)
             | Error::ResourceInUse(_)
             | Error::RevisionMismatch
+            | Error::PolicyRevisionMismatch { .. }
+            | Error::PolicyLengthExceeded { .. }
             | Error::InvalidParameterValue(_)
             | Error::Validation(_)
             | Error::UnreservedConcurrency { .. }
+            | Error::UntypedParameterValue(_)
             | Error::PayloadTooLarge { .. }
             | Error::TooManyRequests { .. }
             | Error::RecursiveInvocation
             | Error::InvalidRuntime(_) => ("com.amazon.coral.service#InternalFailure", "InternalFailure"),
         };
         let sender = answer.status.is_client_error();
-        Self { status: answer.status, shape, code, sender, message: error.to_string() }
+        Self { status: answer.status, shape, code, sender, message: error.to_string(), detail: None }
     }
+}
+
+impl Fault {
+    /// Of a service that speaks no JSON: nobody reads a shape.
+    pub(crate) fn of_query(status: StatusCode, code: &'static str, message: String) -> Self {
+        Self { status, shape: code, code, sender: status.is_client_error(), message, detail: None }
+    }
+}
+
+fn unknown(operation: &str) -> Fault {
+    Fault {
+        status: StatusCode::NOT_FOUND,
+        shape: "com.amazon.coral.service#UnknownOperationException",
+        code: "InvalidAction",
+        sender: true,
+        message: format!("The action {operation} is not valid for this endpoint."),
+        detail: None,
+    }
+}
+
+fn smithy(status: StatusCode, bytes: Vec<u8>) -> Reply {
+    let mut response = document(status, CBOR, bytes);
+    response.headers_mut().insert(SMITHY, RPC_V2_CBOR);
+    response
 }
 
 pub(crate) fn malformed(message: String) -> Fault {
@@ -306,6 +497,7 @@ pub(crate) fn malformed(message: String) -> Fault {
         code: "MalformedInput",
         sender: true,
         message,
+        detail: None,
     }
 }
 

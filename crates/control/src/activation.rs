@@ -9,7 +9,6 @@ use lambkin_model::function::{LastUpdate, State};
 use tokio::task::JoinSet;
 
 use crate::Control;
-use crate::function::need;
 
 /// The running activations. Bounded by the number of functions: one is never changed twice at once.
 #[derive(Default)]
@@ -39,8 +38,7 @@ impl Control {
     }
 
     async fn finish(self: Arc<Self>, mut head: Arc<Stored<Head>>) {
-        let latest = &head.record.latest;
-        let need = need(&latest.configuration, &latest.code);
+        let need = head.record.latest.need();
         let failure = match self.runtimes.installed(&need) {
             Some(_) => None,
             None => self.runtimes.ensure(need).await.err().map(|error| error.to_string()),
@@ -59,7 +57,7 @@ impl Control {
                     tracing::info!(function = %head.record.key.name, state, "settled");
                     return;
                 }
-                // Its reserved concurrency was changed, or it is gone: nothing else happens to a head
+                // What is beside `$LATEST` was changed, or it is gone: nothing else happens to a head
                 // that is Pending or InProgress.
                 Err(CatalogError::Conflict) => match self.catalog.head(&head.record.key) {
                     Some(now) if now.record.latest.revision_id == head.record.latest.revision_id => {
@@ -82,6 +80,13 @@ fn finished(before: &Head, failure: Option<String>, revision_id: String) -> Head
     let mut head = before.clone();
     head.latest.revision_id = revision_id;
     let code = || "InvalidRuntime".to_owned();
+    // Those that were published with it.
+    for published in head.versions.values_mut().filter(|published| published.state == State::Pending) {
+        published.state = match &failure {
+            None => State::Active,
+            Some(reason) => State::Failed { code: code(), reason: reason.clone() },
+        };
+    }
     match failure {
         None => {
             head.latest.state = State::Active;

@@ -17,7 +17,7 @@ use crate::Control;
 pub struct AccountSettings {
     /// Concurrent executions of the account. All regions share them: they are the machine's.
     pub concurrent_executions: usize,
-    /// Those that no function, of whatever region, has reserved.
+    /// Those that are set aside for no function, of whatever region.
     pub unreserved_concurrent_executions: usize,
     /// Code of the region's functions, zipped, in bytes.
     pub total_code_size: u64,
@@ -31,7 +31,7 @@ pub struct AccountSettings {
 pub(crate) struct Claims(Mutex<Vec<(FunctionKey, u32)>>);
 
 /// One of them, until it is stored or has failed.
-struct Claim<'a>(&'a Claims, FunctionKey, u32);
+pub(crate) struct Claim<'a>(&'a Claims, FunctionKey, u32);
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
@@ -54,7 +54,12 @@ impl Control {
             Error::FunctionNotFound { .. } => Error::FunctionNotFound { arn: key.qualified_arn(LATEST) },
             other => other,
         };
-        let _claim = self.claim(&key, wanted).map_err(unknown)?;
+        let limit = self.policy.concurrency;
+        let claim = self.claim(&key, |head, others| {
+            enough(head, wanted)?;
+            check_reservation(limit, others, head.set_aside(), wanted).map(|()| wanted)
+        });
+        let _claim = claim.map_err(unknown)?;
         let stored = self.set_concurrency(&key, Some(wanted)).await.map_err(unknown)?;
         tracing::info!(function = %key.name, reserved = wanted, "concurrency reserved");
         Ok(stored)
@@ -71,30 +76,39 @@ impl Control {
     #[must_use]
     pub fn account_settings(&self, account: &str, region: &str) -> AccountSettings {
         let all = self.catalog.all();
-        let reserved: usize =
-            all.iter().filter_map(|head| head.record.reserved_concurrency).map(|count| count as usize).sum();
+        let reserved: usize = all.iter().map(|head| head.record.set_aside() as usize).sum();
         let here = || {
             all.iter()
                 .map(|head| &head.record)
                 .filter(|head| &*head.key.account == account && &*head.key.region == region)
         };
+        let versions = self.catalog.versions();
+        let published = versions
+            .iter()
+            .map(|stored| &stored.record)
+            .filter(|body| &*body.key.account == account && &*body.key.region == region)
+            .map(|body| body.version.code.size);
         AccountSettings {
             concurrent_executions: self.policy.concurrency,
             unreserved_concurrent_executions: self.policy.concurrency.saturating_sub(reserved),
-            total_code_size: here().map(|head| head.latest.code.size).sum(),
+            total_code_size: here().map(|head| head.latest.code.size).sum::<u64>() + published.sum::<u64>(),
             function_count: here().count(),
         }
     }
 
-    /// Where the account has so much left.
-    fn claim(&self, key: &FunctionKey, wanted: u32) -> Result<Claim<'_>, Error> {
+    /// Where the function may have what is asked for: `check` is given its head and what all others have set aside, and
+    /// says how much the function has set aside then.
+    pub(crate) fn claim(
+        &self,
+        key: &FunctionKey,
+        check: impl FnOnce(&Head, usize) -> Result<u32, Error>,
+    ) -> Result<Claim<'_>, Error> {
         let mut claims = self.claims.0.lock().expect("no code panics under this lock");
         // Looked at under the lock: a claim goes only after the catalog shows what was stored.
-        let held = self.head(key)?.record.reserved_concurrency.unwrap_or(0);
+        let head = self.head(key)?;
         let all = self.catalog.all();
         let mut others: HashMap<&FunctionKey, u32> = HashMap::new();
-        let stored =
-            all.iter().filter_map(|head| Some((&head.record.key, head.record.reserved_concurrency?)));
+        let stored = all.iter().map(|head| (&head.record.key, head.record.set_aside()));
         for (other, count) in stored.chain(claims.iter().map(|(other, count)| (other, *count))) {
             if other != key {
                 let most = others.entry(other).or_default();
@@ -102,7 +116,7 @@ impl Control {
             }
         }
         let others = others.values().map(|count| *count as usize).sum();
-        check_reservation(self.policy.concurrency, others, held, wanted)?;
+        let wanted = check(&head.record, others)?;
         claims.push((key.clone(), wanted));
         Ok(Claim(&self.claims, key.clone(), wanted))
     }
@@ -117,6 +131,9 @@ impl Control {
             if before.record.reserved_concurrency == reserved {
                 return Ok(before);
             }
+            if let Some(wanted) = reserved {
+                enough(&before.record, wanted)?;
+            }
             let head = Head { reserved_concurrency: reserved, ..before.record.clone() };
             match self.put(Some(before.revision), head).await {
                 Ok(stored) => return Ok(stored),
@@ -126,4 +143,16 @@ impl Control {
             }
         }
     }
+}
+
+/// A reservation has room for what is provisioned of the function. The text is recorded from AWS, its spaces too.
+fn enough(head: &Head, reserved: u32) -> Result<(), Error> {
+    let provisioned = head.total_provisioned();
+    if reserved < provisioned {
+        return Err(Error::UntypedParameterValue(format!(
+            " ReservedConcurrentExecutions  {reserved} should not be lower than function's total provisioned \
+             concurrency [{provisioned}]."
+        )));
+    }
+    Ok(())
 }

@@ -3,10 +3,7 @@
 //! Deliberately not here: whether a destination is there, which those know who send to it; and events
 //! themselves. The dispatcher looks these up at each attempt.
 
-use std::sync::Arc;
-
 use lambkin_model::Error;
-use lambkin_model::catalog::{CatalogError, Head, Stored};
 use lambkin_model::event_invoke::EventInvokeConfig;
 use lambkin_model::name::{FunctionKey, FunctionReference, LATEST};
 
@@ -138,26 +135,6 @@ impl Control {
             .await?;
         tracing::info!(function = %reference.key.name, qualifier, "asynchronous invocation configured");
         Ok(stored.record.event_invoke[qualifier].clone())
-    }
-
-    /// Writes the head as changed, whatever else changes it meanwhile.
-    async fn change_head(
-        &self,
-        key: &FunctionKey,
-        unknown: impl Fn() -> Error,
-        change: impl Fn(&mut Head) -> Result<(), Error>,
-    ) -> Result<Arc<Stored<Head>>, Error> {
-        loop {
-            let before = self.catalog.head(key).ok_or_else(&unknown)?;
-            let mut head = before.record.clone();
-            change(&mut head)?;
-            match self.put(Some(before.revision), head).await {
-                Ok(stored) => return Ok(stored),
-                // It changed otherwise meanwhile, or went: look again.
-                Err(CatalogError::Conflict) => {}
-                Err(CatalogError::Unavailable(reason)) => return Err(Error::Service(reason)),
-            }
-        }
     }
 }
 

@@ -6,18 +6,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambkin_model::Error;
+use lambkin_model::bucket::Buckets;
 use lambkin_model::catalog::{Catalog, CatalogError, Head, Revision, Stored};
-use lambkin_model::code::{Code, CodeError, CodeSha256, CodeStore};
+use lambkin_model::code::{CodeError, CodeSha256, CodeStore};
 use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, LoggingConfig, State};
-use lambkin_model::name::{FunctionKey, FunctionReference, LATEST};
+use lambkin_model::hot_code::HotCode;
+use lambkin_model::iam::{ManagedPolicy, Role};
+use lambkin_model::layer::{Layer, LayerVersion};
+use lambkin_model::name::{FunctionKey, LATEST};
 use lambkin_model::quota;
+use lambkin_model::record::Records;
 use lambkin_model::runtime::RuntimeProvider;
 use lambkin_model::time::Timestamp;
+use lambkin_model::version::Version;
 
 use crate::activation::Activations;
 use crate::concurrency::Claims;
+use crate::layer::CodeOf;
 use crate::request::{CreateFunction, LoggingChange, UpdateFunctionCode, UpdateFunctionConfiguration};
 use crate::rules;
+use crate::source::{Fetches, publishable};
+use crate::url::Urls;
+use crate::version::{Found, Publication};
 
 /// What the control plane may not make up by itself.
 #[derive(Debug, Clone, Copy)]
@@ -43,29 +53,75 @@ impl Default for Policy {
     }
 }
 
+/// Where the control plane keeps what it is told.
+pub struct Stores {
+    /// Functions.
+    pub catalog: Arc<dyn Catalog>,
+    /// Deployment packages.
+    pub code: Arc<dyn CodeStore>,
+    /// Layers.
+    pub layers: Arc<dyn Records<Layer>>,
+    /// Their versions.
+    pub layer_versions: Arc<dyn Records<LayerVersion>>,
+    /// IAM's roles.
+    pub roles: Arc<dyn Records<Role>>,
+    /// Customer managed policies.
+    pub managed_policies: Arc<dyn Records<ManagedPolicy>>,
+    /// Where code can be taken from; `None`: from requests only.
+    pub buckets: Option<Arc<dyn Buckets>>,
+    /// Directories that may be code; `None`: none may.
+    pub hot_code: Option<Arc<dyn HotCode>>,
+}
+
 /// The control plane.
 pub struct Control {
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) code: Arc<dyn CodeStore>,
+    pub(crate) layers: Arc<dyn Records<Layer>>,
+    pub(crate) layer_versions: Arc<dyn Records<LayerVersion>>,
+    pub(crate) roles: Arc<dyn Records<Role>>,
+    pub(crate) managed_policies: Arc<dyn Records<ManagedPolicy>>,
+    pub(crate) buckets: Option<Arc<dyn Buckets>>,
+    pub(crate) hot_code: Option<Arc<dyn HotCode>>,
+    pub(crate) fetches: Fetches,
     pub(crate) runtimes: Arc<dyn RuntimeProvider>,
     pub(crate) ambient: Ambient,
     pub(crate) policy: Policy,
     pub(crate) activations: Activations,
     pub(crate) claims: Claims,
+    pub(crate) urls: Arc<Urls>,
 }
 
 impl Control {
     /// Over these stores. [`resume`](Self::resume) it before the first request.
     #[must_use]
     pub fn new(
-        catalog: Arc<dyn Catalog>,
-        code: Arc<dyn CodeStore>,
+        stores: Stores,
         runtimes: Arc<dyn RuntimeProvider>,
         ambient: Ambient,
         policy: Policy,
     ) -> Arc<Self> {
+        let Stores { catalog, code, layers, layer_versions, roles, managed_policies, buckets, hot_code } =
+            stores;
         let (activations, claims) = (Activations::default(), Claims::default());
-        Arc::new(Self { catalog, code, runtimes, ambient, policy, activations, claims })
+        let urls = Urls::follow(&catalog);
+        Arc::new(Self {
+            catalog,
+            code,
+            layers,
+            layer_versions,
+            roles,
+            managed_policies,
+            buckets,
+            hot_code,
+            fetches: Fetches::default(),
+            runtimes,
+            ambient,
+            policy,
+            activations,
+            claims,
+            urls,
+        })
     }
 
     /// CreateFunction: the function is `Pending` when this answers and becomes `Active` (or
@@ -74,7 +130,7 @@ impl Control {
         self: &Arc<Self>,
         key: FunctionKey,
         request: CreateFunction,
-    ) -> Result<Arc<Stored<Head>>, Error> {
+    ) -> Result<Found, Error> {
         if request.runtime.is_empty() || request.handler.is_empty() {
             return Err(Error::InvalidParameterValue(
                 "Runtime and Handler are mandatory parameters for functions created with deployment packages.".into(),
@@ -98,36 +154,34 @@ impl Control {
                 .map_or_else(LoggingConfig::default, |change| change.apply(&LoggingConfig::default())),
             ephemeral_storage: 512,
             dead_letter: request.dead_letter,
+            layers: self.used_layers(&key, &request.layers)?,
+            tracing: request.tracing.unwrap_or_default(),
         };
         rules::check(&configuration)?;
-        let code = self.code.put(request.zip).await.map_err(code_error)?;
-        let head = Head {
-            key: key.clone(),
-            identity: (self.ambient.uuid)(),
-            latest: FunctionVersion {
-                version: LATEST.into(),
-                configuration,
-                code,
-                revision_id: (self.ambient.uuid)(),
-                last_modified: (self.ambient.now)(),
-                state: State::Pending,
-                last_update: None,
-            },
-            serving: None,
-            aliases: std::collections::BTreeMap::new(),
-            next_version: 1,
-            tags: request.tags,
-            reserved_concurrency: None,
-            event_invoke: std::collections::BTreeMap::new(),
-            recursion_allowed: false,
+        let (code, of) = self.take(request.source, false).await?;
+        if request.publish {
+            publishable(&code)?;
+        }
+        self.stack_layers(of, &configuration.layers).await?;
+        let latest = FunctionVersion {
+            version: LATEST.into(),
+            configuration,
+            code,
+            revision_id: (self.ambient.uuid)(),
+            last_modified: (self.ambient.now)(),
+            state: State::Pending,
+            last_update: None,
         };
-        let stored = self.put(None, head).await.map_err(|error| match error {
+        let mut head = Head { tags: request.tags, ..Head::new(key.clone(), (self.ambient.uuid)(), latest) };
+        let publication = request.publish.then(|| self.publish(&mut head, None, State::Pending));
+        let version = publication.as_ref().map_or(Version::Latest, |new| Version::Published(new.number()));
+        let stored = self.put_publishing(publication, None, head).await.map_err(|error| match error {
             CatalogError::Conflict => exists(),
             CatalogError::Unavailable(reason) => Error::Service(reason),
         })?;
         tracing::info!(function = %key.name, runtime = %stored.record.latest.configuration.runtime, "created");
         self.activate(&stored);
-        Ok(stored)
+        self.found(stored, version)
     }
 
     /// UpdateFunctionCode. With `dry_run` the answer is the head as it would be.
@@ -135,15 +189,14 @@ impl Control {
         self: &Arc<Self>,
         key: FunctionKey,
         request: UpdateFunctionCode,
-    ) -> Result<Arc<Stored<Head>>, Error> {
+    ) -> Result<Found, Error> {
         // Looked at before the package is unpacked, and again by the compare-and-set after it.
-        self.changeable(&key, request.revision_id.as_deref())?;
-        let kept = if request.dry_run {
-            self.code.check(request.zip).await
-        } else {
-            self.code.put(request.zip).await
-        };
-        let code = kept.map_err(code_error)?;
+        let before = self.changeable(&key, request.revision_id.as_deref())?;
+        let (code, of) = self.take(request.source, request.dry_run).await?;
+        if request.publish {
+            publishable(&code)?;
+        }
+        self.stack_layers(of, &before.record.latest.configuration.layers).await?;
         let change = |version: &mut FunctionVersion| {
             version.code = code;
             if let Some(architecture) = request.architecture {
@@ -151,7 +204,8 @@ impl Control {
             }
             Ok(())
         };
-        self.update(&key, request.revision_id.as_deref(), request.dry_run, change).await
+        let revision_id = request.revision_id.as_deref();
+        self.update(&key, revision_id, request.dry_run, request.publish, change).await
     }
 
     /// UpdateFunctionConfiguration.
@@ -159,10 +213,18 @@ impl Control {
         self: &Arc<Self>,
         key: FunctionKey,
         request: UpdateFunctionConfiguration,
-    ) -> Result<Arc<Stored<Head>>, Error> {
+    ) -> Result<Found, Error> {
         let revision_id = request.revision_id.clone();
-        let change = |version: &mut FunctionVersion| self.configure(&mut version.configuration, request);
-        self.update(&key, revision_id.as_deref(), false, change).await
+        let layers = request.layers.as_ref().map(|arns| self.used_layers(&key, arns)).transpose()?;
+        if let Some(layers) = &layers {
+            let before = self.changeable(&key, revision_id.as_deref())?;
+            self.stack_layers(CodeOf::of(&before.record.latest.code), layers).await?;
+        }
+        let change = |version: &mut FunctionVersion| {
+            set(&mut version.configuration.layers, layers);
+            self.configure(&mut version.configuration, request)
+        };
+        self.update(&key, revision_id.as_deref(), false, false, change).await
     }
 
     fn configure(
@@ -182,6 +244,7 @@ impl Control {
         set(&mut current.timeout, request.timeout);
         set(&mut current.memory_size, request.memory_size);
         set(&mut current.dead_letter, request.dead_letter);
+        set(&mut current.tracing, request.tracing);
         current.variables = request.variables.or_else(|| current.variables.take());
         rules::check(current)
     }
@@ -191,13 +254,15 @@ impl Control {
         key: &FunctionKey,
         revision_id: Option<&str>,
         dry_run: bool,
+        publish: bool,
         change: impl FnOnce(&mut FunctionVersion) -> Result<(), Error>,
-    ) -> Result<Arc<Stored<Head>>, Error> {
+    ) -> Result<Found, Error> {
         let before = self.changeable(key, revision_id)?;
         let mut head = before.record.clone();
         change(&mut head.latest)?;
         if dry_run {
-            return Ok(Arc::new(Stored { revision: before.revision, record: head }));
+            let as_if = Arc::new(Stored { revision: before.revision, record: head });
+            return self.found(as_if, Version::Latest);
         }
         // What runs now goes on running until the change is complete.
         if head.serving.is_none() && before.record.latest.state == State::Active {
@@ -206,17 +271,24 @@ impl Control {
         head.latest.revision_id = (self.ambient.uuid)();
         head.latest.last_modified = (self.ambient.now)();
         head.latest.last_update = Some(LastUpdate::InProgress);
-        let stored = self.put(Some(before.revision), head).await.map_err(|error| match error {
+        let publication = publish.then(|| self.publish(&mut head, None, State::Pending));
+        let version = publication.as_ref().map_or(Version::Latest, |new| Version::Published(new.number()));
+        let written = self.put_publishing(publication, Some(before.revision), head).await;
+        let stored = written.map_err(|error| match error {
             CatalogError::Conflict => update_in_progress(key),
             CatalogError::Unavailable(reason) => Error::Service(reason),
         })?;
         tracing::info!(function = %key.name, "updated");
         self.activate(&stored);
-        Ok(stored)
+        self.found(stored, version)
     }
 
     /// The head, where it may be changed now.
-    fn changeable(&self, key: &FunctionKey, revision_id: Option<&str>) -> Result<Arc<Stored<Head>>, Error> {
+    pub(crate) fn changeable(
+        &self,
+        key: &FunctionKey,
+        revision_id: Option<&str>,
+    ) -> Result<Arc<Stored<Head>>, Error> {
         let head = self.head(key)?;
         let latest = &head.record.latest;
         if revision_id.is_some_and(|given| given != latest.revision_id) {
@@ -233,13 +305,15 @@ impl Control {
         Ok(head)
     }
 
-    /// DeleteFunction.
+    /// DeleteFunction, with all its versions.
     pub async fn delete_function(&self, key: FunctionKey) -> Result<(), Error> {
         loop {
             let head = self.head(&key)?;
             match self.catalog.delete(head.revision, key.clone()).await {
                 Ok(()) => {
                     tracing::info!(function = %key.name, "deleted");
+                    let numbers = head.record.versions.keys();
+                    self.forget(numbers.filter_map(|number| head.record.record_key(*number))).await;
                     return Ok(());
                 }
                 // It changed state meanwhile, or went: look again.
@@ -249,24 +323,41 @@ impl Control {
         }
     }
 
-    /// The function as named; unknown functions and unknown qualifiers are 404.
-    pub fn function(&self, reference: &FunctionReference) -> Result<Arc<Stored<Head>>, Error> {
-        match reference.qualifier.as_deref() {
-            None | Some(LATEST) => self.head(&reference.key),
-            Some(_) => Err(Error::FunctionNotFound { arn: reference.arn() }),
-        }
+    /// How many functions there are, in all regions.
+    #[must_use]
+    pub fn count_functions(&self) -> usize {
+        self.catalog.all().len()
     }
 
-    /// ListFunctions: in order of names, after `after`, at most `limit`.
+    /// ListFunctions: in order of names, after `after`, at most `limit`; each as its `$LATEST`, or with all
+    /// its versions.
     #[must_use]
     pub fn list_functions(
         &self,
         account: &str,
         region: &str,
-        after: Option<&str>,
+        after: Option<(&str, Version)>,
+        all_versions: bool,
         limit: usize,
-    ) -> Vec<Arc<Stored<Head>>> {
-        self.catalog.heads(account, region, after, limit)
+    ) -> Vec<Found> {
+        let mut listed = Vec::new();
+        // The rest of the versions of a function that a page ended in.
+        if let Some((name, version)) = after.filter(|_| all_versions) {
+            let key = FunctionKey { account: account.into(), region: region.into(), name: name.into() };
+            if let Some(head) = self.catalog.head(&key) {
+                listed.extend(self.versions_of(&head, Some(version), limit));
+            }
+        }
+        let left = limit.saturating_sub(listed.len());
+        for head in self.catalog.heads(account, region, after.map(|(name, _)| name), left) {
+            if all_versions {
+                let left = limit.saturating_sub(listed.len());
+                listed.extend(self.versions_of(&head, None, left));
+            } else {
+                listed.extend(self.found(head, Version::Latest));
+            }
+        }
+        listed
     }
 
     /// The zip file of a kept package.
@@ -275,16 +366,51 @@ impl Control {
         self.code.zip(sha256)
     }
 
-    /// Removes packages that no function has used for `grace`. Returns how many went.
+    /// Removes packages that no version of a function has used for `grace`. Returns how many went.
     pub async fn sweep_code(&self, grace: Duration) -> Result<usize, Error> {
-        let keep: HashSet<CodeSha256> =
+        let mut keep: HashSet<CodeSha256> =
             self.catalog.all().iter().flat_map(|head| codes(&head.record)).collect();
+        keep.extend(self.catalog.versions().iter().flat_map(|stored| stored.record.version.packages()));
+        keep.extend(self.layer_versions.all().iter().map(|stored| stored.record.code.sha256));
         self.code.sweep(keep, grace).await.map_err(code_error)
     }
 
     /// The function of this name.
     pub fn head(&self, key: &FunctionKey) -> Result<Arc<Stored<Head>>, Error> {
         self.catalog.head(key).ok_or_else(|| Error::FunctionNotFound { arn: key.arn() })
+    }
+
+    /// Writes the head as changed, whatever else changes it meanwhile.
+    pub(crate) async fn change_head(
+        &self,
+        key: &FunctionKey,
+        unknown: impl Fn() -> Error,
+        change: impl Fn(&mut Head) -> Result<(), Error>,
+    ) -> Result<Arc<Stored<Head>>, Error> {
+        loop {
+            let before = self.catalog.head(key).ok_or_else(&unknown)?;
+            let mut head = before.record.clone();
+            change(&mut head)?;
+            match self.put(Some(before.revision), head).await {
+                Ok(stored) => return Ok(stored),
+                // It changed otherwise meanwhile, or went: look again.
+                Err(CatalogError::Conflict) => {}
+                Err(CatalogError::Unavailable(reason)) => return Err(Error::Service(reason)),
+            }
+        }
+    }
+
+    /// Writes a head, and before it the body of what it publishes.
+    async fn put_publishing(
+        &self,
+        publication: Option<Publication>,
+        expected: Option<Revision>,
+        head: Head,
+    ) -> Result<Arc<Stored<Head>>, CatalogError> {
+        match publication {
+            Some(Publication::New(_, body)) => self.put_with(*body, expected, head).await,
+            Some(Publication::Same(_)) | None => self.put(expected, head).await,
+        }
     }
 
     pub(crate) async fn put(
@@ -298,7 +424,7 @@ impl Control {
 }
 
 fn codes(head: &Head) -> impl Iterator<Item = CodeSha256> + '_ {
-    std::iter::once(&head.latest).chain(head.serving.as_deref()).map(|version| version.code.sha256)
+    std::iter::once(&head.latest).chain(head.serving.as_deref()).flat_map(FunctionVersion::packages)
 }
 
 fn set<T>(current: &mut T, given: Option<T>) {
@@ -313,7 +439,7 @@ fn update_in_progress(key: &FunctionKey) -> Error {
     ))
 }
 
-fn code_error(error: CodeError) -> Error {
+pub(crate) fn code_error(error: CodeError) -> Error {
     match error {
         CodeError::Unusable(reason) => {
             tracing::info!(reason, "refused a deployment package");
@@ -326,13 +452,5 @@ fn code_error(error: CodeError) -> Error {
             quota::UNZIPPED_BYTES
         )),
         CodeError::Unavailable(reason) => Error::Service(reason),
-    }
-}
-
-/// What a runtime must have for this version.
-pub(crate) fn need(configuration: &Configuration, code: &Code) -> lambkin_model::runtime::RuntimeNeed {
-    lambkin_model::runtime::RuntimeNeed {
-        runtime: configuration.runtime,
-        sdk_packages: code.sdk_packages.clone(),
     }
 }

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use lambkin_model::function::{LogFormat, LoggingConfig};
+use lambkin_model::trace::TracingMode;
+
+use crate::CodeSource;
 
 /// CreateFunction. `None` takes AWS's default.
 #[derive(Debug, Clone, Default)]
 pub struct CreateFunction {
     /// The deployment package.
-    pub zip: Bytes,
+    pub source: CodeSource,
     /// Runtime identifier as given.
     pub runtime: String,
     /// Execution role's ARN.
@@ -30,8 +32,14 @@ pub struct CreateFunction {
     pub logging: Option<LoggingChange>,
     /// ARN of the dead-letter queue or topic, which is there.
     pub dead_letter: Option<String>,
+    /// ARNs of layer versions.
+    pub layers: Vec<String>,
+    /// Who decides whether a request is traced.
+    pub tracing: Option<TracingMode>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
+    /// Publish version 1.
+    pub publish: bool,
 }
 
 /// The members of `LoggingConfig` that a request gives; the others stay (aws-behaviour 30).
@@ -69,13 +77,15 @@ impl LoggingChange {
 #[derive(Debug, Clone, Default)]
 pub struct UpdateFunctionCode {
     /// The deployment package.
-    pub zip: Bytes,
+    pub source: CodeSource,
     /// New architecture.
     pub architecture: Option<String>,
     /// Only where the function's `RevisionId` is still this.
     pub revision_id: Option<String>,
     /// Check and answer, change nothing.
     pub dry_run: bool,
+    /// Publish a version of it.
+    pub publish: bool,
 }
 
 /// UpdateFunctionConfiguration. `None` leaves a setting as it is.
@@ -99,6 +109,10 @@ pub struct UpdateFunctionConfiguration {
     pub logging: Option<LoggingChange>,
     /// ARN of the dead-letter queue or topic, which is there; `Some(None)`: none any more.
     pub dead_letter: Option<Option<String>>,
+    /// ARNs of layer versions, all of them.
+    pub layers: Option<Vec<String>>,
+    /// Who decides whether a request is traced.
+    pub tracing: Option<TracingMode>,
     /// Only where the function's `RevisionId` is still this.
     pub revision_id: Option<String>,
 }

@@ -7,17 +7,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use lambkin_model::Error;
-use lambkin_model::catalog::{CatalogRead, Head};
+use lambkin_model::catalog::{CatalogRead, Head, Stored};
 use lambkin_model::error::ThrottleReason;
 use lambkin_model::function::State;
 use lambkin_model::invocation::RequestId;
+use lambkin_model::metric::FunctionMetric;
 use lambkin_model::name::{FunctionKey, FunctionReference, LATEST, is_function_name, is_qualifier};
 use lambkin_model::queue::{Message, MessageId, Post, QueueError, QueueName, Queues};
 use lambkin_model::time::Timestamp;
+use lambkin_model::trace::Traces;
+use lambkin_model::version::Version;
 
 use crate::Ambient;
-use crate::counters::{Counters, FunctionCounters, count};
+use crate::counters::{Counters, FunctionCounters, OutboundCounted, count};
 use crate::event::{self, Event};
+use crate::outbound;
+use crate::spans;
 use crate::target::{Delivery, Target, Undeliverable};
 
 /// An asynchronous invocation that somebody asks for.
@@ -41,6 +46,7 @@ struct Shared {
     queues: Arc<dyn Queues>,
     catalog: Arc<dyn CatalogRead>,
     counters: Arc<Counters>,
+    traces: Arc<dyn Traces>,
     ambient: Ambient,
     payload_limit: usize,
 }
@@ -52,10 +58,11 @@ impl Asynchronous {
         queues: Arc<dyn Queues>,
         catalog: Arc<dyn CatalogRead>,
         counters: Arc<Counters>,
+        traces: Arc<dyn Traces>,
         ambient: Ambient,
         payload_limit: usize,
     ) -> Self {
-        Self(Arc::new(Shared { queues, catalog, counters, ambient, payload_limit }))
+        Self(Arc::new(Shared { queues, catalog, counters, traces, ambient, payload_limit }))
     }
 
     /// Most bytes of a payload.
@@ -64,9 +71,9 @@ impl Asynchronous {
         self.0.payload_limit
     }
 
-    /// Takes an event. `Ok`: it is on disk. 404, 409 and so on as a synchronous invocation has them; 429
+    /// Takes an event. `Ok`: it is on disk, with this trace header. 404, 409 and so on as a synchronous invocation has them; 429
     /// where the queues are full; 500 where their disk failed.
-    pub async fn send(&self, asked: Asked) -> Result<(), Error> {
+    pub async fn send(&self, asked: Asked) -> Result<String, Error> {
         let length = asked.payload.len();
         if length > self.0.payload_limit {
             return Err(too_large(length, self.0.payload_limit));
@@ -75,10 +82,8 @@ impl Asynchronous {
         // The same words as Invoke's own (aws-behaviour 8).
         let not_found = || Error::FunctionNotFound { arn: asked.function.key.qualified_arn(qualifier) };
         let head = self.0.catalog.head(&asked.function.key).ok_or_else(not_found)?;
-        if !has_qualifier(&head.record, qualifier) {
-            return Err(not_found());
-        }
-        match &head.record.latest.state {
+        let version = head.record.version(Some(qualifier)).ok_or_else(not_found)?;
+        match head.record.state(version).ok_or_else(not_found)? {
             State::Active => {}
             State::Pending => {
                 return Err(Error::ResourceConflict(
@@ -89,22 +94,27 @@ impl Asynchronous {
             State::Failed { reason, .. } => return Err(Error::InvalidRuntime(reason.clone())),
         }
         let counters = self.0.counters.of(&asked.function.key);
-        let post = self.post(&head.record, asked);
+        let function = asked.function.clone();
+        let (post, header) = self.post(&head, version, asked);
         self.0.queues.send(vec![post]).await.map_err(unqueued)?;
         count(&counters.received);
-        Ok(())
+        self.0.counters.measure(self.now(), &function, FunctionMetric::AsyncEventsReceived, 1.0);
+        Ok(header)
     }
 
-    fn post(&self, head: &Head, asked: Asked) -> Post {
+    /// The event, and its trace header.
+    fn post(&self, head: &Arc<Stored<Head>>, version: Version, asked: Asked) -> (Post, String) {
         let Asked { request_id, function, payload, trace_id } = asked;
         let qualifier = function.qualifier.as_deref().unwrap_or(LATEST);
+        let Shared { traces, ambient, catalog, .. } = &*self.0;
+        let header = spans::header(&**traces, *ambient, &**catalog, head, version, trace_id);
         let event = Event {
             request_id,
-            on_failure: head.event_invoke.get(qualifier).and_then(|config| config.on_failure.clone()),
-            dead_letter: head.latest.configuration.dead_letter.clone(),
+            on_failure: head.record.event_invoke.get(qualifier).and_then(|config| config.on_failure.clone()),
+            dead_letter: dead_letter(&*self.0.catalog, head, version),
             function,
             payload,
-            trace_id,
+            trace_id: Some(header.clone()),
         };
         let message = Message {
             id: MessageId(request_id.0),
@@ -115,7 +125,7 @@ impl Asynchronous {
             mark: 0,
             content: event.encode(),
         };
-        (event::queue(head), message)
+        ((event::queue(&head.record), message), header)
     }
 
     /// What a function counts.
@@ -145,6 +155,17 @@ impl Asynchronous {
         Ok(backlogs)
     }
 
+    /// Deliveries to services elsewhere.
+    pub async fn outbound(&self) -> Result<OutboundCounted, Error> {
+        let queues = &self.0.queues;
+        let mut waiting = 0;
+        for place in queues.names(outbound::PREFIX).await.map_err(unqueued)? {
+            let counts = queues.counts(&place).await.map_err(unqueued)?;
+            waiting += counts.visible + counts.in_flight + counts.delayed;
+        }
+        Ok(self.0.counters.outbound.counted(waiting))
+    }
+
     /// The time, as everything here has it.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -163,10 +184,13 @@ pub struct Backlog {
     pub since: crate::counters::Counted,
 }
 
-/// Whether the function has it.
-pub(crate) fn has_qualifier(_head: &Head, qualifier: &str) -> bool {
-    // As the data plane does: versions and aliases come with a later piece.
-    qualifier == LATEST
+/// The dead-letter queue or topic of a version: it is part of its configuration.
+pub(crate) fn dead_letter(
+    catalog: &dyn CatalogRead,
+    head: &Arc<Stored<Head>>,
+    version: Version,
+) -> Option<String> {
+    catalog.body(head, version)?.configuration.dead_letter.clone()
 }
 
 pub(crate) fn too_large(length: usize, limit: usize) -> Error {
@@ -203,7 +227,7 @@ pub fn function_of(arn: &str) -> Option<FunctionReference> {
 /// Functions as targets: a delivery is an event.
 impl Target for Asynchronous {
     fn posts(&self, arn: &str, delivery: &Delivery) -> Result<Vec<Post>, Undeliverable> {
-        let (head, function) = self.find(arn)?;
+        let (head, version, function) = self.find(arn)?;
         if delivery.body.len() > self.0.payload_limit {
             let error = too_large(delivery.body.len(), self.0.payload_limit);
             let (target, code) = (arn.into(), "RequestTooLargeException".into());
@@ -215,7 +239,9 @@ impl Target for Asynchronous {
             payload: delivery.body.clone(),
             trace_id: delivery.trace_id.clone(),
         };
-        Ok(vec![self.post(&head.record, asked)])
+        // Whoever asks writes it next. Where the disk has no room for it, it is asked for and counted again.
+        self.0.counters.measure(self.now(), &asked.function, FunctionMetric::AsyncEventsReceived, 1.0);
+        Ok(vec![self.post(&head, version, asked).0])
     }
 
     fn check(&self, arn: &str) -> Result<(), Undeliverable> {
@@ -224,10 +250,7 @@ impl Target for Asynchronous {
 }
 
 impl Asynchronous {
-    fn find(
-        &self,
-        arn: &str,
-    ) -> Result<(Arc<lambkin_model::catalog::Stored<Head>>, FunctionReference), Undeliverable> {
+    fn find(&self, arn: &str) -> Result<(Arc<Stored<Head>>, Version, FunctionReference), Undeliverable> {
         let not_found = || Undeliverable {
             target: arn.into(),
             code: "ResourceNotFoundException".into(),
@@ -235,10 +258,8 @@ impl Asynchronous {
         };
         let function = function_of(arn).ok_or_else(not_found)?;
         let head = self.0.catalog.head(&function.key).ok_or_else(not_found)?;
-        if !has_qualifier(&head.record, function.qualifier.as_deref().unwrap_or(LATEST)) {
-            return Err(not_found());
-        }
-        Ok((head, function))
+        let version = head.record.version(function.qualifier.as_deref()).ok_or_else(not_found)?;
+        Ok((head, version, function))
     }
 }
 

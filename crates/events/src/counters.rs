@@ -7,18 +7,24 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use lambkin_model::name::FunctionKey;
+use lambkin_model::metric::{FunctionMetric, Metrics, NoMetrics, Subject};
+use lambkin_model::name::{FunctionKey, FunctionReference};
+use lambkin_model::time::Timestamp;
 use serde::Serialize;
 
-use crate::outbound::OutboundCounters;
-
 /// Of everything.
-#[derive(Debug, Default)]
 pub struct Counters {
     /// Bounded by the functions that had events.
     functions: RwLock<HashMap<FunctionKey, Arc<FunctionCounters>>>,
     /// Deliveries to elsewhere.
     pub outbound: OutboundCounters,
+    metrics: Arc<dyn Metrics>,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self::new(Arc::new(NoMetrics))
+    }
 }
 
 /// Of one function.
@@ -48,7 +54,43 @@ pub struct FunctionCounters {
     pub delivery_failures: AtomicU64,
 }
 
-/// The same at one moment.
+/// Of deliveries to services elsewhere, of all places together.
+#[derive(Debug, Default)]
+pub struct OutboundCounters {
+    /// Those that were taken.
+    pub sent: AtomicU64,
+    /// Tries that are repeated.
+    pub retried: AtomicU64,
+    /// Those that were given up.
+    pub given_up: AtomicU64,
+}
+
+/// The same at one moment, and those that wait.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "as OutboundCounters")]
+pub struct OutboundCounted {
+    /// Not sent yet, or to be tried again.
+    pub waiting: u64,
+    pub sent: u64,
+    pub retried: u64,
+    pub given_up: u64,
+}
+
+impl OutboundCounters {
+    /// At this moment, while so many wait.
+    #[must_use]
+    pub fn counted(&self, waiting: u64) -> OutboundCounted {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        OutboundCounted {
+            waiting,
+            sent: read(&self.sent),
+            retried: read(&self.retried),
+            given_up: read(&self.given_up),
+        }
+    }
+}
+
+/// [`FunctionCounters`] at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "as FunctionCounters")]
 pub struct Counted {
@@ -77,6 +119,18 @@ pub(crate) fn uncount(counter: &AtomicU64) {
 }
 
 impl Counters {
+    /// What is a metric of AWS's is told to these.
+    #[must_use]
+    pub fn new(metrics: Arc<dyn Metrics>) -> Self {
+        Self { functions: RwLock::default(), outbound: OutboundCounters::default(), metrics }
+    }
+
+    /// Measures something of a function's events.
+    pub(crate) fn measure(&self, at: Timestamp, of: &FunctionReference, metric: FunctionMetric, value: f64) {
+        let subject = Subject::Function { key: &of.key, qualifier: of.qualifier.as_deref(), version: None };
+        self.metrics.record(at, subject, &[(metric, value)]);
+    }
+
     /// The function's.
     pub fn of(&self, key: &FunctionKey) -> Arc<FunctionCounters> {
         if let Some(found) = self.functions.read().unwrap_or_else(PoisonError::into_inner).get(key) {

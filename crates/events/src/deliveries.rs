@@ -11,14 +11,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use lambkin_model::event_invoke::{Progress, RetryPolicy};
 use lambkin_model::invocation::RequestId;
-use lambkin_model::name::FunctionKey;
+use lambkin_model::metric::FunctionMetric;
+use lambkin_model::name::{FunctionKey, FunctionReference};
 use lambkin_model::queue::{Lease, Message, MessageId, Post, QueueName, Receive, Received};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::counters::{FunctionCounters, count, uncount};
-use crate::dispatcher::{Config, Decision, Ports, elapsed};
+use crate::dispatcher::{Config, Decision, Ports, Settlement, elapsed};
 use crate::event::Event;
+use crate::spans;
 use crate::target::{Attribute, Delivery, Target, Undeliverable};
 
 /// All of them together: a try costs no waiting, so none is in another's way.
@@ -48,6 +50,14 @@ impl Kind {
         match self {
             Self::Record => &counters.recorded,
             Self::DeadLetter => &counters.dead_lettered,
+        }
+    }
+
+    /// How AWS counts those that are given up.
+    fn failure(self) -> FunctionMetric {
+        match self {
+            Self::Record => FunctionMetric::DestinationDeliveryFailures,
+            Self::DeadLetter => FunctionMetric::DeadLetterErrors,
         }
     }
 
@@ -82,7 +92,7 @@ pub(crate) fn keep(
 ) -> Vec<Post> {
     let counters = ports.counters.of(&event.function.key);
     if error.is_final() {
-        give_up(&counters, &event.function.key, event.request_id, kind, error);
+        give_up(ports, &event.function.key, event.request_id, kind, error);
         return Vec::new();
     }
     tracing::warn!(
@@ -119,14 +129,10 @@ pub(crate) fn keep(
     vec![(QueueName(QUEUE.into()), message)]
 }
 
-fn give_up(
-    counters: &FunctionCounters,
-    function: &FunctionKey,
-    request_id: RequestId,
-    kind: Kind,
-    error: &Undeliverable,
-) {
-    count(&counters.delivery_failures);
+fn give_up(ports: &Ports, function: &FunctionKey, request_id: RequestId, kind: Kind, error: &Undeliverable) {
+    count(&ports.counters.of(function).delivery_failures);
+    let of = FunctionReference { key: function.clone(), qualifier: None };
+    ports.counters.measure((ports.ambient.now)(), &of, kind.failure(), 1.0);
     tracing::error!(%function, %request_id, %error, "{} is given up", kind.as_str());
 }
 
@@ -189,7 +195,7 @@ fn try_one(ports: &Ports, config: Config, received: Received) -> Decision {
     let counters = ports.counters.of(&written.function);
     let attribute =
         |(name, data_type, value): (_, _, Vec<u8>)| Attribute { name, data_type, value: value.into() };
-    let delivery = Delivery {
+    let mut delivery = Delivery {
         body: Bytes::from(written.body),
         subject: written.subject,
         attributes: written.attributes.into_iter().map(attribute).collect(),
@@ -197,21 +203,33 @@ fn try_one(ports: &Ports, config: Config, received: Received) -> Decision {
         group: None,
         deduplication: None,
     };
-    let old = elapsed(received.sent, (ports.ambient.now)());
+    let now = (ports.ambient.now)();
+    let old = elapsed(received.sent, now);
+    let (function, request_id) = (&written.function, RequestId(written.request_id));
+    let what = (written.kind, &*written.arn);
+    let traced =
+        spans::delivery(&*ports.traces, delivery.trace_id.as_deref(), function, request_id, what, now);
+    let span = traced.map(|(span, header)| {
+        delivery.trace_id = Some(header);
+        span
+    });
     match ports.targets.posts(&written.arn, &delivery) {
         Ok(posts) => {
             uncount(&counters.undelivered);
             count(written.kind.counter(&counters));
             let what = written.kind.as_str();
             tracing::info!(function = %written.function, arn = written.arn, "{what} was delivered after all");
-            Decision::Settle(received.handle, posts, received.mark)
+            let spans = span.into_iter().collect();
+            Decision::Settle(Settlement { spans, ..Settlement::new(received.handle, posts, received.mark) })
         }
         Err(error) if error.is_final() || old >= config.delivery_age => {
             uncount(&counters.undelivered);
-            give_up(&counters, &written.function, RequestId(written.request_id), written.kind, &error);
-            Decision::Settle(received.handle, Vec::new(), received.mark)
+            give_up(ports, function, request_id, written.kind, &error);
+            spans::end(&*ports.traces, span, now, Some(&error.code));
+            Decision::Settle(Settlement::new(received.handle, Vec::new(), received.mark))
         }
-        Err(_) => {
+        Err(error) => {
+            spans::end(&*ports.traces, span, now, Some(&error.code));
             let progress = Progress::of(received.mark);
             let pause = RetryPolicy::new(None, config.retry_scale).hold(progress.holds);
             let next = Progress { holds: progress.holds.saturating_add(1), ..progress };

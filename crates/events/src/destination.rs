@@ -197,7 +197,7 @@ mod tests {
 
     fn ran(error: Option<FunctionError>, payload: &'static [u8]) -> Response {
         let outcome = Outcome { error, payload: Bytes::from_static(payload) };
-        Response::Ran(Reply { outcome, executed_version: "$LATEST".into(), log_tail: None })
+        Response::Ran(Reply { outcome, executed_version: "$LATEST".into(), log_tail: None, sampled: false })
     }
 
     fn end(condition: Condition, invoked: u32, response: Response) -> End {

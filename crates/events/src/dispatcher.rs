@@ -17,6 +17,7 @@ use lambkin_model::catalog::CatalogRead;
 use lambkin_model::invocation::Invoke;
 use lambkin_model::queue::{QueueName, Queues};
 use lambkin_model::time::Timestamp;
+use lambkin_model::trace::Traces;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -27,7 +28,7 @@ use crate::event::{Event, PREFIX};
 use crate::outbound::{self, Carrier};
 use crate::targets::Targets;
 use settling::CAPACITY;
-pub(crate) use settling::Decision;
+pub(crate) use settling::{Decision, Settlement};
 use worker::Worker;
 
 /// Workers that may hold more than one event: 2 MiB each.
@@ -64,6 +65,8 @@ pub struct Ports {
     pub counters: Arc<Counters>,
     /// Who brings deliveries elsewhere, where the operator wants that.
     pub carrier: Option<Arc<dyn Carrier>>,
+    /// Who follows traces.
+    pub traces: Arc<dyn Traces>,
     /// The clock.
     pub ambient: Ambient,
 }
@@ -168,8 +171,7 @@ impl Dispatcher {
         shared.ports.catalog.watch(Box::new(move |_| changes.send_modify(|count| *count += 1)));
         let (decide, decisions) = mpsc::channel(CAPACITY);
         let (abandon, abandoned) = oneshot::channel();
-        let queues = Arc::clone(&shared.ports.queues);
-        let settling = tokio::spawn(settling::settle(queues, decisions, abandoned));
+        let settling = tokio::spawn(settling::settle(shared.ports.clone(), decisions, abandoned));
         let delivering =
             tokio::spawn(deliveries::deliver(shared.ports.clone(), config, decide.clone(), stopped.clone()));
         let ports = shared.ports.clone();

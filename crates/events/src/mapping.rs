@@ -12,17 +12,19 @@ mod run;
 pub mod source;
 mod supervisor;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lambkin_model::Error;
-use lambkin_model::catalog::{CatalogError, CatalogRead, Head, Revision, Stored};
+use lambkin_model::catalog::{CatalogError, CatalogRead, Revision, Stored};
 use lambkin_model::invocation::{Invoke, RequestId};
 use lambkin_model::mapping::{Change, Mapping, QueueSource, Settings, State, check_visibility};
-use lambkin_model::name::{FunctionReference, LATEST};
+use lambkin_model::name::FunctionReference;
 use lambkin_model::pattern::Pattern;
 use lambkin_model::record::{Records, ResourceKey};
+use lambkin_model::tags;
+use lambkin_model::trace::Traces;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -44,6 +46,8 @@ pub struct Ports {
     pub source: Arc<dyn Source>,
     /// The door to functions.
     pub invoke: Arc<dyn Invoke>,
+    /// Who follows traces.
+    pub traces: Arc<dyn Traces>,
     /// Clock and chance.
     pub ambient: Ambient,
 }
@@ -59,6 +63,8 @@ pub struct CreateMapping {
     pub enabled: bool,
     /// What differs from AWS's defaults.
     pub change: Change,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// UpdateEventSourceMapping.
@@ -181,7 +187,9 @@ impl Mappings {
             enabled: request.enabled,
             state: State::created(request.enabled),
             last_modified: (self.core.ports.ambient.now)(),
+            tags: request.tags,
         };
+        tags::merge(&mut BTreeMap::new(), &mapping.tags)?;
         self.check(&mapping)?;
         let _claim = self.claim(&mapping)?;
         self.put(None, mapping).await
@@ -224,6 +232,40 @@ impl Mappings {
         match self.put(Some(stored.revision), mapping).await {
             Err(Error::ResourceConflict(_)) => Err(in_use()),
             other => other,
+        }
+    }
+
+    /// TagResource.
+    pub async fn tag(&self, key: &ResourceKey, more: &BTreeMap<String, String>) -> Result<(), Error> {
+        tags::check(more)?;
+        self.change_tags(key, |all| tags::merge(all, more)).await
+    }
+
+    /// UntagResource.
+    pub async fn untag(&self, key: &ResourceKey, names: &[String]) -> Result<(), Error> {
+        let untag = |all: &mut BTreeMap<String, String>| {
+            all.retain(|name, _| !names.contains(name));
+            Ok(())
+        };
+        self.change_tags(key, untag).await
+    }
+
+    /// Writes the tags as changed, whatever else changes the record meanwhile.
+    async fn change_tags(
+        &self,
+        key: &ResourceKey,
+        change: impl Fn(&mut BTreeMap<String, String>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        loop {
+            let stored = self.get(key)?;
+            let mut mapping = stored.record.clone();
+            change(&mut mapping.tags)?;
+            match self.put(Some(stored.revision), mapping).await {
+                Ok(_) => return Ok(()),
+                // Look again.
+                Err(Error::ResourceConflict(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -284,10 +326,11 @@ impl Mappings {
     /// Whether there are the function and the queue, and they fit.
     fn check(&self, mapping: &Mapping) -> Result<(), Error> {
         let ports = &self.core.ports;
-        let head = ports.catalog.head(&mapping.function);
-        let head = head
-            .filter(|head| mapping.qualifier.as_deref().is_none_or(|qualifier| has(&head.record, qualifier)));
-        let Some(head) = head else {
+        let function = ports.catalog.head(&mapping.function).and_then(|head| {
+            let version = head.record.version(mapping.qualifier.as_deref())?;
+            ports.catalog.body(&head, version)
+        });
+        let Some(function) = function else {
             return Err(Error::InvalidParameterValue("Function does not exist".into()));
         };
         let Some(queue) = ports.source.queue(&queue_key(mapping)) else {
@@ -296,7 +339,7 @@ impl Mappings {
                 SourceError::NoQueue
             )));
         };
-        check_visibility(queue.visibility, head.record.latest.configuration.timeout)
+        check_visibility(queue.visibility, function.configuration.timeout)
     }
 
     /// Where there is no other mapping of the same queue and function.
@@ -326,11 +369,6 @@ impl Mappings {
             Err(CatalogError::Unavailable(reason)) => Err(Error::Service(reason)),
         }
     }
-}
-
-/// Whether a function has this version or alias.
-fn has(head: &Head, qualifier: &str) -> bool {
-    qualifier == LATEST || head.aliases.contains_key(qualifier)
 }
 
 /// Where it reads from. Its ARN was read when it was made.

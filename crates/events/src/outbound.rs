@@ -6,25 +6,26 @@
 //! Deliberately not here: HTTP, signatures, and which ARN goes where: that is the carrier's.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
 use lambkin_model::Pending;
 use lambkin_model::event_invoke::{Progress, RetryPolicy};
 use lambkin_model::queue::{Lease, Message, MessageId, Post, QueueName, Receive, Received};
+use lambkin_model::trace;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::Ambient;
 use crate::counters::count;
-use crate::dispatcher::{Config, Decision, Ports, Roster, elapsed};
+use crate::dispatcher::{Config, Decision, Ports, Roster, Settlement, elapsed};
+use crate::spans;
 use crate::target::{Attribute, Delivery, Target, Undeliverable};
 use crate::targets::External;
 
 /// Queues of deliveries; the place follows.
-const PREFIX: &str = "outbound/";
+pub(crate) const PREFIX: &str = "outbound/";
 /// First byte of what is on disk.
 const FORMAT: u8 = 1;
 /// Requests to one place at once.
@@ -44,17 +45,6 @@ pub trait Carrier: Send + Sync {
 
     /// Brings one there, within seconds; says why it could not.
     fn carry(&self, arn: String, delivery: Delivery) -> Pending<'static, Result<(), String>>;
-}
-
-/// What happened to deliveries since the start, of all places together.
-#[derive(Debug, Default)]
-pub struct OutboundCounters {
-    /// Those that were taken.
-    pub sent: AtomicU64,
-    /// Tries that are repeated.
-    pub retried: AtomicU64,
-    /// Those that were given up.
-    pub given_up: AtomicU64,
 }
 
 /// What is mapped elsewhere, as targets.
@@ -244,13 +234,21 @@ impl Place {
     }
 
     async fn start(&self, running: &mut JoinSet<Carried>, received: Received) {
-        let Some((arn, delivery)) = decode(&received.content) else {
+        let Some((arn, mut delivery)) = decode(&received.content) else {
             tracing::error!(queue = %self.queue, "a delivery cannot be read; it stays where it is");
             return self.tell(Decision::Release(received.handle, UNREADABLE, received.mark)).await;
         };
+        let (traces, now) = (Arc::clone(&self.ports.traces), self.ports.ambient.now);
+        let span = spans::carriage(&*traces, delivery.trace_id.as_deref(), &arn, now());
+        if let Some(span) = &span {
+            // What is done there hangs below the request.
+            let header = delivery.trace_id.as_deref().unwrap_or_default();
+            delivery.trace_id = Some(trace::with(header, Some(span.id), None));
+        }
         let carrying = self.carrier.carry(arn.clone(), delivery);
         running.spawn(async move {
             let carried = carrying.await;
+            spans::end(&*traces, span, now(), carried.as_ref().err().map(String::as_str));
             (received, arn, carried)
         });
     }
@@ -268,12 +266,14 @@ impl Place {
         match carried {
             Ok(()) => {
                 count(&counters.sent);
-                self.tell(Decision::Settle(received.handle, Vec::new(), received.mark)).await;
+                self.tell(Decision::Settle(Settlement::new(received.handle, Vec::new(), received.mark)))
+                    .await;
             }
             Err(reason) if old >= self.config.delivery_age => {
                 count(&counters.given_up);
                 tracing::error!(arn, reason, "a delivery is given up");
-                self.tell(Decision::Settle(received.handle, Vec::new(), received.mark)).await;
+                self.tell(Decision::Settle(Settlement::new(received.handle, Vec::new(), received.mark)))
+                    .await;
             }
             Err(reason) => {
                 count(&counters.retried);

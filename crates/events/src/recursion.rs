@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use lambkin_model::catalog::CatalogRead;
-use lambkin_model::invocation::{Invocation, Invoke, Reply};
+use lambkin_model::invocation::{Invocation, Invoke, Reply, Streamed};
 use lambkin_model::name::FunctionKey;
 use lambkin_model::{Error, Pending};
 
@@ -91,20 +91,36 @@ impl Guard {
     }
 }
 
+impl Guard {
+    /// Writes into the trace that the function was passed, or refuses to pass it once more.
+    fn pass(&self, invocation: &mut Invocation) -> Result<(), Error> {
+        let key = &invocation.function.key;
+        let Some(header) = &mut invocation.trace_id else { return Ok(()) };
+        let function = mark(key);
+        if passages(header, function) >= PASSAGES
+            && self.catalog.head(key).is_some_and(|head| !head.record.recursion_allowed)
+        {
+            tracing::warn!(function = %key, request_id = %invocation.request_id, "stopped: it goes in circles");
+            return Err(Error::RecursiveInvocation);
+        }
+        *header = passed(header, function);
+        Ok(())
+    }
+}
+
 impl Invoke for Guard {
     fn invoke(&self, mut invocation: Invocation) -> Pending<'_, Result<Reply, Error>> {
-        let key = &invocation.function.key;
-        if let Some(header) = &mut invocation.trace_id {
-            let function = mark(key);
-            if passages(header, function) >= PASSAGES
-                && self.catalog.head(key).is_some_and(|head| !head.record.recursion_allowed)
-            {
-                tracing::warn!(function = %key, request_id = %invocation.request_id, "stopped: it goes in circles");
-                return Box::pin(std::future::ready(Err(Error::RecursiveInvocation)));
-            }
-            *header = passed(header, function);
+        match self.pass(&mut invocation) {
+            Ok(()) => self.inner.invoke(invocation),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
         }
-        self.inner.invoke(invocation)
+    }
+
+    fn stream(&self, mut invocation: Invocation) -> Pending<'_, Result<Streamed, Error>> {
+        match self.pass(&mut invocation) {
+            Ok(()) => self.inner.stream(invocation),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
     }
 }
 

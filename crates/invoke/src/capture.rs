@@ -27,6 +27,11 @@ impl Capture {
         Self { sink, stream: Arc::new(stream), batch: Vec::new(), batch_bytes: 0, tail: None, behind: None }
     }
 
+    /// The stream's name.
+    pub(crate) fn stream(&self) -> &str {
+        &self.stream.stream
+    }
+
     /// From now on the end of the log is kept, where the caller wants it.
     pub(crate) fn begin(&mut self, wanted: bool) {
         self.tail = wanted.then(Vec::new);

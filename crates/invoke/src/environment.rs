@@ -11,23 +11,26 @@ use lambkin_model::Error;
 use lambkin_model::exit::ExitStatus;
 use lambkin_model::fault;
 use lambkin_model::invocation::{FunctionError, Outcome, Reply, RequestId};
-use lambkin_model::lifecycle::{Action, Event, Lifecycle, Line, Run, Verdict};
+use lambkin_model::lifecycle::{Action, Event, Lifecycle, Line, Run, Status, Verdict};
+use lambkin_model::metric::{FunctionMetric, Subject};
 use lambkin_model::platform_line::{Facts, Speaker};
+use lambkin_model::provisioned::{Initialization, KeepFailure};
 use lambkin_model::sandbox::{LaunchError, ProcessControl, Sandbox};
-use lambkin_model::time::Moment;
+use lambkin_model::time::{Moment, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, Sleep};
 
 use crate::assignment::Assignment;
 use crate::capture::{self, Capture};
 use crate::channel::{Broken, Frame};
+use crate::compile_cache::Share;
 use crate::fleet::{Fleet, Freed, Mailbox, Message, Next};
 use crate::gate::Turn;
-use crate::keeping::KeepFailure;
 use crate::pool::Assigned;
 use crate::posted::{self, Posted};
 use crate::running::{Running, call, delivery_head};
 use crate::runtime_api::{self, Call, Listener, RuntimeApi};
+use crate::traced::{Init, Ran, Told, Traced};
 
 /// Log events of a long invocation are handed on at least this often.
 const FLUSH_EVERY: Duration = Duration::from_millis(250);
@@ -56,8 +59,18 @@ pub(crate) struct Environment {
     epoch: Instant,
     speaker: Speaker,
     capture: Capture,
+    told: Told,
     /// The accepted invocation, until it is answered.
     assignment: Option<Box<Assignment>>,
+    /// When it began, and by which qualifier: what is measured of it.
+    began: Timestamp,
+    qualifier: Option<String>,
+    /// Where it belongs to a trace that is recorded.
+    traced: Option<Traced>,
+    /// It is this environment's first, which was not started ahead.
+    cold: bool,
+    /// The last init, until an invocation has told of it.
+    init: Option<Init>,
     /// Whose lines are written now.
     request_id: Option<RequestId>,
     /// Unix time at which its time is over.
@@ -75,6 +88,8 @@ pub(crate) struct Environment {
     is_free: bool,
     /// It has answered, and is counted on to become free.
     comes_back: bool,
+    /// Of its launch's compile cache, until its first init is over.
+    share: Option<Share>,
     /// One of the inits that may run at once; given back after the first.
     gate: Option<Turn>,
     flush_at: Option<Instant>,
@@ -108,16 +123,20 @@ enum Happened {
 }
 
 impl Environment {
+    #[expect(clippy::too_many_arguments, reason = "its parts, each of a type of its own, and one caller")]
     pub(crate) fn new(
         fleet: Arc<Fleet>,
         mailbox: Mailbox,
         messages: mpsc::Receiver<Message>,
         sandbox: Box<dyn Sandbox>,
         capture: Capture,
+        told: Told,
         booted: Option<Assigned>,
+        share: Share,
         gate: Turn,
     ) -> Self {
-        let speaker = fleet.launch.speaker();
+        let speaker = fleet.launch.speaker(mailbox.initialization);
+        let init = Some(Init { began: gate.at, ended: None });
         Self {
             fleet,
             mailbox,
@@ -130,7 +149,13 @@ impl Environment {
             epoch: Instant::now(),
             speaker,
             capture,
+            told,
             assignment: None,
+            began: Timestamp(0),
+            qualifier: None,
+            traced: None,
+            cold: false,
+            init,
             request_id: None,
             deadline_ms: 0,
             posted: Posted::default(),
@@ -142,6 +167,7 @@ impl Environment {
             peak_memory: 0,
             is_free: false,
             comes_back: false,
+            share: Some(share),
             gate: Some(gate),
             flush_at: None,
             actions: Vec::new(),
@@ -269,7 +295,18 @@ impl Environment {
         let timeout = assignment.timeout;
         self.is_free = false;
         self.request_id = Some(assignment.invocation.request_id);
-        self.deadline_ms = capture::now().millis() + timeout / 1000;
+        self.began = capture::now();
+        self.deadline_ms = self.began.millis() + timeout / 1000;
+        self.qualifier.clone_from(&assignment.invocation.function.qualifier);
+        self.traced = assignment.traced;
+        // Nobody waits for what is kept.
+        let ahead = self.mailbox.initialization == Initialization::Provisioned;
+        // It ended now, or it may have failed long ago.
+        let init = self.init.take();
+        self.cold = init.is_some() && !ahead;
+        if let (Some(init), Some(traced)) = (init.filter(|_| !ahead), &self.traced) {
+            traced.init(&*self.told.traces, &self.fleet.launch, init, false);
+        }
         self.assignment = Some(assignment);
         self.reported = false;
         self.happened(Event::Invoke { timeout }).await;
@@ -294,17 +331,37 @@ impl Environment {
                 if let Some(api) = &mut running.api {
                     api.asked = false;
                 }
+                if self.expects == Expects::Init
+                    && let Some(share) = self.share.take()
+                {
+                    share.seal();
+                }
+                if self.expects == Expects::Init {
+                    self.init_ended(true);
+                }
                 Event::Ready(run)
+            }
+            posted::Said::Loaded(micros) => {
+                if self.expects == Expects::Init
+                    && let Some(share) = &self.share
+                {
+                    let (function, part) = (&self.fleet.launch.key.name, share.part());
+                    tracing::debug!(%function, micros, cache = ?part, "its handler is loaded");
+                    let memory = self.fleet.launch.memory();
+                    share.loaded(micros, || memory.saturating_sub(running.measure_memory()));
+                }
+                return;
+            }
+            posted::Said::CacheFile(file) => {
+                if self.expects == Expects::Init
+                    && let Some(share) = &mut self.share
+                {
+                    share.file(file);
+                }
+                return;
             }
             posted::Said::Log(at, message) => {
                 self.capture.push_raw(at, &message);
-                return;
-            }
-            posted::Said::StreamStart => Event::ResponseStarted(run),
-            posted::Said::StreamChunk(chunk) => {
-                if self.expects == Expects::Result {
-                    self.posted.chunk(&chunk);
-                }
                 return;
             }
             posted::Said::InitFailed(error) => {
@@ -348,7 +405,10 @@ impl Environment {
         while let Some(call) = self.left_call().await {
             self.call(call).await;
         }
+        // What the next process of this sandbox does in its init may be what an event left there.
+        self.share = None;
         if let Some(mut running) = self.running.take() {
+            self.init_ended(false);
             self.expects = Expects::Nothing;
             // A group still knows; a process alone has taken it with it.
             self.peak_memory = self.peak_memory.max(running.control.peak_memory().unwrap_or(0));
@@ -423,6 +483,8 @@ impl Environment {
     async fn launch(&mut self, run: Run) -> Option<Event> {
         self.posted = Posted::default();
         self.expects = Expects::Init;
+        // The first began with what was made for it.
+        self.init.get_or_insert_with(|| Init { began: capture::now(), ended: None });
         match self.start(run).await {
             Ok(running) => {
                 self.running = Some(running);
@@ -431,8 +493,16 @@ impl Environment {
             Err(error) => {
                 tracing::error!(function = %self.fleet.launch.key, %error, "an environment's process could not be started");
                 self.launch_error = Some(error.to_string());
+                self.init_ended(false);
                 Some(Event::LaunchFailed(run))
             }
+        }
+    }
+
+    /// The one that runs, where one does.
+    fn init_ended(&mut self, well: bool) {
+        if let Some(init) = &mut self.init {
+            init.ended.get_or_insert_with(|| (capture::now(), well));
         }
     }
 
@@ -476,8 +546,10 @@ impl Environment {
                 let tail = self.assignment.as_ref().is_some_and(|assignment| assignment.invocation.log_tail);
                 self.capture.begin(tail);
             }
-            Line::Report { .. } => {
+            Line::Report { took, status, .. } => {
                 self.reported = true;
+                self.trace(status);
+                self.measured(&[(FunctionMetric::Duration, took.as_secs_f64() * 1000.0)]);
                 if let Some(running) = &mut self.running {
                     self.peak_memory = self.peak_memory.max(running.measure_memory());
                 }
@@ -494,6 +566,7 @@ impl Environment {
             request_id: self.request_id,
             error_type: self.posted.error.as_ref().map(|error| error.error_type.as_str()),
             peak_memory: self.peak_memory,
+            trace: self.traced.filter(|traced| traced.active).map(|traced| traced.told),
         };
         if let Some(text) = self.speaker.say(line, &facts) {
             self.capture.push(facts.at, text.into());
@@ -519,11 +592,53 @@ impl Environment {
             Verdict::TimedOut => unhandled(fault::timed_out(id, assignment.timeout)),
             Verdict::LaunchFailed => Err(Error::Service(self.launch_error.take().unwrap_or_default())),
         };
+        // Before the answer: who has it and asks how often it ran finds it counted.
+        if let Ok(outcome) = &outcome {
+            let failed = f64::from(u8::from(outcome.error.is_some()));
+            self.measured(&[
+                (FunctionMetric::Invocations, 1.0),
+                (FunctionMetric::Errors, failed),
+                (FunctionMetric::Throttles, 0.0),
+            ]);
+        }
         if assignment.invocation.log_tail {
             self.held = Some((assignment, outcome));
         } else {
             self.reply(*assignment, outcome);
         }
+    }
+
+    /// The invocation is over: it is told of, and the init that it had inside.
+    fn trace(&mut self, status: Status) {
+        let inside = self.init.take();
+        let (Some(traced), Some(id)) = (&self.traced, self.request_id) else { return };
+        if traced.spans.is_none() {
+            return;
+        }
+        let (traces, launch) = (&*self.told.traces, &self.fleet.launch);
+        if let Some(init) = inside {
+            traced.init(traces, launch, init, true);
+        }
+        let ran = Ran {
+            began: self.began,
+            request_id: id.to_string(),
+            qualifier: self.qualifier.as_deref(),
+            cold: self.cold || inside.is_some(),
+            instance: self.capture.stream(),
+            status,
+            error_type: self.posted.error.as_ref().map(|error| error.error_type.as_str()),
+        };
+        traced.invocation(traces, launch, ran);
+    }
+
+    fn measured(&self, values: &[(FunctionMetric, f64)]) {
+        let launch = &self.fleet.launch;
+        let (qualifier, version) = (self.qualifier.as_deref(), Some(&*launch.executed_version));
+        self.told.metrics.record(
+            self.began,
+            Subject::Function { key: &launch.key, qualifier, version },
+            values,
+        );
     }
 
     fn reply(&mut self, assignment: Assignment, outcome: Result<Outcome, Error>) {
@@ -533,15 +648,15 @@ impl Environment {
             failed = !matches!(outcome, Ok(Outcome { error: None, .. })),
             "invoked"
         );
-        let log_tail = self.capture.take_tail();
+        let (log_tail, sampled) = (self.capture.take_tail(), assignment.traced.is_some());
         let executed_version = self.fleet.launch.executed_version.clone();
-        assignment.answer(outcome.map(|outcome| Reply { outcome, executed_version, log_tail }));
+        assignment.answer(outcome.map(|outcome| Reply { outcome, executed_version, log_tail, sampled }));
     }
 }
 
 /// Also where it is ended by force, at the end of a shutdown, or by a bug.
 impl Drop for Environment {
     fn drop(&mut self) {
-        self.fleet.gone(&self.mailbox, self.gate.is_some() || self.comes_back);
+        self.fleet.gone(&self.mailbox, self.gate.is_none(), self.gate.is_some() || self.comes_back);
     }
 }

@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use lambkin_model::placement::{self, Placement};
+use lambkin_model::provisioned::{Initialization, KeepFailure, Kept};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
 use crate::assignment::Assignment;
-use crate::keeping::{KeepFailure, Keeping, Kept};
+use crate::compile_cache::Caching;
+use crate::keeping::Keeping;
 use crate::launch::Launch;
 use crate::memory::Room;
 use crate::permit::Executions;
@@ -34,6 +36,8 @@ pub(crate) struct Mailbox {
     pub(crate) sender: mpsc::Sender<Message>,
     /// What its environment counts of the machine's memory.
     pub(crate) room: Arc<Room>,
+    /// Why it was started: only what was started to be kept is kept.
+    pub(crate) initialization: Initialization,
 }
 
 impl Mailbox {
@@ -59,6 +63,7 @@ pub(crate) struct Fleet {
     /// Of the function, whichever its fleets.
     pub(crate) executions: Arc<Executions>,
     pub(crate) keeping: Arc<Keeping>,
+    pub(crate) caching: Arc<Caching>,
     /// Revision of the head that it was last seen to fit.
     pub(crate) revision: AtomicU64,
     /// Environments of all fleets, for the cap on processes.
@@ -73,9 +78,25 @@ struct State {
     /// Bounded by the permits: each waiting invocation holds one.
     waiting: VecDeque<Box<Assignment>>,
     starting: usize,
-    /// Environments, starting ones among them, but not those that were told to go.
-    alive: usize,
+    /// Environments that are kept, starting ones among them, but not those that were told to go.
+    kept: usize,
+    /// Those of them that have not started yet.
+    kept_starting: usize,
     retired: bool,
+}
+
+impl State {
+    /// An environment was told to go, or is gone.
+    fn left(&mut self, mailbox: &Mailbox) {
+        if mailbox.initialization == Initialization::Provisioned {
+            self.kept = self.kept.saturating_sub(1);
+        }
+    }
+
+    /// Kept environments that are more than `requested`.
+    fn surplus(&self, requested: usize) -> usize {
+        self.kept.saturating_sub(requested)
+    }
 }
 
 /// What the invoker has to do after placing an invocation.
@@ -112,6 +133,7 @@ impl Fleet {
         launch: Launch,
         executions: Arc<Executions>,
         keeping: Arc<Keeping>,
+        caching: Arc<Caching>,
         revision: u64,
         total: Arc<AtomicUsize>,
     ) -> Self {
@@ -119,6 +141,7 @@ impl Fleet {
             launch,
             executions,
             keeping,
+            caching,
             revision: AtomicU64::new(revision),
             total,
             state: Mutex::default(),
@@ -145,9 +168,14 @@ impl Fleet {
         };
         match placement::place(fleet) {
             Placement::UseIdle => {
-                if let Some((mailbox, _)) = state.idle.pop() {
-                    mailbox.send(Message::Assign(assignment));
-                }
+                // Those that are kept come first; without any the last one is the one.
+                let kept =
+                    |(mailbox, _): &(Mailbox, Instant)| mailbox.initialization == Initialization::Provisioned;
+                let last = state.idle.len().saturating_sub(1);
+                let at =
+                    if state.kept > 0 { state.idle.iter().rposition(kept).unwrap_or(last) } else { last };
+                let (mailbox, _) = state.idle.remove(at);
+                mailbox.send(Message::Assign(assignment));
                 Placed::Done
             }
             Placement::Wait => {
@@ -156,21 +184,27 @@ impl Fleet {
             }
             Placement::StartAndWait => {
                 state.waiting.push_back(assignment);
-                self.begin(&mut state);
+                self.begin(&mut state, Initialization::OnDemand);
                 Placed::Start
             }
         }
     }
 
-    fn begin(&self, state: &mut State) {
+    fn begin(&self, state: &mut State, initialization: Initialization) {
         state.starting += 1;
-        state.alive += 1;
+        if initialization == Initialization::Provisioned {
+            state.kept += 1;
+            state.kept_starting += 1;
+        }
         self.total.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn give_up(&self, state: &mut State) {
+    fn give_up(&self, state: &mut State, initialization: Initialization) {
         state.starting -= 1;
-        state.alive -= 1;
+        if initialization == Initialization::Provisioned {
+            state.kept = state.kept.saturating_sub(1);
+            state.kept_starting -= 1;
+        }
         self.total.fetch_sub(1, Ordering::AcqRel);
     }
 
@@ -180,26 +214,45 @@ impl Fleet {
         if state.retired || !self.keeping.may_start() {
             return 0;
         }
-        let missing = self.keeping.requested().saturating_sub(state.alive);
-        (0..missing).for_each(|_| self.begin(&mut state));
+        let missing = self.keeping.requested().saturating_sub(state.kept);
+        (0..missing).for_each(|_| self.begin(&mut state, Initialization::Provisioned));
         missing
     }
 
     pub(crate) fn kept(&self) -> Kept {
         let (state, requested) = (self.lock(), self.keeping.requested());
-        let allocated = state.alive.saturating_sub(state.starting).min(requested);
-        let available = state.idle.len().min(requested);
+        let allocated = state.kept.saturating_sub(state.kept_starting).min(requested);
+        let idle = state.idle.iter();
+        let available = idle.filter(|(each, _)| each.initialization == Initialization::Provisioned).count();
+        let available = available.min(requested);
         Kept { requested, allocated, available, failure: self.keeping.failure() }
     }
 
-    /// Idle environments that may go: more than are kept.
-    fn spare(&self, state: &State) -> usize {
-        state.alive.saturating_sub(self.keeping.requested()).min(state.idle.len())
+    /// Fewer are to be kept than there are: those that are idle go now, the others when they become free.
+    pub(crate) fn trim(&self) {
+        let mut state = self.lock();
+        let mut surplus = state.surplus(self.keeping.requested());
+        let mut at = 0;
+        while surplus > 0 && at < state.idle.len() {
+            if state.idle[at].0.initialization == Initialization::Provisioned {
+                surplus -= 1;
+                self.dismiss(&mut state, at);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Retires the idle environment at this place.
+    fn dismiss(&self, state: &mut State, at: usize) {
+        let (mailbox, _) = state.idle.remove(at);
+        state.left(&mailbox);
+        mailbox.send(Message::Retire);
     }
 
     /// Takes an idle environment back whose process has ended, where another is to be kept instead.
     pub(crate) fn withdraw(&self, mailbox: &Mailbox) -> bool {
-        if self.keeping.requested() == 0 {
+        if mailbox.initialization == Initialization::OnDemand {
             return false;
         }
         let mut state = self.lock();
@@ -212,13 +265,16 @@ impl Fleet {
 
     /// Whether an environment about to be started is still wanted. Where not, it does not count as
     /// starting any more.
-    pub(crate) fn still_wanted(&self) -> bool {
+    pub(crate) fn still_wanted(&self, initialization: Initialization) -> bool {
         let mut state = self.lock();
         state.waiting.retain(|assignment| !assignment.is_abandoned());
-        let kept = !state.retired && state.alive <= self.keeping.requested();
+        let kept = match initialization {
+            Initialization::Provisioned => !state.retired && state.surplus(self.keeping.requested()) == 0,
+            Initialization::OnDemand => false,
+        };
         let wanted = state.waiting.len() >= state.starting || kept;
         if !wanted {
-            self.give_up(&mut state);
+            self.give_up(&mut state, initialization);
         }
         wanted
     }
@@ -237,7 +293,10 @@ impl Fleet {
         match freed {
             Freed::Started => {
                 state.starting -= 1;
-                self.keeping.started(cold.clone());
+                if mailbox.initialization == Initialization::Provisioned {
+                    state.kept_starting -= 1;
+                    self.keeping.started(cold.clone());
+                }
             }
             Freed::Back => state.starting -= 1,
             Freed::Answered => {}
@@ -249,7 +308,8 @@ impl Fleet {
             }
         }
         // One that would have to run its init in an invocation is not kept: another is started.
-        if state.retired || (cold.is_some() && self.keeping.requested() > 0) {
+        let kept = mailbox.initialization == Initialization::Provisioned;
+        if state.retired || (kept && (cold.is_some() || state.surplus(self.keeping.requested()) > 0)) {
             return Next::Retire;
         }
         state.idle.push((mailbox.clone(), Instant::now()));
@@ -258,16 +318,16 @@ impl Fleet {
 
     /// An environment could not be made: one waiting invocation is to be told, unless there are
     /// starts enough without it.
-    pub(crate) fn start_failed(&self) -> Option<Box<Assignment>> {
+    pub(crate) fn start_failed(&self, initialization: Initialization) -> Option<Box<Assignment>> {
         let mut state = self.lock();
         state.waiting.retain(|assignment| !assignment.is_abandoned());
-        self.give_up(&mut state);
+        self.give_up(&mut state, initialization);
         if state.waiting.len() > state.starting { state.waiting.pop_front() } else { None }
     }
 
     /// An environment is gone. Where it was to become free (it was ended by force, or by a bug), who
     /// counted on it is told: dropping an invocation answers it.
-    pub(crate) fn gone(&self, mailbox: &Mailbox, counted_on: bool) {
+    pub(crate) fn gone(&self, mailbox: &Mailbox, started: bool, counted_on: bool) {
         let mut state = self.lock();
         if counted_on {
             state.starting -= 1;
@@ -276,7 +336,10 @@ impl Fleet {
             }
         }
         if !mailbox.room.is_leaving() {
-            state.alive = state.alive.saturating_sub(1);
+            state.left(mailbox);
+        }
+        if !started && mailbox.initialization == Initialization::Provisioned {
+            state.kept_starting -= 1;
         }
         drop(state);
         self.keeping.stir();
@@ -288,9 +351,8 @@ impl Fleet {
     pub(crate) fn retire(&self) {
         let mut state = self.lock();
         state.retired = true;
-        state.alive = state.alive.saturating_sub(state.idle.len());
-        for (mailbox, _) in state.idle.drain(..) {
-            mailbox.send(Message::Retire);
+        while !state.idle.is_empty() {
+            self.dismiss(&mut state, 0);
         }
     }
 
@@ -298,11 +360,10 @@ impl Fleet {
     pub(crate) fn retire_idle(&self, limit: Duration) {
         let mut state = self.lock();
         // The least recently used come first.
-        let count = state.idle.iter().take_while(|(_, since)| since.elapsed() >= limit).count();
-        let count = count.min(self.spare(&state));
-        state.alive = state.alive.saturating_sub(count);
-        for (mailbox, _) in state.idle.drain(..count) {
-            mailbox.send(Message::Retire);
+        while let Some(at) = state.idle.iter().position(|(mailbox, _)| may_go(mailbox))
+            && state.idle[at].1.elapsed() >= limit
+        {
+            self.dismiss(&mut state, at);
         }
     }
 
@@ -310,17 +371,20 @@ impl Fleet {
     /// counts of the machine's memory.
     pub(crate) fn idle(&self) -> Vec<(Instant, u64)> {
         let state = self.lock();
-        let spare = state.idle.iter().take(self.spare(&state));
+        let spare = state.idle.iter().filter(|(mailbox, _)| may_go(mailbox));
         spare.map(|(mailbox, since)| (*since, mailbox.room.counted())).collect()
     }
 
     /// Retires the least recently used idle environment.
     pub(crate) fn retire_oldest(&self) {
         let mut state = self.lock();
-        if self.spare(&state) > 0 {
-            state.alive -= 1;
-            let (mailbox, _) = state.idle.remove(0);
-            mailbox.send(Message::Retire);
+        if let Some(at) = state.idle.iter().position(|(mailbox, _)| may_go(mailbox)) {
+            self.dismiss(&mut state, at);
         }
     }
+}
+
+/// Those that are kept stay.
+fn may_go(mailbox: &Mailbox) -> bool {
+    mailbox.initialization == Initialization::OnDemand
 }

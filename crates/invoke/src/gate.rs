@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
+use lambkin_model::time::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use crate::capture;
 
 pub(crate) struct Gate {
     inits: usize,
@@ -16,6 +19,8 @@ pub(crate) struct Gate {
 pub(crate) struct Turn {
     gate: Arc<Gate>,
     permit: Option<OwnedSemaphorePermit>,
+    /// When it came.
+    pub(crate) at: Timestamp,
 }
 
 impl Gate {
@@ -27,7 +32,7 @@ impl Gate {
     pub(crate) async fn turn(self: &Arc<Self>) -> Turn {
         // It is never closed.
         let permit = Arc::clone(&self.turns).acquire_owned().await.ok();
-        Turn { gate: Arc::clone(self), permit }
+        Turn { gate: Arc::clone(self), permit, at: capture::now() }
     }
 
     /// Where nobody has one.
@@ -36,7 +41,7 @@ impl Gate {
             return None;
         }
         let permit = Arc::clone(&self.turns).try_acquire_owned().ok()?;
-        Some(Turn { gate: Arc::clone(self), permit: Some(permit) })
+        Some(Turn { gate: Arc::clone(self), permit: Some(permit), at: capture::now() })
     }
 
     /// Answers after a turn ended, also where that was before. For one to wait.

@@ -1,6 +1,6 @@
 //! The door: resolve the function, admit the invocation, place it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,16 +8,22 @@ use std::sync::{Arc, Mutex, RwLock, Weak};
 
 use lambkin_model::catalog::{CatalogRead, Head, Stored};
 use lambkin_model::code::CodeRead;
+use lambkin_model::compile_cache::CompileCaches;
 use lambkin_model::concurrency::minimum_unreserved;
 use lambkin_model::error::ThrottleReason;
 use lambkin_model::function::State;
-use lambkin_model::invocation::{Invocation, Invoke, Reply, trace_id};
+use lambkin_model::hot_code::HotCode;
+use lambkin_model::invocation::{Invocation, Invoke, Reply, Streamed};
 use lambkin_model::log::LogSink;
+use lambkin_model::metric::{FunctionMetric, Metrics, Subject};
 use lambkin_model::name::{FunctionKey, LATEST};
 use lambkin_model::placement;
+use lambkin_model::provisioned::{Initialization, KeepFailure, Kept, Provisioning};
 use lambkin_model::runtime::RuntimeProvider;
 use lambkin_model::sandbox::{LaunchError, Launcher, Sandbox, SandboxSpec};
 use lambkin_model::services::{Admission, Services};
+use lambkin_model::trace::{Traces, TracingMode};
+use lambkin_model::version::Version;
 use lambkin_model::{Error, Pending, quota};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
@@ -25,15 +31,18 @@ use tokio::time::{Duration, Instant};
 
 use crate::assignment::Assignment;
 use crate::capture::{self, Capture};
+use crate::compile_cache::{Caches, Caching};
 use crate::environment::Environment;
 use crate::fleet::{Fleet, Mailbox, Placed};
+use crate::flow::Bandwidth;
 use crate::gate::Gate;
-use crate::keeping::{KeepFailure, Keeping, Kept, RETRY_AFTER};
-use crate::launch::{self, Launch};
+use crate::keeping::{Keeping, RETRY_AFTER};
+use crate::launch::{self, Hot, Launch};
 use crate::memory::{Memory, Room};
-use crate::permit::Permits;
+use crate::permit::{Claims, Permit, Permits};
 use crate::pool::{Assigned, Means, Pool};
 use crate::running::LAUNCH_TIMEOUT;
+use crate::traced::{self, Told, Traced};
 use crate::vigil::Vigil;
 
 /// How long a start waits for memory. AWS's machines are never full; a caller gets the answer that it
@@ -53,6 +62,17 @@ pub struct InvokerConfig {
     pub memory: Option<u64>,
     /// Most processes that are booted ahead, for cold starts; 0 boots none.
     pub warm_pool: usize,
+    /// Of streamed responses; `None`: as fast as their clients read.
+    pub stream_bandwidth: Option<Bandwidth>,
+    /// Chance, which chooses between the two versions of a weighted alias: from 0 to below 1.
+    pub chance: fn() -> f64,
+}
+
+/// 53 random bits, all that a double from 0 to 1 has.
+fn chance() -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+    let bits = (uuid::Uuid::new_v4().as_u128() as u64 & ((1 << 53) - 1)) as f64;
+    bits / (1_u64 << 53) as f64
 }
 
 impl Default for InvokerConfig {
@@ -64,6 +84,8 @@ impl Default for InvokerConfig {
             inits: 2 * cores,
             memory: None,
             warm_pool: 0,
+            stream_bandwidth: None,
+            chance,
         }
     }
 }
@@ -75,12 +97,20 @@ pub struct Ports {
     pub catalog: Arc<dyn CatalogRead>,
     /// Their deployment packages.
     pub code: Arc<dyn CodeRead>,
+    /// Directories that are code as they are; `None`: there are none.
+    pub hot_code: Option<Arc<dyn HotCode>>,
     /// Node.js.
     pub runtimes: Arc<dyn RuntimeProvider>,
     /// Sandboxes.
     pub launcher: Arc<dyn Launcher>,
     /// Where log events go.
     pub logs: Arc<dyn LogSink>,
+    /// Who is told what happened.
+    pub metrics: Arc<dyn Metrics>,
+    /// Who decides about traces and takes spans.
+    pub traces: Arc<dyn Traces>,
+    /// Compile caches; `None`: there are none.
+    pub compile_caches: Option<Arc<dyn CompileCaches>>,
     /// What environments reach of lambkin itself; `None`: nothing.
     pub services: Option<Arc<dyn Services>>,
 }
@@ -99,9 +129,11 @@ struct Core {
     /// Where the launcher has none, or the operator wants none, there is none.
     pool: Mutex<Option<Pool>>,
     memory: Arc<Memory>,
-    fleets: RwLock<HashMap<FunctionKey, Arc<Fleet>>>,
-    /// Of functions that have a fleet or keep environments.
-    keepings: Mutex<HashMap<FunctionKey, Arc<Keeping>>>,
+    /// Where the launcher has none, there are none.
+    caches: Option<Caches>,
+    fleets: RwLock<HashMap<FunctionKey, Fleets>>,
+    /// Of versions that have a fleet or keep environments.
+    keepings: Mutex<HashMap<FunctionKey, BTreeMap<Version, Arc<Keeping>>>>,
     /// Something that is to be kept may be missing.
     missing: Arc<Notify>,
     vigil: Arc<Vigil>,
@@ -109,6 +141,20 @@ struct Core {
     closing: AtomicBool,
     /// `None` once they are being shut down: nothing starts any more.
     tasks: Mutex<Option<Tasks>>,
+}
+
+/// An invocation on its way, and where its answer comes.
+type Assigning<T> = (Box<Assignment>, oneshot::Receiver<Result<T, Error>>);
+
+/// A function's, by version: aliases share the fleet of the version they go to.
+type Fleets = BTreeMap<Version, Arc<Fleet>>;
+
+/// What an invocation was resolved to.
+struct Resolved {
+    /// Seconds.
+    timeout: u32,
+    tracing: TracingMode,
+    fleet: Arc<Fleet>,
 }
 
 struct Tasks {
@@ -135,6 +181,9 @@ impl Invoker {
         };
         let pool = (config.warm_pool > 0 && ports.launcher.assigns()).then(|| Pool::new(means));
         let (pool, pooling) = pool.map(|(pool, keep)| (pool, tokio::spawn(keep))).unzip();
+        let port = ports.compile_caches.clone().filter(|_| ports.launcher.has_compile_caches());
+        let caches = port.map(|port| Caches::new(port, Arc::clone(&ports.catalog)));
+        let (caches, caching) = caches.unzip();
         let core = Arc::new(Core {
             ports,
             config,
@@ -143,6 +192,7 @@ impl Invoker {
             gate,
             pool: Mutex::new(pool),
             memory,
+            caches,
             fleets: RwLock::default(),
             keepings: Mutex::default(),
             missing: Arc::default(),
@@ -166,33 +216,26 @@ impl Invoker {
         let mut keepers = JoinSet::new();
         keepers.spawn(retire_idle(Arc::downgrade(&core), config.idle_timeout));
         keepers.spawn(Arc::clone(&core.vigil).keep());
+        keepers.extend(caching);
         keepers.spawn(start_missing(Arc::downgrade(&core), Arc::clone(&core.missing)));
         let tasks = Tasks { environments: JoinSet::new(), keepers, pooling };
         *core.tasks.lock().expect("not poisoned") = Some(tasks);
         Self(core)
     }
 
-    /// Keeps so many environments of the function initialised from now on, invoked or not: those that
-    /// end are replaced, none is retired for being idle or for want of memory. A changed function
-    /// has its new ones; a deleted one none. Neither permits nor the account's limit are touched.
-    pub fn keep(&self, key: &FunctionKey, count: usize) {
-        self.0.keeping(key).request(count);
+    /// Environments now, starting ones among them, and the bytes of memory that they count.
+    #[must_use]
+    pub fn load(&self) -> (usize, u64) {
+        (self.0.environments.load(Ordering::Relaxed), self.0.memory.used())
     }
 
-    /// How that goes.
-    #[must_use]
-    pub fn kept(&self, key: &FunctionKey) -> Kept {
-        let fleet = self.0.fleets.read().expect("not poisoned").get(key).cloned();
-        if let Some(fleet) = fleet {
-            return fleet.kept();
-        }
-        let keepings = self.0.keepings.lock().expect("not poisoned");
-        let keeping = keepings.get(key);
-        Kept {
-            requested: keeping.map_or(0, |keeping| keeping.requested()),
-            allocated: 0,
-            available: 0,
-            failure: keeping.and_then(|keeping| keeping.failure()),
+    /// What tells `Ports::metrics` how many ran at once since it was last called. It keeps nothing alive.
+    pub fn sampler(&self) -> impl Fn() + Send + 'static {
+        let core = Arc::downgrade(&self.0);
+        move || {
+            if let Some(core) = core.upgrade() {
+                core.sample();
+            }
         }
     }
 
@@ -202,9 +245,29 @@ impl Invoker {
     }
 }
 
+impl Provisioning for Invoker {
+    fn kept(&self, key: &FunctionKey, version: Version) -> Kept {
+        if let Some(fleet) = self.0.current(key, version) {
+            return fleet.kept();
+        }
+        let keepings = self.0.keepings.lock().expect("not poisoned");
+        let keeping = keepings.get(key).and_then(|keepings| keepings.get(&version));
+        Kept {
+            requested: keeping.map_or(0, |keeping| keeping.requested()),
+            allocated: 0,
+            available: 0,
+            failure: keeping.and_then(|keeping| keeping.failure()),
+        }
+    }
+}
+
 impl Invoke for Invoker {
     fn invoke(&self, invocation: Invocation) -> Pending<'_, Result<Reply, Error>> {
         Box::pin(self.0.run(invocation))
+    }
+
+    fn stream(&self, invocation: Invocation) -> Pending<'_, Result<Streamed, Error>> {
+        Box::pin(self.0.run_streamed(invocation))
     }
 }
 
@@ -213,7 +276,7 @@ impl Core {
         {
             let mut fleets = self.fleets.write().expect("not poisoned");
             self.closing.store(true, Ordering::Release);
-            for (_, fleet) in fleets.drain() {
+            for fleet in fleets.drain().flat_map(|(_, fleets)| fleets.into_values()) {
                 fleet.retire();
             }
         }
@@ -234,13 +297,67 @@ impl Core {
         }
     }
 
-    async fn run(self: &Arc<Self>, mut invocation: Invocation) -> Result<Reply, Error> {
-        let (head, fleet) = self.resolve(&invocation).await?;
+    /// The account's permits are those of all regions: each that has some shows them all.
+    fn sample(&self) {
+        let ((running, unreserved), functions) = self.permits.peaks();
+        let now = capture::now();
+        #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+        let value = |metric: FunctionMetric, count: usize| (metric, count as f64);
+        let mut regions: Vec<(&str, &str)> = Vec::new();
+        for (key, peak) in &functions {
+            let of = Subject::Function { key, qualifier: None, version: None };
+            self.ports.metrics.record(now, of, &[value(FunctionMetric::ConcurrentExecutions, *peak)]);
+            let region = (&*key.account, &*key.region);
+            if !regions.contains(&region) {
+                regions.push(region);
+            }
+        }
+        for (account, region) in regions {
+            let values = [
+                value(FunctionMetric::ConcurrentExecutions, running),
+                value(FunctionMetric::UnreservedConcurrentExecutions, unreserved),
+            ];
+            self.ports.metrics.record(now, Subject::Account { account, region }, &values);
+        }
+    }
+
+    async fn run(self: &Arc<Self>, invocation: Invocation) -> Result<Reply, Error> {
+        self.assign(invocation, Assignment::whole).await
+    }
+
+    async fn run_streamed(self: &Arc<Self>, invocation: Invocation) -> Result<Streamed, Error> {
+        let bandwidth = self.config.stream_bandwidth;
+        self.assign(invocation, |invocation, timeout, traced, permit| {
+            Assignment::streamed(invocation, timeout, traced, permit, bandwidth)
+        })
+        .await
+    }
+
+    async fn assign<T>(
+        self: &Arc<Self>,
+        invocation: Invocation,
+        assignment: impl FnOnce(Invocation, u64, Option<Traced>, Permit) -> Assigning<T>,
+    ) -> Result<T, Error> {
+        let function = invocation.function.clone();
+        let result = self.admit(invocation, assignment).await;
+        if matches!(result, Err(Error::TooManyRequests { .. })) {
+            let qualifier = function.qualifier.as_deref();
+            let of = Subject::Function { key: &function.key, qualifier, version: None };
+            self.ports.metrics.record(capture::now(), of, &[(FunctionMetric::Throttles, 1.0)]);
+        }
+        result
+    }
+
+    async fn admit<T>(
+        self: &Arc<Self>,
+        mut invocation: Invocation,
+        assignment: impl FnOnce(Invocation, u64, Option<Traced>, Permit) -> Assigning<T>,
+    ) -> Result<T, Error> {
+        let Resolved { timeout, tracing, fleet } = self.resolve(&invocation).await?;
         let permit = fleet.executions.acquire();
         let permit = permit.map_err(|reason| Error::TooManyRequests { reason })?;
-        invocation.trace_id.get_or_insert_with(new_trace_id);
-        let timeout = u64::from(head.record.invocable().configuration.timeout) * 1_000_000;
-        let (assignment, answer) = Assignment::new(invocation, timeout, permit);
+        let traced = traced::admit(&*self.ports.traces, &mut invocation, tracing);
+        let (assignment, answer) = assignment(invocation, u64::from(timeout) * 1_000_000, traced, permit);
         self.place(fleet, assignment).await?;
         self.vigil.extend();
         // An environment always answers; only its abort at the end of a shutdown drops the sender.
@@ -249,19 +366,15 @@ impl Core {
         answered
     }
 
-    async fn resolve(
-        self: &Arc<Self>,
-        invocation: &Invocation,
-    ) -> Result<(Arc<Stored<Head>>, Arc<Fleet>), Error> {
+    async fn resolve(self: &Arc<Self>, invocation: &Invocation) -> Result<Resolved, Error> {
         let reference = &invocation.function;
-        let qualifier = reference.qualifier.as_deref().unwrap_or(LATEST);
+        let qualifier = reference.qualifier.as_deref();
         // Invoke's 404 names the qualifier in any case (aws-behaviour 8).
-        let not_found = || Error::FunctionNotFound { arn: reference.key.qualified_arn(qualifier) };
+        let not_found =
+            || Error::FunctionNotFound { arn: reference.key.qualified_arn(qualifier.unwrap_or(LATEST)) };
         let head = self.ports.catalog.head(&reference.key).ok_or_else(not_found)?;
-        if qualifier != LATEST {
-            return Err(not_found());
-        }
-        match &head.record.latest.state {
+        let version = head.record.resolve(qualifier, self.config.chance).ok_or_else(not_found)?;
+        match head.record.state(version).ok_or_else(not_found)? {
             State::Active => {}
             State::Pending => {
                 return Err(Error::ResourceConflict(
@@ -271,21 +384,47 @@ impl Core {
             }
             State::Failed { reason, .. } => return Err(Error::InvalidRuntime(reason.clone())),
         }
-        let fleet = self.fleet(&head).await?;
-        Ok((head, fleet))
+        let fleet = self.fleet(&head, version).await?;
+        let configuration = match version {
+            // These can change without a change of the process.
+            Version::Latest => &head.record.invocable().configuration,
+            Version::Published(_) => fleet.launch.configuration(),
+        };
+        let (timeout, tracing) = (configuration.timeout, configuration.tracing);
+        Ok(Resolved { timeout, tracing, fleet })
     }
 
-    /// The environments that fit this head: the ones there are, unless what their processes see has
-    /// changed.
-    async fn fleet(self: &Arc<Self>, head: &Arc<Stored<Head>>) -> Result<Arc<Fleet>, Error> {
+    /// The fleet of a version, whatever head it was last seen to fit.
+    fn current(&self, key: &FunctionKey, version: Version) -> Option<Arc<Fleet>> {
+        let fleets = self.fleets.read().expect("not poisoned");
+        fleets.get(key)?.get(&version).cloned()
+    }
+
+    /// The environments of a version that fit this head: the ones there are, unless what their processes
+    /// see has changed, as only `$LATEST` can.
+    async fn fleet(
+        self: &Arc<Self>,
+        head: &Arc<Stored<Head>>,
+        version: Version,
+    ) -> Result<Arc<Fleet>, Error> {
         let key = &head.record.key;
-        let current = self.fleets.read().expect("not poisoned").get(key).cloned();
-        if let Some(fleet) = current
-            && fleet.revision.load(Ordering::Acquire) == head.revision.0
-        {
-            return Ok(fleet);
+        if let Some(fleet) = self.current(key, version) {
+            let fits = match version {
+                Version::Latest => fleet.revision.load(Ordering::Acquire) == head.revision.0,
+                Version::Published(_) => fleet.launch.identity == head.record.identity,
+            };
+            if fits && !fleet.launch.is_stale() {
+                return Ok(fleet);
+            }
         }
-        let need = launch::need(head.record.invocable());
+        let body = self.ports.catalog.body(head, version);
+        let body =
+            body.ok_or_else(|| Error::FunctionNotFound { arn: key.qualified_arn(&version.to_string()) })?;
+        let body = match version {
+            Version::Latest => head.record.invocable(),
+            Version::Published(_) => &*body,
+        };
+        let need = body.need();
         let runtime = match self.ports.runtimes.installed(&need) {
             Some(runtime) => runtime,
             None => {
@@ -293,20 +432,34 @@ impl Core {
                 ensured.map_err(|error| Error::InvalidRuntime(error.to_string()))?
             }
         };
-        let launch = Launch::new(&head.record, runtime, &*self.ports.code)?;
-        let fleet = self.fit(head, launch)?;
+        let hot = match &body.code.directory {
+            Some(directory) => Some(self.hot(directory).await?),
+            None => None,
+        };
+        let launch = Launch::new(&head.record, body, runtime, &*self.ports.code, hot)?;
+        let fleet = self.fit(head, version, launch)?;
         // What changed since the head was read was told when this fleet was not there yet.
         self.changed(key);
         Ok(fleet)
     }
 
-    fn fit(&self, head: &Stored<Head>, launch: Launch) -> Result<Arc<Fleet>, Error> {
+    /// Watches a directory before anything is read of it.
+    async fn hot(&self, directory: &str) -> Result<Hot, Error> {
+        let hot_code = self.ports.hot_code.as_ref().ok_or_else(|| {
+            Error::Service(format!(
+                "{directory} is no function's code any more: lambkin was started without --hot-reload."
+            ))
+        })?;
+        hot_code.watch(directory.into()).await.map(Hot::new).map_err(Error::Service)
+    }
+
+    fn fit(&self, head: &Stored<Head>, version: Version, launch: Launch) -> Result<Arc<Fleet>, Error> {
         let key = &head.record.key;
         let mut fleets = self.fleets.write().expect("not poisoned");
         if self.closing.load(Ordering::Acquire) {
             return Err(shutting_down());
         }
-        if let Some(fleet) = fleets.get(key) {
+        if let Some(fleet) = fleets.get(key).and_then(|fleets| fleets.get(&version)) {
             // Another request was faster, perhaps with a newer head.
             if fleet.launch.digest == launch.digest
                 || fleet.revision.load(Ordering::Acquire) > head.revision.0
@@ -315,10 +468,14 @@ impl Core {
                 return Ok(Arc::clone(fleet));
             }
             fleet.retire();
+            fleet.caching.end();
         }
-        let (executions, total) = (self.permits.function(key), Arc::clone(&self.environments));
-        let fleet = Arc::new(Fleet::new(launch, executions, self.keeping(key), head.revision.0, total));
-        fleets.insert(key.clone(), Arc::clone(&fleet));
+        // A cache is of code that stays.
+        let caching = Caching::new(&launch, self.caches.clone().filter(|_| !launch.is_hot()));
+        let (executions, total) = (self.permits.version(key, version), Arc::clone(&self.environments));
+        let keeping = self.keeping(key, version);
+        let fleet = Arc::new(Fleet::new(launch, executions, keeping, caching, head.revision.0, total));
+        fleets.entry(key.clone()).or_default().insert(version, Arc::clone(&fleet));
         Ok(fleet)
     }
 
@@ -331,19 +488,19 @@ impl Core {
             match fleet.place(assignment) {
                 Placed::Done => return Ok(()),
                 Placed::Start => {
-                    self.start(fleet);
+                    self.start(fleet, Initialization::OnDemand);
                     return Ok(());
                 }
                 // The function changed between resolving and placing: once more with what it is now.
                 Placed::Retired(back) => {
-                    fleet = self.resolve(&back.invocation).await?.1;
+                    fleet = self.resolve(&back.invocation).await?.fleet;
                     assignment = back;
                 }
             }
         }
     }
 
-    fn start(self: &Arc<Self>, fleet: Arc<Fleet>) {
+    fn start(self: &Arc<Self>, fleet: Arc<Fleet>, initialization: Initialization) {
         if self.environments.load(Ordering::Acquire) > self.config.concurrency {
             self.make_room(1, 0);
         }
@@ -351,44 +508,52 @@ impl Core {
         match &mut *tasks {
             Some(Tasks { environments, .. }) => {
                 while environments.try_join_next().is_some() {}
-                environments.spawn(Arc::clone(self).environment(fleet));
+                environments.spawn(Arc::clone(self).environment(fleet, initialization));
             }
             None => {
-                if let Some(assignment) = fleet.start_failed() {
+                if let Some(assignment) = fleet.start_failed(initialization) {
                     assignment.answer(Err(shutting_down()));
                 }
             }
         }
     }
 
-    async fn environment(self: Arc<Self>, fleet: Arc<Fleet>) {
-        let Some(room) = self.room(&fleet).await else { return };
+    async fn environment(self: Arc<Self>, fleet: Arc<Fleet>, initialization: Initialization) {
+        let Some(room) = self.room(&fleet, initialization).await else { return };
         let gate = self.gate.turn().await;
         // While this waited for its turn, another environment may have become free.
-        if !fleet.still_wanted() {
+        if !fleet.still_wanted(initialization) {
             return;
         }
         let id = uuid::Uuid::new_v4().simple().to_string();
         let launcher = &self.ports.launcher;
         let admission = self.ports.services.as_ref().map(|services| services.admit(fleet.launch.caller()));
-        let (spec, stream) = fleet.launch.environment(&**launcher, &id, capture::now(), admission.as_deref());
+        let (compile_cache, share) = fleet.caching.start();
+        let (now, admission_now) = (capture::now(), admission.as_deref());
+        let launch = &fleet.launch;
+        let (spec, stream) =
+            launch.environment(&**launcher, &id, now, admission_now, compile_cache, initialization);
         let (mut sandbox, booted) = match self.open(&fleet.launch, spec).await {
             Ok(opened) => opened,
             Err(error) => {
                 tracing::error!(function = %fleet.launch.key, %error, "an environment could not be made");
-                fleet.keeping.started(Some(KeepFailure::Platform(error.to_string())));
-                if let Some(assignment) = fleet.start_failed() {
+                if initialization == Initialization::Provisioned {
+                    fleet.keeping.started(Some(KeepFailure::Platform(error.to_string())));
+                }
+                if let Some(assignment) = fleet.start_failed(initialization) {
                     assignment.answer(Err(Error::Service(error.to_string())));
                 }
                 return;
             }
         };
         let capture = Capture::new(Arc::clone(&self.ports.logs), stream);
+        let (metrics, traces) = (Arc::clone(&self.ports.metrics), Arc::clone(&self.ports.traces));
         drop(self);
         let (sender, messages) = mpsc::channel(Mailbox::CAPACITY);
         let serving = sandbox.services().zip(admission.as_deref()).map(|(listener, at)| serve(listener, at));
-        let mailbox = Mailbox { sender, room: Arc::new(room) };
-        Environment::new(fleet, mailbox, messages, sandbox, capture, booted, gate).live().await;
+        let mailbox = Mailbox { sender, room: Arc::new(room), initialization };
+        let told = Told { metrics, traces };
+        Environment::new(fleet, mailbox, messages, sandbox, capture, told, booted, share, gate).live().await;
         if let Some((end, mut serving)) = serving {
             drop(end);
             while serving.join_next().await.is_some() {}
@@ -420,7 +585,7 @@ impl Core {
 
     /// Memory for one more environment of the fleet. Where there is none in time, and where it is not
     /// wanted any more, the start is over.
-    async fn room(&self, fleet: &Fleet) -> Option<Room> {
+    async fn room(&self, fleet: &Fleet, initialization: Initialization) -> Option<Room> {
         let size = fleet.launch.memory();
         if let Some(room) = self.memory.room_now(size) {
             return Some(room);
@@ -429,7 +594,7 @@ impl Core {
             let turn = self.memory.turn().await?;
             loop {
                 // Meanwhile another environment of the fleet may have become free.
-                if !fleet.still_wanted() {
+                if !fleet.still_wanted(initialization) {
                     return None;
                 }
                 match turn.room(&self.memory, size) {
@@ -443,8 +608,10 @@ impl Core {
             return room;
         }
         tracing::warn!(function = %fleet.launch.key, "no memory for another environment in time");
-        fleet.keeping.started(Some(KeepFailure::Platform("no memory for another environment".into())));
-        if let Some(assignment) = fleet.start_failed() {
+        if initialization == Initialization::Provisioned {
+            fleet.keeping.started(Some(KeepFailure::Platform("no memory for another environment".into())));
+        }
+        if let Some(assignment) = fleet.start_failed(initialization) {
             let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
             assignment.answer(Err(Error::TooManyRequests { reason }));
         }
@@ -457,6 +624,7 @@ impl Core {
         let fleets = self.fleets.read().expect("not poisoned");
         let mut idle: Vec<(Instant, u64, &Arc<Fleet>)> = fleets
             .values()
+            .flat_map(BTreeMap::values)
             .flat_map(|fleet| fleet.idle().into_iter().map(move |(since, bytes)| (since, bytes, fleet)))
             .collect();
         idle.sort_by_key(|(since, _, _)| *since);
@@ -469,41 +637,74 @@ impl Core {
     /// A head changed or went. What changes nothing for a process retires nothing: that is seen
     /// when the next invocation comes.
     fn changed(&self, key: &FunctionKey) {
-        let reserved = || Some(self.ports.catalog.head(key)?.record.reserved_concurrency);
-        self.permits.changed(key, reserved);
-        let head = self.ports.catalog.head(key);
-        let keeping = match head {
-            Some(_) => self.keepings.lock().expect("not poisoned").get(key).cloned(),
-            None => self.keepings.lock().expect("not poisoned").remove(key),
+        let claims = || {
+            let head = &self.ports.catalog.head(key)?.record;
+            let kept = head.kept().into_iter();
+            let provisioned = kept.map(|(version, each)| (version, each.requested as usize)).collect();
+            Some(Claims { reserved: head.reserved_concurrency.map(|count| count as usize), provisioned })
         };
-        if let Some(keeping) = keeping {
-            keeping.stir();
+        self.permits.changed(key, claims);
+        let head = self.ports.catalog.head(key);
+        let has = |version: Version| head.as_ref().is_some_and(|head| head.record.state(version).is_some());
+        // What is provisioned is kept: it is there after a restart too.
+        let kept = head.as_ref().map(|head| head.record.kept()).unwrap_or_default();
+        for version in kept.keys() {
+            self.keeping(key, *version);
+        }
+        {
+            let mut keepings = self.keepings.lock().expect("not poisoned");
+            if let Some(of_function) = keepings.get_mut(key) {
+                of_function.retain(|version, _| has(*version));
+                of_function.iter().for_each(|(version, keeping)| keeping.request(kept.get(version)));
+                if of_function.is_empty() {
+                    keepings.remove(key);
+                }
+            }
+        }
+        if let (None, Some(caches)) = (&head, &self.caches) {
+            caches.sweep();
         }
         let mut fleets = self.fleets.write().expect("not poisoned");
-        let Some(fleet) = fleets.get(key) else { return };
-        let fits = head.is_some_and(|head| {
-            head.record.identity == fleet.launch.identity
-                && launch::same_process(head.record.invocable(), &fleet.launch.version)
+        let Some(of_function) = fleets.get_mut(key) else { return };
+        of_function.retain(|version, fleet| {
+            let fits = head.as_ref().is_some_and(|head| {
+                head.record.identity == fleet.launch.identity
+                    && match version {
+                        Version::Latest => {
+                            launch::same_process(head.record.invocable(), &fleet.launch.version)
+                        }
+                        // Numbers are never given twice.
+                        Version::Published(_) => head.record.state(*version).is_some(),
+                    }
+            });
+            if fits {
+                fleet.trim();
+            } else {
+                fleet.retire();
+                fleet.caching.end();
+            }
+            fits
         });
-        if !fits && let Some(fleet) = fleets.remove(key) {
-            fleet.retire();
+        if of_function.is_empty() {
+            fleets.remove(key);
         }
     }
 
-    fn keeping(&self, key: &FunctionKey) -> Arc<Keeping> {
+    fn keeping(&self, key: &FunctionKey, version: Version) -> Arc<Keeping> {
         let mut keepings = self.keepings.lock().expect("not poisoned");
-        let keeping = keepings.entry(key.clone());
+        let keeping = keepings.entry(key.clone()).or_default().entry(version);
         Arc::clone(keeping.or_insert_with(|| Arc::new(Keeping::new(Arc::clone(&self.missing)))))
     }
 
-    /// Starts what is missing of a function's kept environments.
-    async fn tend(self: &Arc<Self>, key: &FunctionKey, keeping: &Keeping) {
+    /// Starts what is missing of a version's kept environments.
+    async fn tend(self: &Arc<Self>, key: &FunctionKey, version: Version, keeping: &Keeping) {
         let Some(head) = self.ports.catalog.head(key) else { return };
-        if head.record.latest.state != State::Active {
+        if head.record.state(version) != Some(&State::Active) {
             return;
         }
-        match self.fleet(&head).await {
-            Ok(fleet) => (0..fleet.begin_missing()).for_each(|_| self.start(Arc::clone(&fleet))),
+        match self.fleet(&head, version).await {
+            Ok(fleet) => (0..fleet.begin_missing())
+                .for_each(|_| self.start(Arc::clone(&fleet), Initialization::Provisioned)),
             Err(error) => keeping.started(Some(KeepFailure::Platform(error.to_string()))),
         }
     }
@@ -517,7 +718,7 @@ fn serve(listener: OwnedFd, admission: &dyn Admission) -> (oneshot::Sender<Infal
     (end, serving)
 }
 
-fn shutting_down() -> Error {
+pub(crate) fn shutting_down() -> Error {
     Error::Service("lambkin is shutting down".into())
 }
 
@@ -527,7 +728,7 @@ async fn retire_idle(core: Weak<Core>, limit: Duration) {
     loop {
         beat.tick().await;
         let Some(core) = core.upgrade() else { return };
-        for fleet in core.fleets.read().expect("not poisoned").values() {
+        for fleet in core.fleets.read().expect("not poisoned").values().flat_map(BTreeMap::values) {
             fleet.retire_idle(limit);
         }
     }
@@ -539,18 +740,14 @@ async fn start_missing(core: Weak<Core>, missing: Arc<Notify>) {
         // Elapsed or woken: there is something to look at either way.
         let _ = tokio::time::timeout(RETRY_AFTER, missing.notified()).await;
         let Some(core) = core.upgrade() else { return };
-        let wanted: Vec<(FunctionKey, Arc<Keeping>)> = {
+        let wanted: Vec<(FunctionKey, Version, Arc<Keeping>)> = {
             let keepings = core.keepings.lock().expect("not poisoned");
-            let wanted = keepings.iter().filter(|(_, keeping)| keeping.requested() > 0);
-            wanted.map(|(key, keeping)| (key.clone(), Arc::clone(keeping))).collect()
+            let all = keepings.iter().flat_map(|(key, all)| all.iter().map(move |each| (key, each)));
+            let wanted = all.filter(|(_, (_, keeping))| keeping.requested() > 0);
+            wanted.map(|(key, (version, keeping))| (key.clone(), *version, Arc::clone(keeping))).collect()
         };
-        for (key, keeping) in wanted {
-            core.tend(&key, &keeping).await;
+        for (key, version, keeping) in wanted {
+            core.tend(&key, version, &keeping).await;
         }
     }
-}
-
-fn new_trace_id() -> String {
-    let random = || uuid::Uuid::new_v4().into_bytes();
-    trace_id(capture::now().0 / 1_000_000, random(), random())
 }

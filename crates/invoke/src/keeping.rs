@@ -1,11 +1,14 @@
-//! Environments that a function keeps initialised, whether or not it is invoked: how many are asked
-//! for, and why they are not there. The mechanism of provisioned concurrency.
+//! Environments of a version that are kept initialised, whether or not it is invoked: how many are asked
+//! for, and why they are not there.
 //!
-//! Deliberately not here: who asks. Nor permits: an invocation needs its own wherever it runs.
+//! Deliberately not here: what provisioned concurrency is (`model::provisioned`). Nor permits: an invocation needs its
+//! own wherever it runs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use lambkin_model::provisioned::{KeepFailure, Provisioned};
+use lambkin_model::time::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
@@ -13,32 +16,12 @@ use tokio::time::{Duration, Instant};
 /// over and over.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// What is there of the environments that are to be kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// How many were asked for.
-    pub requested: usize,
-    /// Those that are initialised, running ones among them; at most `requested`.
-    pub allocated: usize,
-    /// Those of them that could take an invocation now.
-    pub available: usize,
-    /// Why the last start failed, until one succeeds.
-    pub failure: Option<KeepFailure>,
-}
-
-/// Why an environment could not be kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeepFailure {
-    /// The function's own init failed: AWS's `FUNCTION_ERROR_INIT_FAILURE`.
-    Init,
-    /// The platform could not make it.
-    Platform(String),
-}
-
-/// One function's. Shared by its fleets, of which the last is the one that is kept.
+/// One version's. Shared by its fleets, of which the last is the one that is kept.
 #[derive(Debug)]
 pub(crate) struct Keeping {
     requested: AtomicUsize,
+    /// When a caller last asked.
+    asked: Mutex<Timestamp>,
     failure: Mutex<Option<(Instant, KeepFailure)>>,
     /// Wakes who starts what is missing.
     wake: Arc<Notify>,
@@ -46,18 +29,27 @@ pub(crate) struct Keeping {
 
 impl Keeping {
     pub(crate) fn new(wake: Arc<Notify>) -> Self {
-        Self { requested: AtomicUsize::new(0), failure: Mutex::default(), wake }
+        Self { requested: AtomicUsize::new(0), asked: Mutex::default(), failure: Mutex::default(), wake }
     }
 
     pub(crate) fn requested(&self) -> usize {
         self.requested.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn request(&self, count: usize) {
-        self.requested.store(count, Ordering::Relaxed);
+    /// What the head says now; `None`: nothing.
+    pub(crate) fn request(&self, provisioned: Option<&Provisioned>) {
+        let count = provisioned.map_or(0, |provisioned| provisioned.requested as usize);
+        let asked = provisioned.map_or(Timestamp(0), |provisioned| provisioned.last_modified);
+        let before = self.requested.swap(count, Ordering::Relaxed);
+        let again = {
+            let mut last = self.asked.lock().expect("no code panics under this lock");
+            std::mem::replace(&mut *last, asked) != asked
+        };
         // Asked anew, it is tried anew.
-        self.started(None);
-        self.wake.notify_one();
+        if count != before || again {
+            self.started(None);
+        }
+        self.stir();
     }
 
     /// Something is missing, perhaps.

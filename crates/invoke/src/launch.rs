@@ -1,19 +1,24 @@
 //! What an environment of one function version is made of, worked out once: directories, flags,
 //! variables, and the digest of everything its process sees.
 
+use std::fmt;
 use std::sync::Arc;
 
 use lambkin_model::Error;
 use lambkin_model::catalog::Head;
 use lambkin_model::code::CodeRead;
 use lambkin_model::function::{Configuration, FunctionVersion};
+use lambkin_model::hot_code::Watched;
+use lambkin_model::layer;
 use lambkin_model::log::LogStreamName;
 use lambkin_model::name::FunctionKey;
 use lambkin_model::platform_line::{Speaker, SystemLevel};
-use lambkin_model::runtime::{BOOTSTRAP_FILE, InstalledRuntime, RuntimeNeed, host_architecture};
-use lambkin_model::sandbox::{Launcher, Layout, SandboxSpec, Sources};
+use lambkin_model::provisioned::Initialization;
+use lambkin_model::runtime::{BOOTSTRAP_FILE, InstalledRuntime, host_architecture};
+use lambkin_model::sandbox::{CompileCache, Launcher, Layout, SandboxSpec, Sources};
 use lambkin_model::services::{Admission, Caller, Credentials};
 use lambkin_model::time::Timestamp;
+use lambkin_model::trace::TracingMode;
 use lambkin_model::variables::{self, Subject};
 
 use crate::pool::Kind;
@@ -37,30 +42,70 @@ pub(crate) struct Launch {
     pub(crate) executed_version: Arc<str>,
     /// Of everything the process sees that is the same in all environments.
     pub(crate) digest: [u8; 32],
+    hot: Option<Hot>,
 }
 
-/// What a runtime must have for this version.
-pub(crate) fn need(version: &FunctionVersion) -> RuntimeNeed {
-    RuntimeNeed { runtime: version.configuration.runtime, sdk_packages: version.code.sdk_packages.clone() }
+/// A directory that is the code, as it was when environments began to be made of it.
+#[derive(Clone)]
+pub(crate) struct Hot {
+    watched: Watched,
+    mark: u64,
+}
+
+impl Hot {
+    pub(crate) fn new(watched: Watched) -> Self {
+        let mark = watched.changes.mark();
+        Self { watched, mark }
+    }
+}
+
+impl fmt::Debug for Hot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hot").field(&self.watched.directory).field(&self.mark).finish()
+    }
 }
 
 impl Launch {
-    /// For the version of a head that runs now.
-    pub(crate) fn new(head: &Head, runtime: InstalledRuntime, code: &dyn CodeRead) -> Result<Self, Error> {
-        let version = head.invocable().clone();
-        let unpacked = code.unpacked(version.code.sha256).ok_or_else(|| {
-            Error::Service(format!("the deployment package of {} is not in the code store", head.key))
-        })?;
+    /// For a version of a function.
+    pub(crate) fn new(
+        head: &Head,
+        version: &FunctionVersion,
+        runtime: InstalledRuntime,
+        code: &dyn CodeRead,
+        hot: Option<Hot>,
+    ) -> Result<Self, Error> {
+        let version = version.clone();
+        let unpacked = |what, sha256| {
+            code.unpacked(sha256)
+                .ok_or_else(|| Error::Service(format!("the {what} of {} is not in the code store", head.key)))
+        };
+        let stack = layer::stack(&version.configuration.layers);
         let sources = Sources {
-            code: Some(unpacked),
+            code: Some(match &hot {
+                Some(hot) => hot.watched.directory.clone(),
+                None => unpacked("deployment package", version.code.sha256)?,
+            }),
+            borrowed: hot.is_some(),
+            opt: stack.map(|stack| unpacked("content of the layers", stack)).transpose()?,
             runtime_dir: runtime.runtime_dir.clone(),
             modules: runtime.modules.clone(),
             node: runtime.node.clone(),
         };
-        let digest = digest(&head.identity, &version, &runtime, &sources);
+        let digest = digest(&head.identity, &version, &runtime, &sources, hot.as_ref().map(|hot| hot.mark));
         let executed_version = version.version.as_str().into();
         let identity = head.identity.clone();
-        Ok(Self { key: head.key.clone(), identity, version, runtime, sources, executed_version, digest })
+        let key = head.key.clone();
+        Ok(Self { key, identity, version, runtime, sources, executed_version, digest, hot })
+    }
+
+    /// Its code is a directory in which something has changed.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.hot.as_ref().is_some_and(|hot| hot.watched.changes.mark() != hot.mark)
+    }
+
+    /// Its code is a directory in which something may change.
+    pub(crate) fn is_hot(&self) -> bool {
+        self.hot.is_some()
     }
 
     /// Megabytes, seconds, handler …
@@ -84,7 +129,9 @@ impl Launch {
 
     /// Which processes that were booted ahead can become this function's.
     pub(crate) fn kind(&self) -> Option<Kind> {
-        Kind::of(self.configuration(), &self.runtime)
+        // The dynamic linker forgets a directory that is not there when the process starts.
+        let libraries = self.sources.opt.as_ref().is_some_and(|opt| opt.join("lib").is_dir());
+        Kind::of(self.configuration(), &self.runtime).filter(|_| !libraries)
     }
 
     /// One environment: `id` is 32 hex digits.
@@ -94,6 +141,8 @@ impl Launch {
         id: &str,
         now: Timestamp,
         admission: Option<&dyn Admission>,
+        compile_cache: CompileCache,
+        initialization: Initialization,
     ) -> (SandboxSpec, LogStreamName) {
         let configuration = self.configuration();
         let layout = launcher.layout(&self.sources, id);
@@ -109,6 +158,7 @@ impl Launch {
             log_stream: &stream,
             credentials: admission.map_or(&nowhere, Admission::credentials),
             services: admission.map(|admission| own.as_deref().unwrap_or(admission.endpoint())),
+            initialization,
         });
         let spec = SandboxSpec {
             id: id.to_owned(),
@@ -118,6 +168,7 @@ impl Launch {
             runtime_api: configuration.runtime.has_runtime_api(),
             memory_mb: configuration.memory_size,
             ephemeral_mb: configuration.ephemeral_storage,
+            compile_cache,
         };
         let name = LogStreamName {
             account: self.key.account.clone(),
@@ -128,7 +179,7 @@ impl Launch {
         (spec, name)
     }
 
-    pub(crate) fn speaker(&self) -> Speaker {
+    pub(crate) fn speaker(&self, initialization: Initialization) -> Speaker {
         let configuration = self.configuration();
         Speaker {
             runtime: configuration.runtime,
@@ -142,6 +193,7 @@ impl Launch {
             memory_mb: configuration.memory_size,
             format: configuration.logging.format,
             level: SystemLevel::from_setting(configuration.logging.system_level.as_deref()),
+            initialization,
         }
     }
 }
@@ -168,7 +220,14 @@ fn command(configuration: &Configuration, layout: &Layout) -> Vec<String> {
 
 /// The part of a configuration that the process sees: changing the rest retires nothing.
 fn seen(configuration: &Configuration) -> Configuration {
-    Configuration { description: String::new(), timeout: 0, dead_letter: None, ..configuration.clone() }
+    let mut seen = configuration.clone();
+    seen.description = String::new();
+    seen.timeout = 0;
+    seen.dead_letter = None;
+    seen.tracing = TracingMode::PassThrough;
+    // Another version of a layer may have the same content.
+    seen.layers.iter_mut().for_each(|layer| layer.arn = String::new());
+    seen
 }
 
 /// Whether processes of these two versions of a function would be the same.
@@ -181,6 +240,7 @@ fn digest(
     version: &FunctionVersion,
     runtime: &InstalledRuntime,
     sources: &Sources,
+    mark: Option<u64>,
 ) -> [u8; 32] {
     use sha2::Digest;
     let mut hash = sha2::Sha256::new();
@@ -190,6 +250,7 @@ fn digest(
         &version.code.sha256.0,
         runtime.sha256.as_bytes(),
         sources.runtime_dir.as_os_str().as_encoded_bytes(),
+        &mark.unwrap_or_default().to_le_bytes(),
         &serde_json::to_vec(&seen(&version.configuration)).expect("a configuration has only string keys"),
     ] {
         hash.update((part.len() as u64).to_le_bytes());

@@ -7,8 +7,10 @@
 mod assignment;
 mod capture;
 mod channel;
+mod compile_cache;
 mod environment;
 mod fleet;
+mod flow;
 mod gate;
 mod invoker;
 mod keeping;
@@ -20,7 +22,8 @@ mod pool;
 mod posted;
 mod running;
 mod runtime_api;
+mod traced;
 mod vigil;
 
+pub use flow::Bandwidth;
 pub use invoker::{Invoker, InvokerConfig, Ports};
-pub use keeping::{KeepFailure, Kept};

@@ -58,6 +58,11 @@ impl Memory {
         }
     }
 
+    /// Bytes that environments count now.
+    pub(crate) fn used(&self) -> u64 {
+        self.lock().all
+    }
+
     fn lock(&self) -> MutexGuard<'_, Used> {
         self.used.lock().expect("no code panics under this lock")
     }

@@ -2,6 +2,7 @@
 
 use bytes::{Buf, Bytes};
 use lambkin_model::channel::FrameKind;
+use lambkin_model::compile_cache::CacheFile;
 use lambkin_model::fault;
 use lambkin_model::invocation::{FunctionError, Outcome};
 use lambkin_model::lifecycle::Ending;
@@ -15,21 +16,20 @@ pub(crate) enum Said {
     Ready,
     Log(Timestamp, Bytes),
     InitFailed(PostedError),
-    StreamStart,
-    StreamChunk(Bytes),
     Ended(Result),
+    /// Its handler is loaded, by so many microseconds of CPU time.
+    Loaded(u32),
+    CacheFile(CacheFile),
 }
 
 /// How a response ended.
 pub(crate) enum Result {
-    /// A buffered result.
+    /// A result; empty where it has been streamed.
     Response(Bytes),
-    /// The result is larger than it may be.
-    TooLarge,
+    /// The result is larger than it may be: than so many bytes.
+    TooLarge(usize),
     /// An error.
     Error(PostedError),
-    /// The stream is complete.
-    StreamEnd,
 }
 
 /// A posted error.
@@ -47,7 +47,7 @@ impl PostedError {
 
     /// Instead of an init's error that is larger than a result may be.
     pub(crate) fn too_large() -> Self {
-        Self::new("Function.ResponseSizeTooLarge".into(), fault::response_too_large())
+        Self::new("Function.ResponseSizeTooLarge".into(), fault::response_too_large(quota::RESPONSE_BYTES))
     }
 }
 
@@ -58,9 +58,9 @@ pub(crate) fn read(frame: Frame) -> Option<Said> {
         // A process that has its function boots no more.
         FrameKind::Booted => return None,
         FrameKind::Ready => Said::Ready,
-        FrameKind::Response if cut => Said::Ended(Result::TooLarge),
+        FrameKind::Response if cut => Said::Ended(Result::TooLarge(quota::RESPONSE_BYTES)),
         FrameKind::Response => Said::Ended(Result::Response(body)),
-        FrameKind::Error if cut => Said::Ended(Result::TooLarge),
+        FrameKind::Error if cut => Said::Ended(Result::TooLarge(quota::RESPONSE_BYTES)),
         FrameKind::Error => {
             let kind = match body.try_get_u8().ok()? {
                 1 => FunctionError::Handled,
@@ -79,21 +79,24 @@ pub(crate) fn read(frame: Frame) -> Option<Said> {
             let at = Timestamp(body.get_u64_le());
             Said::Log(at, body)
         }
-        FrameKind::StreamStart => Said::StreamStart,
-        FrameKind::StreamChunk | FrameKind::StreamEnd if cut => Said::Ended(Result::TooLarge),
-        FrameKind::StreamChunk => Said::StreamChunk(body),
-        FrameKind::StreamEnd if body.iter().all(|byte| *byte == 0) => Said::Ended(Result::StreamEnd),
-        FrameKind::StreamEnd => Said::Ended(Result::Error(error(FunctionError::Unhandled, body)?)),
+        FrameKind::Loaded => Said::Loaded(body.try_get_u32_le().ok()?),
+        FrameKind::CompileCache if cut => return None,
+        FrameKind::CompileCache => {
+            let name = text(&mut body)?;
+            Said::CacheFile(CacheFile { name, content: body })
+        }
     })
 }
 
 fn error(kind: FunctionError, mut body: Bytes) -> Option<PostedError> {
-    let length = usize::from(body.try_get_u16_le().ok()?);
-    if body.len() < length {
-        return None;
-    }
-    let error_type = String::from_utf8_lossy(&body.split_to(length)).into_owned();
+    let error_type = text(&mut body)?;
     Some(PostedError { error_type, kind, body })
+}
+
+/// A length and so many bytes.
+fn text(body: &mut Bytes) -> Option<String> {
+    let length = usize::from(body.try_get_u16_le().ok()?);
+    (body.len() >= length).then(|| String::from_utf8_lossy(&body.split_to(length)).into_owned())
 }
 
 /// What has been posted for the running init or invocation.
@@ -101,37 +104,26 @@ fn error(kind: FunctionError, mut body: Bytes) -> Option<PostedError> {
 pub(crate) struct Posted {
     pub(crate) error: Option<PostedError>,
     body: Bytes,
-    stream: Vec<u8>,
-    too_large: bool,
+    /// Than so many bytes.
+    too_large: Option<usize>,
 }
 
 impl Posted {
-    /// More of a streamed response, which a plain Invoke gathers.
-    pub(crate) fn chunk(&mut self, chunk: &[u8]) {
-        if self.too_large || self.stream.len() + chunk.len() > quota::RESPONSE_BYTES {
-            self.too_large = true;
-            self.stream = Vec::new();
-        } else {
-            self.stream.extend_from_slice(chunk);
-        }
-    }
-
     /// The response is complete.
     pub(crate) fn end(&mut self, result: Result) -> Ending {
         match result {
             Result::Response(body) => self.body = body,
-            Result::TooLarge => self.too_large = true,
+            Result::TooLarge(limit) => self.too_large = Some(limit),
             Result::Error(error) => self.error = Some(error),
-            Result::StreamEnd => self.body = std::mem::take(&mut self.stream).into(),
         }
-        if self.too_large || self.error.is_some() { Ending::Error } else { Ending::Success }
+        if self.too_large.is_some() || self.error.is_some() { Ending::Error } else { Ending::Success }
     }
 
     /// What it adds up to. The error's type stays, for REPORT.
     pub(crate) fn take_outcome(&mut self) -> Outcome {
         let unhandled = Some(FunctionError::Unhandled);
-        if self.too_large {
-            return Outcome { error: unhandled, payload: fault::response_too_large() };
+        if let Some(limit) = self.too_large {
+            return Outcome { error: unhandled, payload: fault::response_too_large(limit) };
         }
         match &mut self.error {
             Some(error) => Outcome { error: Some(error.kind), payload: std::mem::take(&mut error.body) },

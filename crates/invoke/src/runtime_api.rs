@@ -27,6 +27,7 @@ use tokio::time::{Duration, Instant, sleep, timeout_at};
 
 pub(crate) use answer::{Event, Refusal, RuntimeState};
 
+use crate::flow::Chunks;
 use crate::posted::Said;
 
 /// Connections at once; clients have one or two. Beyond: they wait in the listener's backlog until
@@ -49,8 +50,13 @@ pub(crate) enum Call {
     Next(oneshot::Sender<Result<Event, Refusal>>),
     /// A post begins. Its body is read once this is granted, so that there is one body at a time.
     Begin(Begin),
-    /// The body of a granted post; answered when it counts.
-    Posted(Said, oneshot::Sender<()>),
+    /// The body of a granted post is complete; answered when it counts.
+    Posted {
+        /// As the post's [`Begin`] had it.
+        id: Option<String>,
+        said: Said,
+        answer: oneshot::Sender<()>,
+    },
 }
 
 /// The head of a post.
@@ -58,12 +64,17 @@ pub(crate) struct Begin {
     pub(crate) post: Post,
     /// Which invocation it is about; an init's error is about none.
     pub(crate) id: Option<String>,
+    /// Of a streamed response.
+    pub(crate) content_type: String,
     pub(crate) grant: Grant,
-    pub(crate) answer: oneshot::Sender<Result<(), Refusal>>,
+    pub(crate) answer: Granted,
 }
 
 /// Closed where the request ended before its body was complete: nothing was posted.
 pub(crate) type Grant = oneshot::Sender<Infallible>;
+
+/// The answer to a post's head: where the body goes that its caller wants as it comes.
+pub(crate) type Granted = oneshot::Sender<Result<Option<Chunks>, Refusal>>;
 
 /// What is posted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

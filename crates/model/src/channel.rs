@@ -26,12 +26,10 @@ pub enum FrameKind {
     InitError,
     /// One log event.
     Log,
-    /// A streaming handler began its response.
-    StreamStart,
-    /// More of a streamed response.
-    StreamChunk,
-    /// The streamed response is complete.
-    StreamEnd,
+    /// How long the handler took to load.
+    Loaded,
+    /// One file of the compile cache that init was asked for.
+    CompileCache,
 }
 
 impl FrameKind {
@@ -45,9 +43,8 @@ impl FrameKind {
             0x13 => Self::Error,
             0x14 => Self::InitError,
             0x15 => Self::Log,
-            0x16 => Self::StreamStart,
-            0x17 => Self::StreamChunk,
-            0x18 => Self::StreamEnd,
+            0x19 => Self::Loaded,
+            0x1a => Self::CompileCache,
             _ => return None,
         })
     }
@@ -57,11 +54,9 @@ impl FrameKind {
     pub fn body_limit(self) -> usize {
         match self {
             Self::Booted | Self::Ready => 0,
-            Self::StreamStart => 1024,
+            Self::Loaded => 4,
             Self::Log => quota::LOG_EVENT_BYTES + 10,
-            Self::Response | Self::Error | Self::InitError | Self::StreamChunk | Self::StreamEnd => {
-                quota::RESPONSE_BYTES
-            }
+            Self::Response | Self::Error | Self::InitError | Self::CompileCache => quota::RESPONSE_BYTES,
         }
     }
 }

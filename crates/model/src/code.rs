@@ -21,10 +21,30 @@ impl CodeSha256 {
         Self(sha2::Sha256::digest(zip).into())
     }
 
+    /// Of several packages laid over each other, in this order; of one it is that one's. `None`: of none.
+    #[must_use]
+    pub fn of_stack(packages: &[Self]) -> Option<Self> {
+        match packages {
+            [] => None,
+            [one] => Some(*one),
+            several => {
+                let mut text = b"stack".to_vec();
+                several.iter().for_each(|package| text.extend_from_slice(&package.0));
+                Some(Self::of(&text))
+            }
+        }
+    }
+
     /// Lower-case hex, for file names.
     #[must_use]
     pub fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// As AWS's `CodeSha256` has it.
+    #[must_use]
+    pub fn base64(&self) -> String {
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, self.0)
     }
 
     /// From lower-case hex.
@@ -69,6 +89,18 @@ pub struct Code {
     pub size: u64,
     /// Packages of the AWS SDK that the code refers to and does not carry.
     pub sdk_packages: BTreeSet<String>,
+    /// The directory that is the code as it is (`hot_code`); nothing is kept of it. Since format 4 of heads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
+}
+
+/// What is in a kept deployment package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contents {
+    /// Bytes of its files, unzipped.
+    pub unzipped: u64,
+    /// It has an executable in `extensions/`: a layer's are external extensions.
+    pub extensions: bool,
 }
 
 /// Why a deployment package was not kept.
@@ -98,7 +130,14 @@ pub trait CodeStore: CodeRead {
     fn put(&self, zip: Bytes) -> Pending<'_, Result<Code, CodeError>>;
 
     /// Checks a package as `put` does and keeps nothing (`DryRun`).
-    fn check(&self, zip: Bytes) -> Pending<'_, Result<Code, CodeError>>;
+    fn check(&self, zip: Bytes) -> Pending<'_, Result<(Code, Contents), CodeError>>;
+
+    /// What is in a kept package.
+    fn contents(&self, sha256: CodeSha256) -> Pending<'_, Result<Contents, CodeError>>;
+
+    /// Lays kept packages over each other, later ones over earlier ones, and keeps that as
+    /// [`CodeSha256::of_stack`] of them, unpacked only. Safe to repeat.
+    fn stack(&self, packages: Vec<CodeSha256>) -> Pending<'_, Result<(), CodeError>>;
 
     /// The zip file itself.
     fn zip(&self, sha256: CodeSha256) -> Option<PathBuf>;

@@ -11,6 +11,9 @@ pub enum Error {
         /// The ARN as AWS prints it, with a qualifier only where AWS prints one.
         arn: String,
     },
+    /// Nothing is provisioned for the version or alias (404).
+    #[error("No Provisioned Concurrency Config found for this function")]
+    NotProvisioned,
     /// Another resource does not exist (404).
     #[error("{0}")]
     ResourceNotFound(String),
@@ -31,9 +34,28 @@ pub enum Error {
         "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
     )]
     RevisionMismatch,
+    /// `RevisionId` is not the policy's current one (412).
+    #[error(
+        "The Revision Id provided does not match the latest Revision Id. Call the {api} API to retrieve the latest Revision Id"
+    )]
+    PolicyRevisionMismatch {
+        /// The operation that answers it: `GetPolicy`.
+        api: &'static str,
+    },
+    /// A resource's policy would be larger than one may be (400).
+    #[error("The final policy size ({length}) is bigger than the limit ({limit}).")]
+    PolicyLengthExceeded {
+        /// As it would be, in bytes.
+        length: usize,
+        /// Most bytes.
+        limit: usize,
+    },
     /// A parameter breaks a rule that is not a constraint of the service model (400).
     #[error("{0}")]
     InvalidParameterValue(String),
+    /// The same where AWS was recorded to answer without its `Type` (400).
+    #[error("{0}")]
+    UntypedParameterValue(String),
     /// A parameter breaks a constraint of the service model (400).
     #[error("{0}")]
     Validation(String),
@@ -86,6 +108,15 @@ pub enum Error {
     /// No `Authorization` where one is needed (403).
     #[error("Missing Authentication Token")]
     MissingAuthentication,
+    /// The access key or the session token is not known (403).
+    #[error("The security token included in the request is invalid.")]
+    UnrecognizedClient,
+    /// The signature is not the request's, or not of now (403).
+    #[error("{0}")]
+    InvalidSignature(String),
+    /// What says who signed cannot be read (400).
+    #[error("{0}")]
+    IncompleteSignature(String),
     /// No such operation (404).
     #[error("{0}")]
     UnknownOperation(String),

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use crate::exit::ExitStatus;
 use crate::invocation::RequestId;
 use crate::platform_line::seconds;
-use crate::quota;
 use crate::runtime::Generation;
 
 /// The process ended without a result.
@@ -33,12 +32,11 @@ pub fn timed_out(id: RequestId, timeout: u64) -> Bytes {
     .into()
 }
 
-/// The result is larger than a buffered invocation may have.
+/// The result is larger than `limit`, in bytes.
 #[must_use]
-pub fn response_too_large() -> Bytes {
+pub fn response_too_large(limit: usize) -> Bytes {
     format!(
-        r#"{{"errorMessage":"Response payload size exceeded maximum allowed payload size ({} bytes).","errorType":"Function.ResponseSizeTooLarge"}}"#,
-        quota::RESPONSE_BYTES
+        r#"{{"errorMessage":"Response payload size exceeded maximum allowed payload size ({limit} bytes).","errorType":"Function.ResponseSizeTooLarge"}}"#
     )
     .into()
 }

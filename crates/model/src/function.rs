@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::code::Code;
-use crate::runtime::Runtime;
+use crate::code::{Code, CodeSha256};
+use crate::layer::{self, UsedLayer};
+use crate::runtime::{Runtime, RuntimeNeed};
 use crate::time::Timestamp;
+use crate::trace::TracingMode;
 
 /// Everything a caller can set of a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,12 @@ pub struct Configuration {
     /// ARN of the queue or topic that events go to which could not be processed. Since format 3 of heads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter: Option<String>,
+    /// What is in `/opt`, later ones over earlier ones. Since format 4 of heads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<UsedLayer>,
+    /// Who decides whether a request is traced. Since format 4 of heads.
+    #[serde(default, skip_serializing_if = "TracingMode::is_pass_through")]
+    pub tracing: TracingMode,
 }
 
 /// Format of log lines.
@@ -134,6 +142,24 @@ pub struct FunctionVersion {
     pub state: State,
     /// How the last update went; `None` until the first state is reached.
     pub last_update: Option<LastUpdate>,
+}
+
+impl FunctionVersion {
+    /// What its runtime must have.
+    #[must_use]
+    pub fn need(&self) -> RuntimeNeed {
+        let layers = self.configuration.layers.iter().map(|layer| &layer.code);
+        let code = std::iter::once(&self.code).chain(layers);
+        let sdk_packages = code.flat_map(|code| &code.sdk_packages).cloned().collect();
+        RuntimeNeed { runtime: self.configuration.runtime, sdk_packages }
+    }
+
+    /// What the code store must keep for it.
+    pub fn packages(&self) -> impl Iterator<Item = CodeSha256> + '_ {
+        let layers = &self.configuration.layers;
+        let stack = layer::stack(layers);
+        std::iter::once(self.code.sha256).chain(layers.iter().map(|layer| layer.code.sha256)).chain(stack)
+    }
 }
 
 impl Serialize for Timestamp {

@@ -1,7 +1,9 @@
 //! One invocation: what comes in, what the function said, and the port behind which it runs.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
@@ -40,18 +42,10 @@ pub struct Invocation {
     pub payload: Bytes,
     /// Text of `X-Amz-Client-Context`, decoded from base64.
     pub client_context: Option<String>,
-    /// `X-Amzn-Trace-Id`, given or made at the edge; without one the data plane makes it.
+    /// `X-Amzn-Trace-Id`, given or made at the edge; without one the data plane makes it, and decides where nobody has.
     pub trace_id: Option<String>,
     /// The caller wants the end of the log, so the answer waits for REPORT.
     pub log_tail: bool,
-}
-
-/// A new trace id (node-runtime §8.1), from Unix time and two random UUIDs:
-/// `Root=1-<8 hex: time>-<24 hex>;Parent=<16 hex>;Sampled=0`.
-#[must_use]
-pub fn trace_id(seconds: u64, root: [u8; 16], parent: [u8; 16]) -> String {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    format!("Root=1-{seconds:08x}-{};Parent={};Sampled=0", hex(&root[..12]), hex(&parent[..8]))
 }
 
 /// How a function's failure is marked (`X-Amz-Function-Error`).
@@ -92,10 +86,95 @@ pub struct Reply {
     pub executed_version: Arc<str>,
     /// The last 4 KB of its log, where asked for.
     pub log_tail: Option<Bytes>,
+    /// Whether it is traced.
+    pub sampled: bool,
+}
+
+/// An answer that can begin before it ends: its head, and what its body is still to be asked for.
+pub struct Streamed {
+    /// `$LATEST` or the number behind an alias.
+    pub executed_version: Arc<str>,
+    /// What a streaming function says its response is; `None` where it answered at once.
+    pub content_type: Option<String>,
+    /// Whether it is traced.
+    pub sampled: bool,
+    /// The response. Whoever drops it wants no more: the function runs on.
+    pub pieces: Box<dyn Pieces>,
+}
+
+impl fmt::Debug for Streamed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { executed_version, content_type, sampled: _, pieces: _ } = self;
+        f.debug_struct("Streamed").field("version", executed_version).field("type", content_type).finish()
+    }
+}
+
+/// More of a streamed answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Bytes of the response, as the function wrote them.
+    Chunk(Bytes),
+    /// The last: how it ended.
+    End(Completion),
+}
+
+/// How a streamed answer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// How its failure is marked, and the error as JSON. `None`: it succeeded.
+    pub error: Option<(FunctionError, Bytes)>,
+    /// The last 4 KB of its log, where asked for.
+    pub log_tail: Option<Bytes>,
+}
+
+/// A bounded stream: it holds little, and the function waits in its writes while nobody asks.
+pub trait Pieces: Send {
+    /// The next piece; none after the end. An error where the platform failed in the middle.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, Error>>;
+}
+
+impl Streamed {
+    /// One that is there at once: a single chunk, or none where the function failed.
+    #[must_use]
+    pub fn whole(reply: Reply) -> Self {
+        let Reply { outcome: Outcome { error, payload }, executed_version, log_tail, sampled } = reply;
+        let (chunk, error) = match error {
+            None => (Some(payload), None),
+            Some(error) => (None, Some((error, payload))),
+        };
+        let end = Some(Completion { error, log_tail });
+        Self { executed_version, content_type: None, sampled, pieces: Box::new(Whole { chunk, end }) }
+    }
+
+    /// The next piece.
+    pub async fn next(&mut self) -> Result<Piece, Error> {
+        poll_fn(|context| self.pieces.poll_piece(context)).await
+    }
+}
+
+struct Whole {
+    chunk: Option<Bytes>,
+    end: Option<Completion>,
+}
+
+impl Pieces for Whole {
+    fn poll_piece(&mut self, _: &mut Context<'_>) -> Poll<Result<Piece, Error>> {
+        if let Some(chunk) = self.chunk.take() {
+            return Poll::Ready(Ok(Piece::Chunk(chunk)));
+        }
+        match self.end.take() {
+            Some(end) => Poll::Ready(Ok(Piece::End(end))),
+            None => Poll::Pending,
+        }
+    }
 }
 
 /// Port: the one door to running a function, for synchronous calls and for queued events.
 pub trait Invoke: Send + Sync {
-    /// Runs the function once.
+    /// Runs the function once and answers with its whole result, which a streaming function's
+    /// response is gathered to.
     fn invoke(&self, invocation: Invocation) -> Pending<'_, Result<Reply, Error>>;
+
+    /// Runs the function once and answers as soon as its response begins.
+    fn stream(&self, invocation: Invocation) -> Pending<'_, Result<Streamed, Error>>;
 }

@@ -6,6 +6,7 @@ pub mod batch;
 pub mod record;
 pub mod scale;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -41,11 +42,14 @@ pub struct Mapping {
     pub state: State,
     /// When somebody last changed it.
     pub last_modified: Timestamp,
+    /// Its tags. Since format 2.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Record for Mapping {
     const KIND: &'static str = "mapping";
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
 
     fn key(&self) -> &ResourceKey {
         &self.key

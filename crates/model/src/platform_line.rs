@@ -7,8 +7,10 @@ use std::time::Duration;
 use crate::function::LogFormat;
 use crate::invocation::RequestId;
 use crate::lifecycle::{Line, Phase, Status};
+use crate::provisioned::Initialization;
 use crate::runtime::{Generation, Runtime, host_architecture};
 use crate::time::Timestamp;
+use crate::trace::TraceContext;
 
 /// What the lines of one environment have in common.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub struct Speaker {
     pub format: LogFormat,
     /// Lowest level of JSON events.
     pub level: SystemLevel,
+    /// Why its environment is initialised.
+    pub initialization: Initialization,
 }
 
 /// AWS's `SystemLogLevel`.
@@ -67,6 +71,8 @@ pub struct Facts<'a> {
     pub error_type: Option<&'a str>,
     /// Most memory used so far, in bytes, measured.
     pub peak_memory: u64,
+    /// What the function was told of its trace, where that is lambkin's to record.
+    pub trace: Option<TraceContext>,
 }
 
 impl Speaker {
@@ -123,6 +129,13 @@ impl Speaker {
                 }
                 self.text_status(&mut text, status, facts);
                 text.push('\t');
+                if let Some(TraceContext { trace, parent, .. }) = facts.trace {
+                    write!(text, "\nXRAY TraceId: {trace}\t").expect("a String takes all");
+                    if let Some(segment) = parent {
+                        write!(text, "SegmentId: {segment}\t").expect("a String takes all");
+                    }
+                    text.push_str("Sampled: true\t");
+                }
                 text
             }
             Line::TimedOut(timeout) => {
@@ -158,7 +171,7 @@ impl Speaker {
         let (level, kind, mut record) = match line {
             Line::InitStart(phase) => {
                 let mut record = json!({
-                    "initializationType": "on-demand",
+                    "initializationType": self.initialization.as_str(),
                     "phase": phase_name(phase),
                     "runtimeVersion": self.runtime_version(),
                     "runtimeVersionArn": self.runtime.version_arn(&self.region),
@@ -175,7 +188,7 @@ impl Speaker {
                 if status == Status::Success { SystemLevel::Debug } else { SystemLevel::Warn },
                 "platform.initReport",
                 json!({
-                    "initializationType": "on-demand",
+                    "initializationType": self.initialization.as_str(),
                     "phase": phase_name(phase),
                     "status": status_name(status),
                     "metrics": { "durationMs": rounded(took) },
@@ -219,6 +232,12 @@ impl Speaker {
             && !matches!(status, Status::Success | Status::Timeout)
         {
             record["errorType"] = json!(platform_error_type(status, facts.error_type));
+        }
+        if let (Line::Start | Line::End { .. } | Line::Report { .. }, Some(trace)) = (line, facts.trace) {
+            record["tracing"] = json!({ "type": "X-Amzn-Trace-Id", "value": trace.to_string() });
+            if let Some(segment) = trace.parent {
+                record["tracing"]["spanId"] = json!(segment.to_string());
+            }
         }
         Some(json!({ "time": facts.at.iso(), "type": kind, "record": record }).to_string())
     }
@@ -322,6 +341,7 @@ mod tests {
             memory_mb: 128,
             format,
             level: SystemLevel::Info,
+            initialization: Initialization::OnDemand,
         }
     }
 
@@ -331,6 +351,7 @@ mod tests {
             request_id: Some(RequestId([0xab; 16])),
             error_type: Some("Runtime.ImportModuleError"),
             peak_memory: 93 * 1024 * 1024 - 7,
+            trace: None,
         }
     }
 
@@ -399,6 +420,22 @@ mod tests {
             said.ends_with(&format!("\tArchitecture: {} instead of other", host_architecture())),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_recorded_trace_is_said() {
+        let header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+        let facts = Facts { trace: TraceContext::recorded(header), ..facts() };
+        let report = Line::Report { took: Duration::from_micros(2_360), init: None, status: Status::Success };
+        let text = speaker("nodejs22.x", LogFormat::Text).say(report, &facts).unwrap();
+        let xray = "\t\nXRAY TraceId: 1-5759e988-bd862e3fe1be46a994272793\tSegmentId: 53995c3f42cd8ad8\tSampled: true\t";
+        assert!(text.ends_with(xray), "{text}");
+        for line in [Line::Start, report] {
+            let said = speaker("nodejs22.x", LogFormat::Json).say(line, &facts).unwrap();
+            let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+            let tracing = serde_json::json!({ "type": "X-Amzn-Trace-Id", "value": header, "spanId": "53995c3f42cd8ad8" });
+            assert_eq!(said["record"]["tracing"], tracing);
+        }
     }
 
     #[test]

@@ -8,12 +8,20 @@ pub const EVENT_PAYLOAD_BYTES: usize = 1024 * 1024;
 pub const INVOKE_ASYNC_PAYLOAD_BYTES: usize = 256 * 1024;
 /// Largest result of a buffered invocation: 6 MB and 100 bytes (recorded: `6291556 bytes`).
 pub const RESPONSE_BYTES: usize = INVOKE_PAYLOAD_BYTES + 100;
+/// Largest streamed response: 200 MB.
+pub const STREAMED_RESPONSE_BYTES: usize = 200 * 1024 * 1024;
+/// Of a streamed response, what AWS passes on as fast as it can: 6 MB.
+pub const STREAM_BURST_BYTES: u64 = 6 * 1024 * 1024;
+/// What it passes on in a second after that: 2 MB.
+pub const STREAM_BYTES_PER_SECOND: u64 = 2 * 1024 * 1024;
 /// Largest body of `CreateFunction` and `UpdateFunctionCode` (recorded).
 pub const CODE_REQUEST_BYTES: usize = 70_167_211;
 /// Largest deployment package, zipped: 50 MB.
 pub const ZIPPED_BYTES: u64 = 52_428_800;
 /// Largest deployment package, unzipped: 250 MB, counted as written.
 pub const UNZIPPED_BYTES: u64 = 262_144_000;
+/// Most layers of a function.
+pub const LAYERS: usize = 5;
 /// Most entries of a deployment package. lambkin's own bound: AWS's comes from the unzipped size.
 pub const ZIP_ENTRIES: usize = 100_000;
 /// Largest body of any other control-plane request. lambkin's own bound.

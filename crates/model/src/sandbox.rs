@@ -50,6 +50,10 @@ pub struct Sources {
     /// The unpacked deployment package. `None` where the sandbox is to be assigned later; then there
     /// are no `modules` before that either.
     pub code: Option<PathBuf>,
+    /// The code is somebody's own directory: nothing is put beside it.
+    pub borrowed: bool,
+    /// What is in `/opt`; `None` where the function has no layers.
+    pub opt: Option<PathBuf>,
     /// Directory of the bootstrap. Its empty `node_modules` is where the SDK belongs.
     pub runtime_dir: PathBuf,
     /// `node_modules` with the AWS SDK, or a link to it; not there where none was installed.
@@ -76,6 +80,19 @@ pub struct SandboxSpec {
     pub memory_mb: u32,
     /// Megabytes of `/tmp`.
     pub ephemeral_mb: u32,
+    /// What is in the process's directory for Node.js's compile cache.
+    pub compile_cache: CompileCache,
+}
+
+/// What a process finds in `cache/compile` beside the directory of `node`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CompileCache {
+    /// Nothing.
+    None,
+    /// A directory that it may write, empty and bounded, which goes with the sandbox.
+    Empty,
+    /// What is in this directory of the host, to read.
+    Kept(PathBuf),
 }
 
 /// Why no process could be started. Never the function's fault.
@@ -90,6 +107,9 @@ pub trait Launcher: Send + Sync {
 
     /// Whether it makes sandboxes without code, for [`Sandbox::assign`].
     fn assigns(&self) -> bool;
+
+    /// Whether its sandboxes keep a [`CompileCache`] apart from what may not write it.
+    fn has_compile_caches(&self) -> bool;
 
     /// Makes a sandbox; no process runs in it yet.
     fn open(&self, spec: SandboxSpec) -> Pending<'_, Result<Box<dyn Sandbox>, LaunchError>>;

@@ -10,7 +10,7 @@ use crate::Pending;
 use crate::name::FunctionKey;
 
 /// Services that lambkin serves, as AWS's variables `AWS_ENDPOINT_URL_<SERVICE>` name them.
-pub const SERVED: [&str; 3] = ["LAMBDA", "SNS", "SQS"];
+pub const SERVED: [&str; 5] = ["CLOUDWATCH", "CLOUDWATCH_LOGS", "LAMBDA", "SNS", "SQS"];
 
 /// Who calls from inside: an environment of this function.
 #[derive(Debug, Clone, PartialEq, Eq)]

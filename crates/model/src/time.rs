@@ -44,10 +44,47 @@ impl Timestamp {
         self.jiff().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
     }
 
+    /// Reads a time of ISO 8601 with its zone, such as `2026-01-02T03:04:05Z`; none before 1970.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let at: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(at.as_microsecond()).ok().map(Self)
+    }
+
+    /// `20260102T030405Z`, as signatures have it.
+    #[must_use]
+    pub fn basic(self) -> String {
+        self.jiff().strftime("%Y%m%dT%H%M%SZ").to_string()
+    }
+
+    /// Reads that form, and no other.
+    #[must_use]
+    pub fn parse_basic(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        if bytes.len() != 16 || bytes[8] != b'T' || bytes[15] != b'Z' {
+            return None;
+        }
+        let digits = |from: usize, to: usize| {
+            let part = text.get(from..to)?;
+            if part.bytes().all(|byte| byte.is_ascii_digit()) { part.parse::<i16>().ok() } else { None }
+        };
+        let two = |from: usize| i8::try_from(digits(from, from + 2)?).ok();
+        let (year, month, day) = (digits(0, 4)?, two(4)?, two(6)?);
+        let time = jiff::civil::DateTime::new(year, month, day, two(9)?, two(11)?, two(13)?, 0).ok()?;
+        let time = jiff::tz::Offset::UTC.to_timestamp(time).ok()?;
+        u64::try_from(time.as_microsecond()).ok().map(Self)
+    }
+
     /// `2026-01-02T03:04:05.678+0000`, as `LastModified` prints it.
     #[must_use]
     pub fn last_modified(self) -> String {
         self.jiff().strftime("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string()
+    }
+
+    /// `02/Jan/2026:03:04:05 +0000`, as a function URL's event has it.
+    #[must_use]
+    pub fn common_log(self) -> String {
+        self.jiff().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string()
     }
 
     /// `2026/01/02`, as log stream names begin.
@@ -67,5 +104,6 @@ mod tests {
         assert_eq!(at.iso(), "2026-01-02T03:04:05.678Z");
         assert_eq!(at.last_modified(), "2026-01-02T03:04:05.678+0000");
         assert_eq!(at.date_path(), "2026/01/02");
+        assert_eq!(at.common_log(), "02/Jan/2026:03:04:05 +0000");
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::function::{Configuration, LogFormat};
 use crate::name::FunctionKey;
+use crate::provisioned::Initialization;
 use crate::runtime::Runtime;
 use crate::sandbox::Layout;
 use crate::services::{Credentials, SERVED};
@@ -55,13 +56,16 @@ pub struct Subject<'a> {
     pub credentials: &'a Credentials,
     /// Where it reaches lambkin's own services, `http://127.0.0.1:4566`; `None`: nowhere.
     pub services: Option<&'a str>,
+    /// Why its environment is initialised.
+    pub initialization: Initialization,
 }
 
 /// All variables of the process. Precedence: the function's own (those that begin with `_` are
 /// dropped, as RAPID does), under what AWS presets only, under what AWS reserves.
 #[must_use]
 pub fn variables(subject: &Subject<'_>) -> BTreeMap<String, String> {
-    let Subject { key, version, configuration, layout, log_stream, credentials, services } = subject;
+    let Subject { key, version, configuration, layout, log_stream, credentials, services, initialization } =
+        subject;
     let runtime = configuration.runtime;
     let mut all = of_node(runtime, layout);
     let mut preset = |name: &str, value: String| all.insert(name.to_owned(), value);
@@ -107,7 +111,7 @@ pub fn variables(subject: &Subject<'_>) -> BTreeMap<String, String> {
     fixed("_AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1".into());
     fixed("_AWS_XRAY_DAEMON_PORT", "2000".into());
     if runtime.major() >= 10 {
-        fixed("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into());
+        fixed("AWS_LAMBDA_INITIALIZATION_TYPE", initialization.as_str().into());
         fixed("PWD", text(&layout.task_root));
         fixed("SHLVL", "0".into());
     }
@@ -253,6 +257,8 @@ mod tests {
             logging: LoggingConfig::default(),
             ephemeral_storage: 512,
             dead_letter: None,
+            layers: Vec::new(),
+            tracing: crate::trace::TracingMode::PassThrough,
         };
         let key =
             FunctionKey { account: "000000000000".into(), region: "us-east-1".into(), name: "f".into() };
@@ -273,6 +279,7 @@ mod tests {
             log_stream: "s",
             credentials: &Credentials::nowhere(),
             services: Some("http://127.0.0.1:4566"),
+            initialization: Initialization::OnDemand,
         };
         let all = variables(&subject);
         for (name, value) in [

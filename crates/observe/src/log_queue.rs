@@ -96,11 +96,18 @@ impl LogQueue {
         Ok(wait)
     }
 
-    /// The next batches in order, up to about `bytes`; empty once the queue is closed and drained.
+    /// The next batches in order, up to about `bytes`, or none after `longest`; `None` once the queue is closed and
+    /// drained.
     ///
     /// Waits until there are some, then gathers for `gather` so that a busy store writes seldom.
     /// After `drowse` without any it sleeps until it is woken.
-    pub(crate) fn take(&self, bytes: usize, gather: Duration, drowse: Duration) -> Vec<Batch> {
+    pub(crate) fn take(
+        &self,
+        bytes: usize,
+        gather: Duration,
+        drowse: Duration,
+        longest: Duration,
+    ) -> Option<Vec<Batch>> {
         let mut state = self.lock();
         let mut idle = Duration::ZERO;
         loop {
@@ -111,8 +118,12 @@ impl LogQueue {
             }
             state.asleep = state.batches.is_empty() && idle >= drowse;
             if state.asleep {
-                // The one wait without a deadline: it has nothing to do, and `append`, `flush` and `close` end it.
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                let (guard, timeout) =
+                    self.wake.wait_timeout(state, longest).unwrap_or_else(PoisonError::into_inner);
+                state = guard;
+                if timeout.timed_out() && state.asleep {
+                    break;
+                }
                 idle = Duration::ZERO;
                 continue;
             }
@@ -133,7 +144,7 @@ impl LogQueue {
             sum += batch.bytes;
             taken.push(batch);
         }
-        taken
+        (state.closed.is_none() || !taken.is_empty()).then_some(taken)
     }
 
     /// Batches that were taken are done with, written or given up.

@@ -1,7 +1,6 @@
-//! The log store: the port `LogSink` over a bounded queue and one writing thread, and the reader.
+//! The log store: the port `LogSink` over a bounded queue and one writing thread, and what reads and changes groups.
 //!
-//! Deliberately not here: retention. Streams stay until someone removes their files, which may be
-//! done while lambkin runs.
+//! Deliberately not here: CloudWatch Logs' rules (`logs`), the files (`store`).
 
 use std::collections::HashMap;
 use std::fs::DirBuilder;
@@ -16,10 +15,12 @@ use std::time::{Duration, Instant};
 use lambkin_model::Pending;
 use lambkin_model::log::{LogEvent, LogSink, LogStreamName};
 
-use crate::log_file::LogFiles;
 use crate::log_queue::LogQueue;
-use crate::log_reader;
-use crate::log_writer::LogWriter;
+use crate::log_writer::{LogWriter, millis};
+use crate::store::block::{Event, Packer};
+use crate::store::group::{GroupKey, Settings, Sizes};
+use crate::store::groups::Groups;
+use crate::store::search::{self, Filter, Page, Position, Wanted};
 
 /// How long dropping the store waits for queued events where nobody closed it before.
 const DROP_WAIT: Duration = Duration::from_secs(5);
@@ -31,8 +32,13 @@ const END_WAIT: Duration = Duration::from_secs(1);
 pub struct Config {
     /// Bytes of events in memory above which callers are asked to wait.
     pub queue_bytes: usize,
-    /// Files of streams kept open.
+    /// Files of groups kept open.
     pub open_files: usize,
+    /// Bytes on disk, of all groups together, beyond which the oldest events are dropped, with a notice in the stream
+    /// `[lambkin]` of their group. Zero: nothing is kept, of what there was neither.
+    pub cap: u64,
+    /// Bytes of events that are compressed together.
+    pub block_bytes: u64,
     /// How long there may be no room before the oldest events are dropped, with a notice in each
     /// stream that lost some.
     pub patience: Duration,
@@ -40,7 +46,13 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { queue_bytes: 16 * 1024 * 1024, open_files: 64, patience: Duration::from_secs(30) }
+        Self {
+            queue_bytes: 16 * 1024 * 1024,
+            open_files: 64,
+            cap: 10 << 30,
+            block_bytes: 1 << 20,
+            patience: Duration::from_secs(30),
+        }
     }
 }
 
@@ -62,16 +74,83 @@ pub struct Undrained {
     pub events: u64,
 }
 
-/// Log events in files, one for each stream, one line of JSON for each event.
+/// Log events by account, region, group and stream.
 ///
-/// An event is in its file at most a second after `append` while the disk keeps up. It outlives
+/// An event is on its file at most a second after `append` while the disk keeps up. It outlives
 /// lambkin from then on; it is not synced against a power cut.
 pub struct LogStore {
     root: PathBuf,
     queue: Arc<LogQueue>,
+    groups: Arc<Groups>,
     writer: Mutex<Option<Writer>>,
+    /// What is appended is thrown away.
+    keeps_nothing: bool,
     late: AtomicBool,
 }
+
+/// What is read of a group.
+pub(crate) struct Asked<'a> {
+    pub from: Position,
+    /// Not this one any more.
+    pub until: Position,
+    /// Of these streams alone.
+    pub streams: Option<&'a [String]>,
+    /// Of streams whose names begin so.
+    pub prefix: Option<&'a str>,
+    pub filter: Option<&'a dyn Filter>,
+    /// The last ones instead of the first.
+    pub newest: bool,
+    pub limit: usize,
+    pub bytes: usize,
+    pub deadline: Instant,
+}
+
+/// Which events of a group are read, one page at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct Read<'a> {
+    /// From here.
+    pub from: Position,
+    /// Not this one any more.
+    pub until: Position,
+    /// Of this stream alone.
+    pub stream: Option<&'a str>,
+    /// Most events of the page.
+    pub limit: usize,
+    /// The last ones instead of the first.
+    pub newest: bool,
+}
+
+impl Default for Read<'_> {
+    fn default() -> Self {
+        Self {
+            from: Position::of(0),
+            until: Position::of(u64::MAX),
+            stream: None,
+            limit: 10_000,
+            newest: false,
+        }
+    }
+}
+
+/// A stream of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamInfo {
+    /// Its name.
+    pub name: Arc<str>,
+    /// In milliseconds since 1970.
+    pub created: u64,
+    /// Times of its first and last event and of the last time something came, where it has any.
+    pub times: Option<(u64, u64, u64)>,
+}
+
+/// Bytes of messages of one page: 1 MiB, as AWS answers.
+pub(crate) const PAGE_BYTES: usize = 1 << 20;
+/// How long one page may be looked for, where it gets on.
+pub(crate) const PAGE_TIME: Duration = Duration::from_secs(5);
+/// Largest segment. A cap needs some of them, so that not all is dropped at once.
+const SEGMENT_BYTES: u64 = 32 << 20;
+/// Smaller blocks do not compress.
+const SMALLEST_BLOCK: u64 = 4096;
 
 struct Writer {
     thread: JoinHandle<u64>,
@@ -92,10 +171,20 @@ impl LogStore {
         let failed = |source| OpenError { path: root.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&root).map_err(failed)?;
         let queue = Arc::new(LogQueue::new(config.queue_bytes));
+        let sizes = Sizes {
+            block: config.block_bytes.min((config.cap / 64).max(SMALLEST_BLOCK)),
+            segment: (config.cap / 32).min(SEGMENT_BYTES),
+        };
+        let groups = Arc::new(Groups::open(root.clone(), sizes).map_err(failed)?);
         let writer = LogWriter {
             queue: Arc::clone(&queue),
-            files: LogFiles::new(root.clone(), config.open_files),
+            groups: Arc::clone(&groups),
+            packer: Packer::new().map_err(failed)?,
             patience: config.patience,
+            cap: config.cap,
+            open: Vec::new(),
+            open_limit: config.open_files,
+            written: 0,
             lost: HashMap::new(),
             failing: false,
         };
@@ -110,28 +199,151 @@ impl LogStore {
         Ok(Self {
             root,
             queue,
+            groups,
+            keeps_nothing: config.cap == 0,
             writer: Mutex::new(Some(Writer { thread, ended })),
             late: AtomicBool::new(false),
         })
     }
 
-    /// The events of a stream that are written, in order, with times in whole milliseconds; none
-    /// where there is no such stream. Blocking.
-    pub fn events(&self, stream: &LogStreamName) -> io::Result<Vec<LogEvent>> {
-        log_reader::events(&self.root, stream)
+    /// A page of a group's events, in the order of their times; `None` where there is no such group. What is still
+    /// queued is not seen: [`flush`](Self::flush) first where that matters. Blocking.
+    pub fn read(&self, group: &GroupKey, read: &Read<'_>) -> io::Result<Option<Page>> {
+        let streams = read.stream.map(|stream| vec![stream.to_owned()]);
+        self.page(
+            group,
+            &Asked {
+                from: read.from,
+                until: read.until,
+                streams: streams.as_deref(),
+                prefix: None,
+                filter: None,
+                newest: read.newest,
+                limit: read.limit,
+                bytes: PAGE_BYTES,
+                deadline: Instant::now() + PAGE_TIME,
+            },
+        )
     }
 
-    /// The names of a group's streams, in order. Blocking.
-    pub fn streams(&self, account: &str, region: &str, group: &str) -> io::Result<Vec<String>> {
-        log_reader::streams(&self.root, account, region, group)
+    pub(crate) fn page(&self, group: &GroupKey, asked: &Asked<'_>) -> io::Result<Option<Page>> {
+        let Some(group) = self.groups.get(group) else { return Ok(None) };
+        let now = millis();
+        let streams = group.with(now, None, |state| {
+            let mut ids: Vec<u32> = match (asked.streams, asked.prefix) {
+                (None, None) => return None,
+                (Some(names), _) => names.iter().filter_map(|name| state.streams.id(name)).collect(),
+                (None, Some(prefix)) => state.streams.with_prefix(prefix).map(|(id, _)| id).collect(),
+            };
+            ids.sort_unstable();
+            Some(ids)
+        })?;
+        let wanted = Wanted {
+            from: asked.from,
+            until: asked.until,
+            streams,
+            filter: asked.filter,
+            newest: asked.newest,
+            limit: asked.limit,
+            bytes: asked.bytes,
+            deadline: asked.deadline,
+        };
+        search::page(&group, now, &wanted).map(Some)
     }
 
-    /// The names of the groups of an account and region, in order. Blocking.
-    pub fn groups(&self, account: &str, region: &str) -> io::Result<Vec<String>> {
-        log_reader::groups(&self.root, account, region)
+    /// Hands on all that is asked for, in no order. `false` of either ends it.
+    pub(crate) fn scan(
+        &self,
+        group: &GroupKey,
+        asked: &Asked<'_>,
+        take_block: &mut dyn FnMut() -> bool,
+        take: &mut dyn FnMut(Position, &Arc<str>, &Event<'_>) -> bool,
+    ) -> io::Result<()> {
+        let Some(group) = self.groups.get(group) else { return Ok(()) };
+        let wanted = Wanted {
+            from: asked.from,
+            until: asked.until,
+            streams: None,
+            filter: asked.filter,
+            newest: asked.newest,
+            limit: asked.limit,
+            bytes: asked.bytes,
+            deadline: asked.deadline,
+        };
+        search::scan(&group, millis(), &wanted, take_block, take)
     }
 
-    /// Waits until what was appended before is in its files, so that the reader sees it. Blocking,
+    /// A group's streams whose names begin so, by name; `None` where there is no such group. Blocking.
+    pub fn streams(&self, group: &GroupKey, prefix: &str) -> io::Result<Option<Vec<StreamInfo>>> {
+        let Some(group) = self.groups.get(group) else { return Ok(None) };
+        group
+            .with(millis(), None, |state| {
+                let info = |(_, stream): (u32, &crate::store::streams::Stream)| StreamInfo {
+                    name: Arc::clone(&stream.name),
+                    created: stream.created,
+                    times: stream.share.map(|share| (share.min, share.max, share.ingested)),
+                };
+                state.streams.with_prefix(prefix).map(info).collect()
+            })
+            .map(Some)
+    }
+
+    /// Keys of the groups of an account and region whose names begin so, by name.
+    #[must_use]
+    pub fn groups(&self, account: &str, region: &str, prefix: &str) -> Vec<GroupKey> {
+        self.groups.list(account, region, prefix).iter().map(|group| group.key.clone()).collect()
+    }
+
+    /// A group's settings and the bytes of its messages; `None` where there is no such group. Blocking.
+    pub fn describe(&self, group: &GroupKey) -> io::Result<Option<(Settings, u64)>> {
+        let Some(group) = self.groups.get(group) else { return Ok(None) };
+        let described = group.with(millis(), None, |state| {
+            let blocks = state.segments.iter().flat_map(|segment| &segment.blocks);
+            (state.settings.clone(), blocks.map(|block| block.text).sum::<u64>() + state.tail.text)
+        });
+        described.map(Some)
+    }
+
+    /// Makes a group; `false` where there is one. Blocking.
+    pub fn create_group(&self, key: &GroupKey) -> io::Result<bool> {
+        let (group, made) = self.groups.get_or_make(key);
+        group.with(millis(), None, |_| made)
+    }
+
+    /// Deletes a group with all it has; `false` where there is none. Blocking.
+    pub fn delete_group(&self, key: &GroupKey) -> io::Result<bool> {
+        self.groups.delete(key)
+    }
+
+    /// Changes a group's settings; `false` where there is no such group. Blocking.
+    pub fn set(&self, key: &GroupKey, change: impl FnOnce(&mut Settings)) -> io::Result<bool> {
+        let Some(group) = self.groups.get(key) else { return Ok(false) };
+        group.set(millis(), change).map(|()| true)
+    }
+
+    /// Makes a stream; `Some(false)` where there is one, `None` where there is no such group. Blocking.
+    pub fn create_stream(&self, key: &GroupKey, stream: &str) -> io::Result<Option<bool>> {
+        self.groups.get(key).map(|group| group.create_stream(stream, millis())).transpose()
+    }
+
+    /// Deletes a stream; `Some(false)` where there is none, `None` where there is no such group. Blocking.
+    pub fn delete_stream(&self, key: &GroupKey, stream: &str) -> io::Result<Option<bool>> {
+        self.groups.get(key).map(|group| group.delete_stream(stream, millis())).transpose()
+    }
+
+    /// Whether a group has this stream; `None` where there is no such group. Blocking.
+    pub fn has_stream(&self, key: &GroupKey, stream: &str) -> io::Result<Option<bool>> {
+        let Some(group) = self.groups.get(key) else { return Ok(None) };
+        group.with(millis(), None, |state| state.streams.id(stream).is_some()).map(Some)
+    }
+
+    /// Whether what is appended is thrown away.
+    #[must_use]
+    pub fn keeps_nothing(&self) -> bool {
+        self.keeps_nothing
+    }
+
+    /// Waits until what was appended before is written, so that the reader sees it. Blocking,
     /// for at most `deadline`; `false` where that was too short.
     #[must_use]
     pub fn flush(&self, deadline: Duration) -> bool {
@@ -168,7 +380,7 @@ impl Drop for LogStore {
 
 impl LogSink for LogStore {
     fn append(&self, stream: &Arc<LogStreamName>, events: Vec<LogEvent>) -> Option<Pending<'static, ()>> {
-        if events.is_empty() {
+        if events.is_empty() || self.keeps_nothing {
             return None;
         }
         match self.queue.append(stream, events) {

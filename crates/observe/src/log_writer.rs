@@ -1,4 +1,5 @@
-//! The thread that writes log events to their files, batch by batch.
+//! The thread that writes log events to their groups, batch by batch, and now and then removes what is too old or too
+//! much.
 //!
 //! While the disk refuses (full, above all) it tries again with back-off, and what comes stays in
 //! the queue, which slows those who log. When nothing has had room for `patience` the oldest events
@@ -12,36 +13,52 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use lambkin_model::log::LogStreamName;
+use bytes::Bytes;
+use lambkin_model::log::{LogEvent, LogStreamName};
+use lambkin_model::time::Timestamp;
 
-use crate::line;
-use crate::log_file::LogFiles;
 use crate::log_queue::{Batch, LogQueue};
+use crate::store::block::Packer;
+use crate::store::group::{Group, GroupKey};
+use crate::store::groups::Groups;
 
-/// Bytes of events taken at once: bounds the memory of their lines.
+/// Bytes of events taken at once.
 const CHUNK_BYTES: usize = 1024 * 1024;
 /// How long events gather before they are written, and how long the writer looks for more before
 /// it sleeps. The promise is one second at most.
 const GATHER: Duration = Duration::from_millis(100);
 const DROWSE: Duration = Duration::from_secs(2);
+/// How often what is too old or too much is looked for; also after a sixteenth of the cap was written.
+const SWEEP: Duration = Duration::from_secs(30);
+/// A full store is emptied to this many sixteenths of its cap.
+const KEPT_SIXTEENTHS: u64 = 15;
+/// The stream of a group in which lambkin says that it dropped some of its events.
+const NOTICES: &str = "[lambkin]";
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Streams whose losses are counted; those of others are only in lambkin's own log.
 const LOST_STREAMS: usize = 10_000;
 
-/// The lines of one stream out of one chunk.
+/// The events of one stream out of one chunk.
 struct Lines {
     stream: Arc<LogStreamName>,
-    text: Vec<u8>,
-    events: u64,
+    events: Vec<LogEvent>,
     batches: u64,
     bytes: usize,
 }
 
 pub(crate) struct LogWriter {
     pub queue: Arc<LogQueue>,
-    pub files: LogFiles,
+    pub groups: Arc<Groups>,
+    pub packer: Packer,
     pub patience: Duration,
+    /// Bytes on disk beyond which the oldest events go.
+    pub cap: u64,
+    /// Groups whose tail is open, the one used last at the end, and how many may be.
+    pub open: Vec<Arc<Group>>,
+    pub open_limit: usize,
+    /// Bytes since the last sweep.
+    pub written: u64,
     /// Events that were dropped and not told of yet.
     pub lost: HashMap<Arc<LogStreamName>, u64>,
     /// Whether the last write failed, so that each change of that is said once.
@@ -52,18 +69,112 @@ impl LogWriter {
     /// Runs until the queue is closed and drained, or closed and out of time. Returns how many
     /// events were not written at the end.
     pub(crate) fn run(mut self) -> u64 {
+        let mut swept: Option<Instant> = None;
         loop {
-            let batches = self.queue.take(CHUNK_BYTES, GATHER, DROWSE);
-            if batches.is_empty() {
-                return 0;
+            if swept.is_none_or(|swept| swept.elapsed() >= SWEEP) || self.written > self.cap / 16 {
+                self.sweep();
+                self.written = 0;
+                swept = Some(Instant::now());
             }
+            let Some(batches) = self.queue.take(CHUNK_BYTES, GATHER, DROWSE, SWEEP) else { return 0 };
             let mut chunk = by_stream(batches).into_iter();
             while let Some(lines) = chunk.next() {
                 if !self.write(&lines) {
-                    let rest: u64 = chunk.map(|lines| lines.events).sum();
-                    return lines.events + rest + self.queue.waiting_events() as u64;
+                    let rest: usize = chunk.map(|lines| lines.events.len()).sum();
+                    return (lines.events.len() + rest + self.queue.waiting_events()) as u64;
                 }
             }
+        }
+    }
+
+    /// Removes what is older than its group's retention, and the oldest of what is beyond the cap.
+    fn sweep(&mut self) {
+        let now = millis();
+        let mut groups = Vec::new();
+        for group in self.groups.all() {
+            let extent = group
+                .with(now, Some(&mut self.packer), |_| ())
+                .and_then(|()| group.expire(now))
+                .and_then(|()| group.extent(now));
+            match extent {
+                Ok(extent) => groups.push((group, extent)),
+                // Deleted meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => tracing::error!(group = %group.key.name, %error, "a log group cannot be read"),
+            }
+        }
+        let mut bytes: u64 = groups.iter().map(|(_, extent)| extent.bytes).sum();
+        if bytes <= self.cap {
+            return;
+        }
+        let mut dropped: HashMap<GroupKey, (u64, u64)> = HashMap::new();
+        while bytes > self.cap / 16 * KEPT_SIXTEENTHS {
+            let oldest = groups
+                .iter_mut()
+                .filter(|(_, extent)| extent.bytes > 0)
+                .min_by_key(|(_, extent)| extent.oldest);
+            let Some((group, extent)) = oldest else { break };
+            match group.drop_oldest().and_then(|gone| Ok((gone, group.extent(now)?))) {
+                Ok((Some(gone), after)) => {
+                    let all = dropped.entry(group.key.clone()).or_default();
+                    all.0 += gone.events;
+                    all.1 = all.1.max(gone.until);
+                    bytes -= extent.bytes.saturating_sub(after.bytes).min(bytes);
+                    *extent = after;
+                }
+                Ok((None, _)) => extent.bytes = 0,
+                Err(error) => {
+                    tracing::error!(group = %group.key.name, %error, "old log events could not be dropped");
+                    extent.bytes = 0;
+                }
+            }
+        }
+        if self.cap == 0 {
+            return;
+        }
+        for (key, (events, until)) in dropped {
+            let until = Timestamp(until.saturating_mul(1000)).iso();
+            let megabytes = self.cap >> 20;
+            let text = format!(
+                "[lambkin: {events} events of this group, up to {until}, were dropped: all logs together may take {megabytes} MB]"
+            );
+            tracing::warn!(group = %key.name, "{text}");
+            let stream = Arc::new(LogStreamName {
+                account: key.account,
+                region: key.region,
+                group: key.name,
+                stream: NOTICES.into(),
+            });
+            if let Err(error) = self.put(&stream, &[event(text)]) {
+                tracing::warn!(%error, "the notice could not be written");
+            }
+        }
+    }
+
+    fn put(&mut self, stream: &LogStreamName, events: &[LogEvent]) -> io::Result<()> {
+        let key = GroupKey {
+            account: Arc::clone(&stream.account),
+            region: Arc::clone(&stream.region),
+            name: Arc::clone(&stream.group),
+        };
+        loop {
+            let (group, _) = self.groups.get_or_make(&key);
+            match group.append(&mut self.packer, &stream.stream, events, millis()) {
+                // Deleted between the two: it begins anew.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !self.groups.has(&group) => {}
+                done => {
+                    self.keep_open(group);
+                    return done;
+                }
+            }
+        }
+    }
+
+    fn keep_open(&mut self, group: Arc<Group>) {
+        self.open.retain(|open| !Arc::ptr_eq(open, &group));
+        self.open.push(group);
+        if self.open.len() > self.open_limit {
+            self.open.remove(0).rest();
         }
     }
 
@@ -83,7 +194,7 @@ impl LogWriter {
                 );
             }
             if self.queue.full_for() >= self.patience {
-                self.lose(&lines.stream, lines.events);
+                self.lose(&lines.stream, lines.events.len() as u64);
                 let given_up = self.queue.give_up();
                 for batch in &given_up {
                     self.lose(&batch.stream, batch.events.len() as u64);
@@ -97,7 +208,7 @@ impl LogWriter {
             }
             // What is wrong with this one file must not hold up all others for ever.
             if !is_full(&error) && begin.elapsed() >= self.patience {
-                self.lose(&lines.stream, lines.events);
+                self.lose(&lines.stream, lines.events.len() as u64);
                 tracing::error!("log events of {} were dropped: {error}", lines.stream.group);
                 break;
             }
@@ -112,10 +223,11 @@ impl LogWriter {
 
     fn append(&mut self, lines: &Lines) -> io::Result<()> {
         if let Some(lost) = self.lost.get(&lines.stream) {
-            self.files.append(&lines.stream, &notice(*lost))?;
+            self.put(&lines.stream, &[notice(*lost)])?;
             self.lost.remove(&lines.stream);
         }
-        self.files.append(&lines.stream, &lines.text)?;
+        self.put(&lines.stream, &lines.events)?;
+        self.written += lines.bytes as u64;
         if std::mem::take(&mut self.failing) {
             tracing::warn!("log events are written again");
             self.tell_of_lost();
@@ -125,8 +237,9 @@ impl LogWriter {
 
     /// Writes the notices of streams that may get no events any more.
     fn tell_of_lost(&mut self) {
-        let files = &mut self.files;
-        self.lost.retain(|stream, lost| files.append(stream, &notice(*lost)).is_err());
+        let mut lost = std::mem::take(&mut self.lost);
+        lost.retain(|stream, lost| self.put(stream, &[notice(*lost)]).is_err());
+        self.lost = lost;
     }
 
     fn lose(&mut self, stream: &Arc<LogStreamName>, events: u64) {
@@ -137,13 +250,18 @@ impl LogWriter {
     }
 }
 
-fn notice(lost: u64) -> Vec<u8> {
+fn notice(lost: u64) -> LogEvent {
+    event(format!("[lambkin: {lost} log events were dropped here, the log store could not be written]"))
+}
+
+fn event(text: String) -> LogEvent {
+    LogEvent { at: Timestamp(millis() * 1000), message: Bytes::from(text) }
+}
+
+/// The wall clock, in milliseconds since 1970.
+pub(crate) fn millis() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    let text = format!("[lambkin: {lost} log events were dropped here, the log store could not be written]");
-    let mut line = Vec::new();
-    line::write(&mut line, millis, text.as_bytes());
-    line
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -158,13 +276,10 @@ fn by_stream(batches: Vec<Batch>) -> Vec<Lines> {
         let place = *places.entry(Arc::clone(&batch.stream)).or_insert(all.len());
         if place == all.len() {
             let stream = Arc::clone(&batch.stream);
-            all.push(Lines { stream, text: Vec::new(), events: 0, batches: 0, bytes: 0 });
+            all.push(Lines { stream, events: Vec::new(), batches: 0, bytes: 0 });
         }
         let lines = &mut all[place];
-        for event in &batch.events {
-            line::write(&mut lines.text, event.at.millis(), &event.message);
-        }
-        lines.events += batch.events.len() as u64;
+        lines.events.extend(batch.events);
         lines.batches += 1;
         lines.bytes += batch.bytes;
     }

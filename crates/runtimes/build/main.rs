@@ -6,13 +6,16 @@
 
 mod bundle;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// An entry per generation, by `Generation::as_str()`.
 const ENTRIES: [&str; 4] = ["g1", "g1b", "g2", "g3"];
 
 fn main() {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runtimes/node");
+    // Not `env!`: where build artefacts are shared, this may have been compiled for another working copy.
+    let manifest =
+        PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    let sources = manifest.join("../../runtimes/node");
     println!("cargo:rerun-if-changed={}", sources.display());
     println!("cargo:rerun-if-changed=build");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));

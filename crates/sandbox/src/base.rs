@@ -24,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::directory::{id_of, remove};
 use manifest::Manifest;
+pub(crate) use recipe::COMPILE_CACHE;
 use recipe::Recipe;
 use tree::Tree;
 

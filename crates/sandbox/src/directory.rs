@@ -29,7 +29,7 @@ impl Base {
         made().map_err(|error: io::Error| LaunchError(format!("cannot make {}: {error}", path.display())))
     }
 
-    /// What every function finds as `/opt`, empty.
+    /// What every function without layers finds as `/opt`, empty.
     fn opt(&self) -> PathBuf {
         self.0.join("opt")
     }
@@ -50,7 +50,7 @@ impl Base {
             runtime_dir: sources.runtime_dir.clone(),
             modules: sources.modules.clone(),
             bin: sources.node.parent().unwrap_or(Path::new("/")).to_owned(),
-            opt: self.opt(),
+            opt: sources.opt.clone().unwrap_or_else(|| self.opt()),
             tmp: Some(self.tmp(id)),
             services: None,
         }
@@ -60,7 +60,9 @@ impl Base {
     pub(crate) fn prepare(&self, sources: &Sources, id: &str) -> Result<(), LaunchError> {
         let tmp = self.tmp(id);
         make_private(&tmp).map_err(|error| LaunchError(format!("cannot make {}: {error}", tmp.display())))?;
-        link_modules(sources);
+        if !sources.borrowed {
+            link_modules(sources);
+        }
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Landlock for a function's processes: a second wall behind the read-only mounts and the namespaces,
 //! should one of them have a hole. As much of it as the kernel knows.
 //!
-//! Writing is for `/tmp`, a few devices and the first process's own `/proc` alone; reading and executing
+//! Writing is for `/tmp`, a compile cache that is to be made, a few devices and the first process's own `/proc` alone; reading and executing
 //! are not handled at all, as the jail's root has only what may be read. No signals and no abstract
 //! sockets reach out of the domain.
 //!
@@ -19,8 +19,9 @@ use landlock::{
 const WRITES: ABI = ABI::V5;
 const SCOPES: ABI = ABI::V6;
 
-/// Everything may be made and removed below these.
-const WRITABLE: [&str; 1] = ["/tmp"];
+/// Everything may be made and removed below these. The second is the directory above that of a compile cache,
+/// which is mounted late, and read-only but where it is to be made.
+const WRITABLE: [&str; 2] = ["/tmp", "/var/lang/cache"];
 
 /// What exists below these may be written. Of `/proc` only the own directory, which is that of the
 /// process that calls [`restrict`] and stays its when it executes a program; its children have no

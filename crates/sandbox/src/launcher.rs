@@ -120,6 +120,11 @@ impl Launcher for ProcessLauncher {
         false
     }
 
+    /// Whatever runs here can write wherever lambkin can.
+    fn has_compile_caches(&self) -> bool {
+        false
+    }
+
     fn open(&self, spec: SandboxSpec) -> Pending<'_, Result<Box<dyn Sandbox>, LaunchError>> {
         Box::pin(async move {
             if !directory::is_id(&spec.id) {

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the Lambda API
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Run a handler once, without a server: result on stdout, log on stderr
     Invoke(Invoke),
     /// The Node.js binaries of the runtimes
@@ -31,6 +31,13 @@ pub(crate) enum Command {
     Queues(Queues),
     /// What waits to be run asynchronously in a lambkin that serves, and what became of the rest
     Events(Events),
+    /// The keys that callers sign with; a lambkin that serves sees changes at once
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// What functions wrote, in a lambkin that serves
+    Logs(Logs),
+    /// A sample event of an AWS service, for a function to try; without a name, which there are
+    GenerateEvent(GenerateEvent),
     /// What this machine can do to keep functions apart, and how to get the rest
     Doctor(Doctor),
 }
@@ -55,6 +62,78 @@ pub(crate) struct Events {
     /// JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make one and print it; from the first one on every request's signature is verified
+    Create {
+        /// Whose it is: the user's name in ARNs
+        #[arg(long, default_value = "owner", value_name = "NAME", value_parser = user_name)]
+        name: String,
+        /// What it may do: a policy of IAM's, as JSON; may be repeated. Without any: everything
+        #[arg(long, value_name = "FILE")]
+        policy: Vec<PathBuf>,
+        /// Directory of the lambkin that it is for [default: the platform's data directory]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// JSON instead of variables for a shell
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show them, without their secrets
+    List {
+        /// Directory of the lambkin that they are for [default: the platform's data directory]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// End one; its next request is refused
+    Revoke {
+        /// The access key's id
+        id: String,
+        /// Directory of the lambkin that it is for [default: the platform's data directory]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// A function's name or ARN, or a log group that begins with / [default: all]
+    pub(crate) function: Option<String>,
+    /// Go on showing what comes
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// How far back to begin: 30s, 10m, 2h, 1d
+    #[arg(long, default_value = "10m", value_name = "TIME", value_parser = period)]
+    pub(crate) since: u64,
+    /// Only events that match this filter pattern of CloudWatch Logs
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) filter: Option<String>,
+    /// A line of JSON for each event
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where it listens [default: $AWS_ENDPOINT_URL, else http://127.0.0.1:4566]
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+    /// Of the functions [default: $AWS_REGION, $AWS_DEFAULT_REGION, else us-east-1]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateEvent {
+    /// Such as s3-put
+    pub(crate) name: Option<String>,
+    /// Which there are, and their parameters; as without a name
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) list: bool,
+    /// Its parameters, and --account and --region [default: $AWS_DEFAULT_REGION, else us-east-1]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "--PARAMETER VALUE")]
+    pub(crate) parameters: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +162,17 @@ pub(crate) struct Serve {
     /// (429 for asynchronous invocations) [default: all of the disk but 64 MB]
     #[arg(long, value_name = "MB")]
     pub(crate) max_backlog: Option<u64>,
+    /// Most MB of disk for logs, of all log groups together; beyond it the oldest events go, with a notice in the
+    /// stream [lambkin] of their group. 0 keeps none
+    #[arg(long, default_value_t = 10_240, value_name = "MB")]
+    pub(crate) log_cap: u64,
+    /// Most MB of disk for metrics; beyond it the oldest go, before their fifteen days
+    #[arg(long, default_value_t = 1024, value_name = "MB", value_parser = clap::value_parser!(u64).range(16..))]
+    pub(crate) metric_cap: u64,
+    /// Send spans of traced requests to this OpenTelemetry collector, by OTLP over HTTP: its base URL, such as
+    /// http://127.0.0.1:4318 [default: $OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, $OTEL_EXPORTER_OTLP_ENDPOINT, else none]
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
     /// Seconds after which an idle execution environment goes
     #[arg(long, default_value_t = 600.0, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) idle_timeout: f64,
@@ -90,15 +180,29 @@ pub(crate) struct Serve {
     /// lately; 0 for none [default: 2 per core, none on a machine with less than 2 GiB of memory]
     #[arg(long, value_name = "N")]
     pub(crate) warm_pool: Option<usize>,
+    /// Slow streamed responses down as AWS does: 6 MB as fast as they can, then 2 MB a second. Without,
+    /// they are as fast as their clients read
+    #[arg(long)]
+    pub(crate) throttle_streams: bool,
     /// Seconds that running invocations get to finish at a shutdown
     #[arg(long, default_value_t = 30.0, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) grace: f64,
     /// Refuse runtimes that AWS has retired, with AWS's words
     #[arg(long)]
     pub(crate) refuse_deprecated_runtimes: bool,
-    /// Listen beyond loopback although callers' signatures are not verified
+    /// Listen beyond loopback although there are no keys, and callers' signatures are not verified
     #[arg(long)]
     pub(crate) allow_unauthenticated: bool,
+    /// Serve function URLs here too, by path (`/<url-id>/…`), for clients that cannot resolve their hosts; nothing
+    /// else is answered there
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) url_listen: Option<SocketAddr>,
+    /// Serve by TLS: a chain of certificates, the server's own first, as PEM; read again at SIGHUP
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's key, as PEM, which nobody but its owner may read
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// How functions are kept apart: the strongest that works here, the whole jail or no start, or
     /// plain processes
     #[arg(long, value_enum, default_value = "auto", value_name = "auto|strict|process")]
@@ -118,6 +222,13 @@ pub(crate) struct Serve {
     /// list of {account, region, service, endpoint} with a profile or keys; requests there are signed
     #[arg(long, value_name = "FILE")]
     pub(crate) external: Option<PathBuf>,
+    /// Directory whose directories are buckets: code is taken from DIR/<S3Bucket>/<S3Key>
+    #[arg(long, value_name = "DIR")]
+    pub(crate) buckets: Option<PathBuf>,
+    /// Development: a directory at or below DIR may be a function's code as it is (bucket hot-reload, its path as
+    /// the key), and the next invocation after a change runs the new code; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) hot_reload: Vec<PathBuf>,
     /// Factor of the pauses between the attempts at an event; 1 is AWS's: a minute and two after a
     /// function's error, 1 second to 5 minutes after a throttle
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR", value_parser = seconds)]
@@ -239,6 +350,32 @@ fn runtime(name: &str) -> Result<Runtime, String> {
         let known: Vec<&str> = Runtime::all().map(Runtime::name).collect();
         format!("it is one of {}", known.join(", "))
     })
+}
+
+/// A time back, in milliseconds.
+fn period(text: &str) -> Result<u64, String> {
+    let (count, unit) = text.split_at(text.find(|each: char| !each.is_ascii_digit()).unwrap_or(text.len()));
+    let millis = match unit {
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => 0,
+    };
+    match count.parse::<u64>().ok().and_then(|count| count.checked_mul(millis)) {
+        Some(period) if millis > 0 => Ok(period),
+        Some(_) | None => Err("a number and s, m, h or d, such as 10m".into()),
+    }
+}
+
+/// As IAM takes it.
+fn user_name(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
+    if (1..=64).contains(&text.len()) && text.bytes().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("1 to 64 letters, digits and _+=,.@-".into())
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

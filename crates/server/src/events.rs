@@ -15,8 +15,10 @@ use lambkin_events::targets::Targets;
 use lambkin_events::{Ambient, Events};
 use lambkin_model::invocation::Invoke;
 use lambkin_model::mapping::Mapping;
+use lambkin_model::metric::Metrics;
 use lambkin_model::sns::{Subscription, Topic};
 use lambkin_model::sqs::Queue;
+use lambkin_model::trace::Traces;
 use lambkin_store::{Kinds, Store};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -38,6 +40,10 @@ pub(crate) struct Options {
     pub(crate) address: String,
     /// Most bytes of an event's payload.
     pub(crate) payload_limit: usize,
+    /// Who is told what happened.
+    pub(crate) metrics: Arc<dyn Metrics>,
+    /// Who follows traces.
+    pub(crate) traces: Arc<dyn Traces>,
     /// Who brings deliveries to targets elsewhere.
     pub(crate) carrier: Option<Arc<dyn Carrier>>,
 }
@@ -55,11 +61,12 @@ impl Running {
     pub(crate) fn start(store: &Store, invoke: Arc<dyn Invoke>, options: &Options) -> Self {
         let ambient = Ambient { now, uuid: || uuid::Uuid::new_v4().into_bytes() };
         let sqs = Sqs::new(store.queues(), store.records::<Queue>(), ambient);
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(Counters::new(Arc::clone(&options.metrics)));
         let asynchronous = Asynchronous::new(
             store.queues(),
             store.catalog(),
             Arc::clone(&counters),
+            Arc::clone(&options.traces),
             ambient,
             options.payload_limit,
         );
@@ -89,6 +96,7 @@ impl Running {
             targets: Arc::clone(&targets),
             counters,
             carrier: options.carrier.clone(),
+            traces: Arc::clone(&options.traces),
             ambient,
         };
         let config = dispatcher::Config {
@@ -102,6 +110,7 @@ impl Running {
             catalog: store.catalog(),
             source: Arc::new(SqsSource::new(sqs.clone(), store.records::<Queue>())),
             invoke,
+            traces: Arc::clone(&options.traces),
             ambient,
         });
         mappings.start();

@@ -11,6 +11,24 @@ use crate::queues_command::age;
 #[derive(Serialize, Deserialize)]
 struct Page {
     functions: Vec<Function>,
+    #[serde(default)]
+    outbound: Outbound,
+    #[serde(default)]
+    topics: Topics,
+}
+
+/// Deliveries to services elsewhere.
+#[derive(Serialize, Deserialize, Default)]
+struct Outbound {
+    waiting: u64,
+    sent: u64,
+    retried: u64,
+    given_up: u64,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+struct Topics {
+    lost: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,8 +66,21 @@ pub(crate) fn run(options: Events) -> Result<(), String> {
         println!("{}", serde_json::to_string_pretty(&page).map_err(|error| error.to_string())?);
     } else {
         print!("{}", table(&page.functions));
+        if options.function.is_none() {
+            print!("{}", beside(&page.outbound, &page.topics));
+        }
     }
     Ok(())
+}
+
+/// What is of no function.
+fn beside(outbound: &Outbound, topics: &Topics) -> String {
+    let Outbound { waiting, sent, retried, given_up } = outbound;
+    format!(
+        "\nTo services elsewhere: {waiting} waiting, {sent} sent, {retried} retried, {given_up} given up.\n\
+         Notifications that nobody took: {}.\n",
+        topics.lost
+    )
 }
 
 fn name(arn: &str) -> &str {
@@ -105,6 +136,16 @@ fn table(functions: &[Function]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_of_no_function() {
+        let outbound = Outbound { waiting: 1, sent: 2, retried: 3, given_up: 4 };
+        assert_eq!(
+            beside(&outbound, &Topics { lost: 5 }),
+            "\nTo services elsewhere: 1 waiting, 2 sent, 3 retried, 4 given up.\n\
+             Notifications that nobody took: 5.\n"
+        );
+    }
 
     #[test]
     fn a_table() {

@@ -21,9 +21,11 @@ use aws_sigv4::http_request::{
     UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
+use bytes::Bytes;
 use lambkin_events::outbound::Carrier;
 use lambkin_events::target::Delivery;
 use lambkin_model::Pending;
+use lambkin_model::bucket::{BucketError, ObjectName};
 use lambkin_model::services::Credentials;
 use serde::Deserialize;
 
@@ -121,6 +123,55 @@ impl Couriers {
         let usual = || format!("https://{service}.{region}.amazonaws.com");
         Some((rule, rule.endpoint.clone().unwrap_or_else(usual)))
     }
+}
+
+/// A deadline for one object, of any size that code may have.
+const OBJECT: Duration = Duration::from_secs(120);
+
+impl Couriers {
+    /// Whether an entry says where buckets are.
+    pub(crate) fn has_buckets(&self) -> bool {
+        self.rule("arn:aws:s3:::").is_some()
+    }
+
+    /// An object's content. Blocking.
+    pub(crate) fn object(&self, object: &ObjectName, limit: u64) -> Result<Bytes, BucketError> {
+        let unavailable = |reason: String| BucketError::Unavailable(format!("{}: {reason}", object.arn()));
+        let arn = object.arn();
+        let (rule, endpoint) =
+            self.rule(&arn).ok_or_else(|| unavailable("no entry of --external fits it".into()))?;
+        let request = Request::of_object(&endpoint, object);
+        let signature =
+            signature(&rule.credentials, &arn, &request, SystemTime::now()).map_err(unavailable)?;
+        let mut built = ureq::http::Request::builder().method(request.method).uri(&request.url);
+        for (name, value) in &signature {
+            built = built.header(name, value);
+        }
+        let built = built.body(()).map_err(|error| unavailable(error.to_string()))?;
+        let built = self.agent.configure_request(built).timeout_global(Some(OBJECT)).build();
+        let answer = self.agent.run(built).map_err(|error| unavailable(error.to_string()))?;
+        let status = answer.status();
+        if !status.is_success() {
+            let text = answer.into_body().with_config().limit(TOLD_BYTES).lossy_utf8(true).read_to_string();
+            return Err(refusal(status.as_u16(), &text.unwrap_or_default()));
+        }
+        match answer.into_body().with_config().limit(limit + 1).read_to_vec() {
+            Ok(content) if content.len() as u64 <= limit => Ok(content.into()),
+            Ok(_) | Err(ureq::Error::BodyExceedsLimit(_)) => Err(BucketError::TooLarge),
+            Err(error) => Err(unavailable(error.to_string())),
+        }
+    }
+}
+
+/// S3's words, from its XML.
+fn refusal(status: u16, text: &str) -> BucketError {
+    let element = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        rest.split_once(&format!("</{name}>")).map(|(inner, _)| inner.to_owned())
+    };
+    let code = element("Code").unwrap_or_else(|| status.to_string());
+    let message = element("Message").unwrap_or_else(|| "The bucket's service did not say why".into());
+    BucketError::Refused { code, message }
 }
 
 impl Carrier for Couriers {
@@ -249,6 +300,22 @@ mod tests {
             ("nothing", None),
         ] {
             assert_eq!(couriers.place(arn).as_deref(), place, "{arn}");
+        }
+    }
+
+    #[test]
+    fn refusals_of_objects() {
+        for (text, code, message) in [
+            (
+                "<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>",
+                "NoSuchKey",
+                "The specified key does not exist.",
+            ),
+            ("<Error><Code>Half", "403", "The bucket's service did not say why"),
+            ("", "403", "The bucket's service did not say why"),
+        ] {
+            let refused = BucketError::Refused { code: code.into(), message: message.into() };
+            assert_eq!(refusal(403, text), refused);
         }
     }
 

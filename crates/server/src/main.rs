@@ -2,10 +2,16 @@
 //! concrete store or jail.
 
 mod arguments;
+mod buckets;
+mod collector;
 mod doctor;
 mod events;
 mod events_command;
 mod external;
+mod generate_event_command;
+mod keys;
+mod keys_command;
+mod logs_command;
 mod memory_budget;
 mod one_shot;
 mod own_api;
@@ -14,6 +20,7 @@ mod queues_command;
 mod role_credentials;
 mod runtimes_command;
 mod serve;
+mod tls;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -36,6 +43,9 @@ fn main() -> ExitCode {
         | Command::Runtimes(_)
         | Command::Queues(_)
         | Command::Events(_)
+        | Command::Keys(_)
+        | Command::Logs(_)
+        | Command::GenerateEvent(_)
         | Command::Doctor(_) => "warn",
     };
     let filter = EnvFilter::try_from_env("LAMBKIN_LOG").unwrap_or_else(|_| EnvFilter::new(default_level));
@@ -53,10 +63,15 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match arguments.command {
-            Command::Serve(options) => serve::serve(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Serve(options) => serve::serve(*options).await.map(|()| ExitCode::SUCCESS),
             Command::Invoke(options) => one_shot::invoke(options).await,
             Command::Events(options) => events_command::run(options).map(|()| ExitCode::SUCCESS),
+            Command::Keys(command) => keys_command::run(command).map(|()| ExitCode::SUCCESS),
+            Command::Logs(options) => logs_command::run(options).map(|()| ExitCode::SUCCESS),
             Command::Queues(options) => queues_command::run(options).map(|()| ExitCode::SUCCESS),
+            Command::GenerateEvent(options) => {
+                generate_event_command::run(&options).map(|()| ExitCode::SUCCESS)
+            }
             Command::Doctor(options) => doctor::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Runtimes(command) => runtimes_command::run(command).await.map(|()| ExitCode::SUCCESS),
         }

@@ -17,7 +17,9 @@ use lambkin_model::invocation::{Invocation, Invoke as _, RequestId};
 use lambkin_model::log::{LogEvent, LogSink, LogStreamName};
 use lambkin_model::name::{DEFAULT_ACCOUNT, FunctionKey, FunctionReference, LATEST};
 use lambkin_model::quota;
+use lambkin_model::record::ResourceKey;
 use lambkin_model::time::Timestamp;
+use lambkin_model::version::PublishedVersion;
 use lambkin_sandbox::ProcessLauncher;
 use lambkin_store::{Store, StoreConfig, sdk_references};
 
@@ -57,6 +59,8 @@ pub(crate) async fn invoke(options: Invoke) -> Result<ExitCode, String> {
         logging: LoggingConfig::default(),
         ephemeral_storage: 512,
         dead_letter: None,
+        layers: Vec::new(),
+        tracing: lambkin_model::trace::TracingMode::PassThrough,
     };
     let name = context.function_name.unwrap_or_else(|| package.module.clone());
     let key = FunctionKey { account: DEFAULT_ACCOUNT.into(), region: "us-east-1".into(), name: name.into() };
@@ -71,9 +75,13 @@ pub(crate) async fn invoke(options: Invoke) -> Result<ExitCode, String> {
     let ports = Ports {
         catalog: only.clone(),
         code: only,
+        hot_code: None,
         runtimes,
         launcher: Arc::new(launcher.clone()),
         logs: Arc::new(Stderr),
+        metrics: Arc::new(lambkin_model::metric::NoMetrics),
+        traces: Arc::new(lambkin_model::trace::NoTraces),
+        compile_caches: None,
         services: None,
     };
     let invoker = Invoker::new(ports, InvokerConfig::default());
@@ -155,6 +163,7 @@ impl Package {
             sha256: CodeSha256::of(&sources),
             size: sources.len() as u64,
             sdk_packages: sdk_references(&sources),
+            directory: None,
         };
         Ok(Self { directory, module, code })
     }
@@ -170,19 +179,7 @@ fn head(key: FunctionKey, configuration: Configuration, code: Code) -> Stored<He
         state: State::Active,
         last_update: Some(LastUpdate::Successful),
     };
-    let (aliases, tags) = Default::default();
-    let record = Head {
-        key,
-        identity: String::new(),
-        latest,
-        serving: None,
-        aliases,
-        next_version: 1,
-        tags,
-        reserved_concurrency: None,
-        event_invoke: std::collections::BTreeMap::new(),
-        recursion_allowed: false,
-    };
+    let record = Head::new(key, String::new(), latest);
     Stored { revision: Revision(1), record }
 }
 
@@ -203,6 +200,10 @@ impl CatalogRead for Only {
 
     fn all(&self) -> Vec<Arc<Stored<Head>>> {
         vec![Arc::clone(&self.head)]
+    }
+
+    fn version(&self, _: &ResourceKey) -> Option<Arc<Stored<PublishedVersion>>> {
+        None
     }
 
     /// It never changes.

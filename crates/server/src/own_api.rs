@@ -1,7 +1,10 @@
-//! Reading `/_lambkin/…` of a lambkin that serves, for the commands that show what is in it.
+//! Asking a lambkin that serves: `/_lambkin/…`, and CloudWatch Logs, for the commands that show what is in it.
+//! Signed by the key of `$AWS_ACCESS_KEY_ID`, where there is one.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
 use serde::de::DeserializeOwned;
 
 /// Where a lambkin listens that was told nothing else.
@@ -11,11 +14,114 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Reads a page: at this endpoint, or `$AWS_ENDPOINT_URL`, or where lambkin usually listens.
 pub(crate) fn read<T: DeserializeOwned>(endpoint: Option<String>, path: &str) -> Result<T, String> {
-    let endpoint = endpoint.or_else(|| std::env::var("AWS_ENDPOINT_URL").ok());
-    let endpoint = endpoint.unwrap_or_else(|| USUAL.into());
-    let url = format!("{}/_lambkin/{path}", endpoint.trim_end_matches('/'));
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(DEADLINE)).proxy(None).build().into();
-    let answer = agent.get(&url).call().map_err(|error| format!("{url}: {error}"))?;
+    let url = format!("{}/_lambkin/{path}", place(endpoint));
+    let mut asked = agent().get(&url);
+    let scope = Scope { region: "us-east-1", service: "lambda" };
+    for (name, value) in scope.signed("GET", &url, &[], b"")?.unwrap_or_default() {
+        asked = asked.header(name, value);
+    }
+    let answer = asked.call().map_err(|error| format!("{url}: {error}"))?;
+    if !answer.status().is_success() {
+        return Err(format!("{url}: {}", answer.status()));
+    }
     serde_json::from_reader(answer.into_body().into_reader()).map_err(|error| format!("{url}: {error}"))
+}
+
+fn place(endpoint: Option<String>) -> String {
+    let endpoint = endpoint.or_else(|| std::env::var("AWS_ENDPOINT_URL").ok());
+    endpoint.unwrap_or_else(|| USUAL.into()).trim_end_matches('/').to_owned()
+}
+
+fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().timeout_global(Some(DEADLINE)).proxy(None);
+    config.http_status_as_error(false).build().into()
+}
+
+/// What a signature is good for.
+struct Scope<'s> {
+    region: &'s str,
+    service: &'s str,
+}
+
+impl Scope<'_> {
+    /// The headers that sign a request; `None` where there is no key.
+    fn signed(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Option<Vec<(String, String)>>, String> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let (Some(id), Some(secret)) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"))
+        else {
+            return Ok(None);
+        };
+        let identity = aws_credential_types::Credentials::new(id, secret, None, None, "lambkin").into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(self.region)
+            .name(self.service)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|error| error.to_string())?
+            .into();
+        let signable = SignableRequest::new(method, url, headers.iter().copied(), SignableBody::Bytes(body));
+        let signable = signable.map_err(|error| format!("{url}: {error}"))?;
+        let (instructions, _) = sign(signable, &parameters).map_err(|error| error.to_string())?.into_parts();
+        Ok(Some(instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
+    }
+}
+
+/// CloudWatch Logs of a lambkin that serves.
+pub(crate) struct CloudWatchLogs {
+    agent: ureq::Agent,
+    url: String,
+    region: String,
+}
+
+impl CloudWatchLogs {
+    /// At this endpoint, or as [`read`] finds it.
+    pub(crate) fn at(endpoint: Option<String>, region: &str) -> Self {
+        Self { agent: agent(), url: format!("{}/", place(endpoint)), region: region.to_owned() }
+    }
+
+    /// Calls an operation.
+    pub(crate) fn call<T: DeserializeOwned>(
+        &self,
+        operation: &str,
+        input: &serde_json::Value,
+    ) -> Result<T, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", self.url);
+        let target = format!("Logs_20140328.{operation}");
+        let headers = [("x-amz-target", &*target), ("content-type", "application/x-amz-json-1.1")];
+        let input = input.to_string();
+        let scope = Scope { region: &self.region, service: "logs" };
+        let signed = scope.signed("POST", &self.url, &headers, input.as_bytes())?;
+        // A signature is wanted also where none is verified.
+        let signed = signed.unwrap_or_else(|| {
+            let authorization = format!(
+                "AWS4-HMAC-SHA256 Credential=lambkin/20260101/{}/logs/aws4_request, SignedHeaders=host, Signature=0",
+                self.region
+            );
+            vec![("authorization".into(), authorization)]
+        });
+        let mut asked = self.agent.post(&self.url);
+        for (name, value) in headers {
+            asked = asked.header(name, value);
+        }
+        for (name, value) in signed {
+            asked = asked.header(name, value);
+        }
+        let answer = asked.send(input).map_err(|error| failed(&error))?;
+        let status = answer.status();
+        let body = answer.into_body().into_reader();
+        if status.is_success() {
+            return serde_json::from_reader(body).map_err(|error| failed(&error));
+        }
+        let error: serde_json::Value = serde_json::from_reader(body).map_err(|error| failed(&error))?;
+        let part = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+        Err(format!("{} ({})", part("message"), part("__type")))
+    }
 }

@@ -23,13 +23,18 @@ pub(crate) fn data(given: Option<PathBuf>) -> Result<PathBuf, String> {
     std::path::absolute(&directory).map_err(|error| format!("{}: {error}", directory.display()))
 }
 
-/// The runtimes, cached where the command line or the platform says.
-pub(crate) fn runtimes(sources: Sources) -> Result<Runtimes, String> {
-    let root = match sources.runtimes {
+/// Where runtimes are cached: where the command line or the platform says.
+pub(crate) fn runtimes_root(given: Option<PathBuf>) -> Result<PathBuf, String> {
+    let root = match given {
         Some(root) => root,
         None => platform()?.cache_dir().join("runtimes"),
     };
-    let root = std::path::absolute(&root).map_err(|error| format!("{}: {error}", root.display()))?;
+    std::path::absolute(&root).map_err(|error| format!("{}: {error}", root.display()))
+}
+
+/// The runtimes.
+pub(crate) fn runtimes(sources: Sources) -> Result<Runtimes, String> {
+    let root = runtimes_root(sources.runtimes)?;
     let config = RuntimesConfig {
         mirror: sources.node_mirror,
         node_dir: sources.node_dir,

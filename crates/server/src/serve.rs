@@ -3,30 +3,43 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use lambkin_api::{Api, ApiConfig, Callers};
-use lambkin_control::{Ambient, Control, Policy};
+use lambkin_api::{Api, ApiConfig, Callers, Machine, Own, Rooms};
+use lambkin_control::{Ambient, Control, Policy, Stores};
 use lambkin_events::outbound::Carrier;
 use lambkin_events::recursion::Guard;
-use lambkin_invoke::{Invoker, InvokerConfig, Ports};
+use lambkin_invoke::{Bandwidth, Invoker, InvokerConfig, Ports};
+use lambkin_model::bucket::Buckets;
+use lambkin_model::hot_code::HotCode;
+use lambkin_model::iam::{ManagedPolicy, Role};
 use lambkin_model::invocation::Invoke;
+use lambkin_model::keys::Keys;
+use lambkin_model::layer::{Layer, LayerVersion};
 use lambkin_model::name::DEFAULT_ACCOUNT;
+use lambkin_model::test_event::TestEvents;
 use lambkin_model::time::Timestamp;
 use lambkin_observe::LogStore;
+use lambkin_observe::logs::Logs;
+use lambkin_observe::metrics::{MetricConfig, MetricStore};
 use lambkin_sandbox::Isolated;
-use lambkin_store::{QueueConfig, Store, StoreConfig};
+use lambkin_store::{HotDirectories, Kinds, QueueConfig, Store, StoreConfig};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use crate::arguments::Serve;
+use crate::buckets;
+use crate::collector;
 use crate::events;
 use crate::external::Couriers;
+use crate::keys::KeyFile;
 use crate::memory_budget;
 use crate::places;
 use crate::role_credentials;
+use crate::tls::Files;
 
 /// Packages that no function uses go after this time: longer than an invocation may run on them.
 const CODE_GRACE: Duration = Duration::from_secs(20 * 60);
@@ -34,34 +47,55 @@ const CODE_GRACE: Duration = Duration::from_secs(20 * 60);
 /// How long each store may take to write its last at a shutdown.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a collector may take for the last spans: nothing waits for it otherwise, and no shutdown for long.
+const TRACES_TIMEOUT: Duration = Duration::from_secs(2);
+
 pub(crate) async fn serve(options: Serve) -> Result<(), String> {
-    if !options.listen.ip().is_loopback() && !options.allow_unauthenticated {
+    let data = places::data(options.data)?;
+    let keys = Arc::new(KeyFile::open(&data)?);
+    let verified = keys.ring().is_some();
+    let reachable =
+        [Some(options.listen), options.url_listen].into_iter().flatten().find(|at| !at.ip().is_loopback());
+    if let Some(address) = reachable
+        && keys.ring().is_none_or(|ring| ring.is_empty())
+        && !options.allow_unauthenticated
+    {
         return Err(format!(
-            "{} can be reached from other machines, and lambkin does not verify signatures yet: whoever reaches it can \
-             run code here. Listen on 127.0.0.1, or say --allow-unauthenticated",
-            options.listen
+            "{address} can be reached from other machines, and there is no key to verify signatures by: whoever reaches \
+             it can run code here. Make one (lambkin keys create), listen on 127.0.0.1, or say --allow-unauthenticated"
         ));
     }
+    let files = options.tls_cert.zip(options.tls_key).map(|(certificate, key)| Files { certificate, key });
+    let tls = files.as_ref().map(Files::open).transpose()?;
     let network = options.network.with(options.network_allow)?;
     let roles = match &options.role_credentials {
         Some(file) => role_credentials::read(file, role_credentials::shared())?,
         None => HashMap::new(),
     };
-    let carrier: Option<Arc<dyn Carrier>> = match &options.external {
+    let couriers = match &options.external {
         Some(file) => Some(Arc::new(Couriers::read(file, role_credentials::shared())?)),
         None => None,
     };
-    let data = places::data(options.data)?;
+    let buckets = buckets::Sources::new(options.buckets, couriers.clone())?;
+    let buckets: Option<Arc<dyn Buckets>> = buckets.map(|buckets| Arc::new(buckets) as _);
+    let carrier: Option<Arc<dyn Carrier>> = couriers.map(|couriers| couriers as _);
     let queues = QueueConfig {
         max_bytes: options.max_backlog.map(|megabytes| megabytes.saturating_mul(1 << 20)),
         ..QueueConfig::default()
     };
-    let config = StoreConfig { queues, kinds: events::kinds(StoreConfig::default().kinds) };
+    let config = StoreConfig { queues, kinds: kinds() };
     let store = Store::open(&data, config).map_err(|error| error.to_string())?;
-    let logs = Arc::new(
-        LogStore::open(&data, &lambkin_observe::Config::default()).map_err(|error| error.to_string())?,
-    );
+    let log_config = lambkin_observe::Config {
+        cap: options.log_cap.saturating_mul(1 << 20),
+        ..lambkin_observe::Config::default()
+    };
+    let logs = Arc::new(LogStore::open(&data, &log_config).map_err(|error| error.to_string())?);
+    let metric_config = MetricConfig { cap: options.metric_cap.saturating_mul(1 << 20) };
+    let metrics = Arc::new(MetricStore::open(&data, &metric_config).map_err(|error| error.to_string())?);
+    let cached = places::runtimes_root(options.sources.runtimes.clone())?;
+    let traces = Arc::new(collector::exporter(options.otlp_endpoint.as_deref())?);
     let runtimes = Arc::new(places::runtimes(options.sources)?);
+    let hot_code = hot_code(&options.hot_reload, [data.clone(), cached])?;
     let sandboxes = lambkin_sandbox::Config::new(data.join("environments"));
     let sandboxes = Isolated::start(options.isolation.into(), network, sandboxes).await;
     let sandboxes = sandboxes.map_err(|error| error.to_string())?;
@@ -70,17 +104,49 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         refuse_retired_runtimes: options.refuse_deprecated_runtimes,
         concurrency: options.max_concurrency,
     };
-    let control = Control::new(store.catalog(), store.code(), runtimes.clone(), ambient, policy);
-    let listener = TcpListener::bind(options.listen).await;
-    let listener = listener.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
+    let control = Control::new(
+        Stores {
+            catalog: store.catalog(),
+            code: store.code(),
+            layers: store.records::<Layer>(),
+            layer_versions: store.records::<LayerVersion>(),
+            roles: store.records::<Role>(),
+            managed_policies: store.records::<ManagedPolicy>(),
+            buckets,
+            hot_code: hot_code.clone(),
+        },
+        runtimes.clone(),
+        ambient,
+        policy,
+    );
+    let listener = bind(options.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let callers = Callers::new(address, roles);
+    let url_listener = match options.url_listen {
+        Some(at) => Some(bind(at).await?),
+        None => None,
+    };
+    let url_address = url_listener.as_ref().map(TcpListener::local_addr).transpose();
+    let url_address = url_address.map_err(|error| error.to_string())?;
+    // Plain processes have no listener of their own, and clients that would trust the certificate.
+    let inner = match &tls {
+        Some(_) => Some(TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?),
+        None => None,
+    };
+    let inside = match &inner {
+        Some(inner) => inner.local_addr().map_err(|error| error.to_string())?,
+        None => address,
+    };
+    let callers = Callers::new(inside, roles);
     let ports = Ports {
         catalog: store.catalog(),
         code: store.code(),
+        hot_code,
         runtimes,
         launcher: sandboxes.launcher(),
         logs: logs.clone(),
+        metrics: metrics.clone(),
+        traces: traces.clone(),
+        compile_caches: Some(store.compile_caches()),
         services: Some(Arc::new(callers.clone())),
     };
     let memory = memory_budget::budget(options.memory_share);
@@ -91,27 +157,42 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
             idle_timeout: Duration::from_secs_f64(options.idle_timeout),
             memory: memory.map(|(budget, _)| budget),
             warm_pool: options.warm_pool.unwrap_or_else(memory_budget::warm_pool),
+            stream_bandwidth: options.throttle_streams.then_some(Bandwidth::AWS),
             ..InvokerConfig::default()
         },
     );
+    metrics.sample(invoker.sampler());
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    let orphans = control.sweep_versions().await.map_err(|error| error.to_string())?;
+    if orphans > 0 {
+        tracing::info!(orphans, "removed versions that were never published or not wholly deleted");
+    }
     control.resume();
     let sweeper = tokio::spawn(sweep_code(Arc::clone(&control)));
     let guard: Arc<dyn Invoke> = Arc::new(Guard::new(Arc::new(invoker.clone()), store.catalog()));
     let event_options = events::Options {
         concurrency: options.max_concurrency,
         retry_scale: options.event_retry_scale,
-        address: callers.endpoint().to_owned(),
+        address: if tls.is_some() { format!("https://{address}") } else { callers.endpoint().to_owned() },
         payload_limit: options.event_payload_limit,
+        metrics: metrics.clone(),
+        traces: traces.clone(),
         carrier,
     };
     let moving = events::Running::start(&store, Arc::clone(&guard), &event_options);
     let api = Api::new(
-        ApiConfig::new(DEFAULT_ACCOUNT, address),
-        Arc::clone(&control),
-        guard,
-        moving.events.clone(),
+        ApiConfig { keys, secure: tls.is_some(), ..ApiConfig::new(DEFAULT_ACCOUNT, address) },
+        Rooms {
+            control: Arc::clone(&control),
+            invoke: guard,
+            provisioning: Arc::new(invoker.clone()),
+            events: moving.events.clone(),
+            logs: Logs::new(Arc::clone(&logs)),
+            metrics: Arc::clone(&metrics),
+            traces: traces.clone(),
+        },
+        own(&store, &sandboxes, &invoker, memory),
         &callers,
     );
     let sqs = moving.events.sqs.clone();
@@ -121,8 +202,13 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         memory_mb = memory.map(|(budget, _)| budget >> 20),
         "lambkin is up"
     );
-    greet(address, memory);
-    let (stopping, stopped) = oneshot::channel::<()>();
+    // Before anybody is told that lambkin is up: until then SIGHUP ends it.
+    let following = match (files, &tls) {
+        (Some(files), Some(tls)) => Some(files.follow(tls.clone())?),
+        _ => None,
+    };
+    greet(address, url_address, memory, verified, tls.is_some());
+    let (stopping, stopped) = watch::channel(());
     let stop = async move {
         let name = tokio::select! {
             _ = interrupt.recv() => "SIGINT",
@@ -130,15 +216,39 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         };
         tracing::info!(signal = name, "shutting down: running invocations may finish");
         sqs.close();
-        // Nobody listens any more only where serving failed.
-        let _ = stopping.send(());
+        stopping.send_replace(());
     };
     let grace = Duration::from_secs_f64(options.grace);
+    let by_path = async {
+        let Some(listener) = url_listener else { return };
+        let mut stopped = stopped.clone();
+        let stop = async move { drop(stopped.changed().await) };
+        lambkin_api::serve_urls(listener, Arc::clone(&api), tls.clone(), stop, grace).await;
+    };
     let drained = async {
-        let _ = stopped.await;
+        let mut stopped = stopped.clone();
+        let _ = stopped.changed().await;
         moving.drain(grace).await;
     };
-    tokio::join!(lambkin_api::serve(listener, api, stop, grace), drained);
+    let (ended, end) = watch::channel(());
+    let served = async {
+        match tls.clone() {
+            Some(tls) => lambkin_api::serve_tls(listener, Arc::clone(&api), tls, stop, grace).await,
+            None => lambkin_api::serve(listener, Arc::clone(&api), stop, grace).await,
+        }
+        ended.send_replace(());
+    };
+    let inside = async {
+        let Some(inner) = inner else { return };
+        let mut end = end;
+        let stop = async move { drop(end.changed().await) };
+        lambkin_api::serve(inner, Arc::clone(&api), stop, Duration::ZERO).await;
+    };
+    tokio::join!(served, by_path, inside, drained);
+    if let Some(following) = following {
+        following.abort();
+        let _ = following.await;
+    }
     sweeper.abort();
     moving.shutdown().await;
     control.shutdown().await;
@@ -146,6 +256,8 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     invoker.shutdown(Duration::from_millis(500)).await;
     sandboxes.shutdown().await;
     let closing = tokio::task::spawn_blocking(move || {
+        traces.close(TRACES_TIMEOUT);
+        metrics.close();
         if let Err(error) = logs.close(CLOSE_TIMEOUT) {
             tracing::warn!(%error, "not every log line could be written in time");
         }
@@ -156,6 +268,47 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     closing.await.map_err(|error| error.to_string())?;
     tracing::info!("lambkin is down");
     Ok(())
+}
+
+/// The kinds of records that there are beside the catalog's own.
+fn kinds() -> Kinds {
+    events::kinds(Kinds::default())
+        .with::<Layer>()
+        .with::<LayerVersion>()
+        .with::<Role>()
+        .with::<ManagedPolicy>()
+        .with::<TestEvents>()
+}
+
+/// What lambkin's own API shows of this machine, and where it keeps what it saves.
+fn own(store: &Store, sandboxes: &Isolated, invoker: &Invoker, memory: Option<(u64, u64)>) -> Own {
+    let (isolation, invoker) = (sandboxes.description(), invoker.clone());
+    let look = move || {
+        let (environments, bytes) = invoker.load();
+        Machine {
+            isolation: isolation.clone(),
+            memory_mb: memory.map(|(budget, _)| budget >> 20),
+            memory_used_mb: bytes >> 20,
+            environments,
+        }
+    };
+    Own { test_events: store.records(), machine: Box::new(look) }
+}
+
+/// Code that is reloaded as it changes, from below `roots`; never from lambkin's `own` directories.
+fn hot_code(roots: &[PathBuf], own: [PathBuf; 2]) -> Result<Option<Arc<dyn HotCode>>, String> {
+    if roots.is_empty() {
+        return Ok(None);
+    }
+    for directory in &own {
+        std::fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    }
+    let directories = HotDirectories::new(roots, &own).map_err(|error| error.to_string())?;
+    Ok(Some(Arc::new(directories)))
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
 pub(crate) fn now() -> Timestamp {
@@ -178,17 +331,33 @@ async fn sweep_code(control: Arc<Control>) {
 }
 
 /// The line that tools wait for comes first.
-fn greet(address: SocketAddr, memory: Option<(u64, u64)>) {
-    println!("listening on http://{address}");
+fn greet(
+    address: SocketAddr,
+    urls: Option<SocketAddr>,
+    memory: Option<(u64, u64)>,
+    verified: bool,
+    secure: bool,
+) {
+    let scheme = if secure { "https" } else { "http" };
+    println!("listening on {scheme}://{address}");
+    if let Some(urls) = urls {
+        println!("function URLs by path: {scheme}://{urls}/<url-id>/");
+    }
     match memory {
         Some((budget, of)) => println!("memory for functions: {} MB of {} MB", budget >> 20, of >> 20),
         None => println!("memory for functions: no bound"),
+    }
+    if lambkin_api::has_console() {
+        println!("console: {scheme}://{address}/console");
+    }
+    if verified {
+        return println!("signatures are verified: sign with a key of `lambkin keys create`");
     }
     println!(
         r#"
 Try it, with the aws CLI (any credentials will do):
 
-  export AWS_ENDPOINT_URL=http://{address} AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
+  export AWS_ENDPOINT_URL={scheme}://{address} AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
   echo 'exports.handler = async (event) => `Hello, ${{event.name}}!`' > index.js && zip hello.zip index.js
   aws lambda create-function --function-name hello --runtime nodejs22.x --handler index.handler \
       --role arn:aws:iam::{DEFAULT_ACCOUNT}:role/any --zip-file fileb://hello.zip

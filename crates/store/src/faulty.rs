@@ -10,13 +10,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use lambkin_model::Pending;
 use lambkin_model::catalog::{Catalog, CatalogError, CatalogRead, Head, Revision, Stored, Watcher};
-use lambkin_model::code::{Code, CodeError, CodeRead, CodeSha256, CodeStore};
+use lambkin_model::code::{Code, CodeError, CodeRead, CodeSha256, CodeStore, Contents};
 use lambkin_model::name::FunctionKey;
 use lambkin_model::queue::{
     Arrivals, Counts, Handle, Peeked, Post, QueueError, QueueName, Queues, Receive, Received, Sent,
 };
 use lambkin_model::record::{Record, RecordWatcher, Records, ResourceKey};
 use lambkin_model::time::Timestamp;
+use lambkin_model::version::PublishedVersion;
 
 /// Which writes fail. A write is `put` or `delete` of a catalog, `put`, `check` or `sweep` of a
 /// code store, anything but looking of queues; each count begins when the plan is set.
@@ -134,6 +135,10 @@ impl<T: CatalogRead + ?Sized> CatalogRead for Faulty<T> {
         self.inner.all()
     }
 
+    fn version(&self, key: &ResourceKey) -> Option<Arc<Stored<PublishedVersion>>> {
+        self.inner.version(key)
+    }
+
     fn watch(&self, watcher: Watcher) {
         self.inner.watch(watcher);
     }
@@ -152,6 +157,24 @@ impl<T: Catalog + ?Sized> Catalog for Faulty<T> {
             self.catalog_write(false)?;
             self.inner.delete(expected, key).await
         })
+    }
+
+    fn put_version(&self, version: PublishedVersion) -> Pending<'_, Result<Revision, CatalogError>> {
+        Box::pin(async move {
+            self.catalog_write(true)?;
+            self.inner.put_version(version).await
+        })
+    }
+
+    fn delete_version(&self, expected: Revision, key: ResourceKey) -> Pending<'_, Result<(), CatalogError>> {
+        Box::pin(async move {
+            self.catalog_write(false)?;
+            self.inner.delete_version(expected, key).await
+        })
+    }
+
+    fn versions(&self) -> Vec<Arc<Stored<PublishedVersion>>> {
+        self.inner.versions()
     }
 }
 
@@ -201,10 +224,21 @@ impl<T: CodeStore + ?Sized> CodeStore for Faulty<T> {
         })
     }
 
-    fn check(&self, zip: Bytes) -> Pending<'_, Result<Code, CodeError>> {
+    fn check(&self, zip: Bytes) -> Pending<'_, Result<(Code, Contents), CodeError>> {
         Box::pin(async move {
             self.code_write(true)?;
             self.inner.check(zip).await
+        })
+    }
+
+    fn contents(&self, sha256: CodeSha256) -> Pending<'_, Result<Contents, CodeError>> {
+        self.inner.contents(sha256)
+    }
+
+    fn stack(&self, packages: Vec<CodeSha256>) -> Pending<'_, Result<(), CodeError>> {
+        Box::pin(async move {
+            self.code_write(true)?;
+            self.inner.stack(packages).await
         })
     }
 

@@ -1,12 +1,14 @@
 //! The code store port on files: `<sha256>/package.zip`, `<sha256>/task/` (its files) and
 //! `<sha256>/code.json` (what `put` answered). A package is made whole in a staging directory,
-//! synced, and appears by one rename, so that what is there is complete.
+//! synced, and appears by one rename, so that what is there is complete. A stack of packages is one without a zip file.
 //!
-//! Deliberately not here: unpacking (`package`), removing (`code_sweep`), who refers to a package.
+//! Deliberately not here: unpacking (`package`), laying packages over each other (`package_stack`), removing
+//! (`code_sweep`), who refers to a package.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,13 +16,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use lambkin_model::Pending;
-use lambkin_model::code::{Code, CodeError, CodeRead, CodeSha256, CodeStore};
+use lambkin_model::code::{Code, CodeError, CodeRead, CodeSha256, CodeStore, Contents};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::OpenError;
 use crate::directory_lock::DirectoryLock;
 use crate::package::{Limits, unpack};
+use crate::package_stack;
 
 /// Packages that are unpacked at once. More only compete for the disk and for memory; later ones
 /// wait, at most `TURN`, and are then answered `Unavailable`.
@@ -30,6 +33,8 @@ const TURN: Duration = Duration::from_secs(60);
 const SYNCED_ONE_BY_ONE: usize = 32;
 
 const STAGING: &str = ".staging-";
+/// Where its files are.
+const TASK: &str = "task";
 
 /// Deployment packages as files.
 #[derive(Debug)]
@@ -55,6 +60,9 @@ pub(crate) struct Shelf {
 struct Written {
     format: u32,
     record: Code,
+    /// Bytes of its files. Older lambkins did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unzipped: Option<u64>,
 }
 
 const FORMAT: u32 = 1;
@@ -129,7 +137,7 @@ impl FileCodeStore {
 
 impl CodeRead for FileCodeStore {
     fn unpacked(&self, sha256: CodeSha256) -> Option<PathBuf> {
-        Some(self.shelf.place(sha256).join("task")).filter(|path| path.is_dir())
+        Some(self.shelf.place(sha256).join(TASK)).filter(|path| path.is_dir())
     }
 }
 
@@ -141,11 +149,31 @@ impl CodeStore for FileCodeStore {
         })
     }
 
-    fn check(&self, zip: Bytes) -> Pending<'_, Result<Code, CodeError>> {
+    fn check(&self, zip: Bytes) -> Pending<'_, Result<(Code, Contents), CodeError>> {
         Box::pin(async move {
             let permit = self.turn().await?;
             self.blocking(Some(permit), move |shelf| {
-                shelf.stage(&zip, CodeSha256::of(&zip)).map(|(_, staged)| staged.code)
+                let (staging, staged) = shelf.stage(&zip, CodeSha256::of(&zip))?;
+                let contents = package_stack::contents(&staging.path.join(TASK), Some(staged.unzipped));
+                Ok((staged.code, contents.map_err(unavailable)?))
+            })
+            .await
+        })
+    }
+
+    fn contents(&self, sha256: CodeSha256) -> Pending<'_, Result<Contents, CodeError>> {
+        Box::pin(self.blocking(None, move |shelf| {
+            let unzipped = shelf.written(sha256).and_then(|written| written.unzipped);
+            package_stack::contents(&shelf.place(sha256).join(TASK), unzipped).map_err(unavailable)
+        }))
+    }
+
+    fn stack(&self, packages: Vec<CodeSha256>) -> Pending<'_, Result<(), CodeError>> {
+        Box::pin(async move {
+            let Some(sha256) = CodeSha256::of_stack(&packages) else { return Ok(()) };
+            let permit = self.turn().await?;
+            self.blocking(Some(permit), move |shelf| {
+                shelf.keep(sha256, || shelf.stage_stack(&packages, sha256)).map(drop)
             })
             .await
         })
@@ -167,6 +195,15 @@ impl Shelf {
 
     fn put(&self, zip: &Bytes) -> Result<Code, CodeError> {
         let sha256 = CodeSha256::of(zip);
+        self.keep(sha256, || self.stage(zip, sha256))
+    }
+
+    /// Makes what is not there yet appear.
+    fn keep(
+        &self,
+        sha256: CodeSha256,
+        stage: impl FnOnce() -> Result<(Staging, Staged), CodeError>,
+    ) -> Result<Code, CodeError> {
         {
             let mut unreferenced = self.unreferenced.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(code) = self.kept(sha256) {
@@ -174,7 +211,7 @@ impl Shelf {
                 return Ok(code);
             }
         }
-        let (staging, staged) = self.stage(zip, sha256)?;
+        let (staging, staged) = stage()?;
         staging.sync(staged.made).map_err(unavailable)?;
         let mut unreferenced = self.unreferenced.lock().unwrap_or_else(PoisonError::into_inner);
         unreferenced.remove(&sha256);
@@ -196,9 +233,13 @@ impl Shelf {
 
     /// The answer of the `put` that kept the package.
     fn kept(&self, sha256: CodeSha256) -> Option<Code> {
+        self.written(sha256).map(|written| written.record)
+    }
+
+    fn written(&self, sha256: CodeSha256) -> Option<Written> {
         let bytes = fs::read(self.place(sha256).join("code.json")).ok()?;
         let written: Written = serde_json::from_slice(&bytes).ok()?;
-        (written.format == FORMAT && written.record.sha256 == sha256).then_some(written.record)
+        (written.format == FORMAT && written.record.sha256 == sha256).then_some(written)
     }
 
     pub(crate) fn staging_path(&self) -> PathBuf {
@@ -207,25 +248,56 @@ impl Shelf {
 
     /// Makes the package in a directory of its own, which goes when it is not renamed.
     fn stage(&self, zip: &Bytes, sha256: CodeSha256) -> Result<(Staging, Staged), CodeError> {
+        let (staging, root) = self.staging()?;
+        let unpacked = unpack(zip, root, self.limits)?;
+        fs::write(staging.path.join("package.zip"), zip).map_err(unavailable)?;
+        let code =
+            Code { sha256, size: zip.len() as u64, sdk_packages: unpacked.sdk_packages, directory: None };
+        let staged = Staged { code, made: unpacked.made, unzipped: unpacked.written };
+        staged.write(&staging)?;
+        Ok((staging, staged))
+    }
+
+    /// The same of a stack of packages that are kept.
+    fn stage_stack(
+        &self,
+        packages: &[CodeSha256],
+        sha256: CodeSha256,
+    ) -> Result<(Staging, Staged), CodeError> {
+        let open = |package: &CodeSha256| File::open(self.place(*package).join(TASK)).map(OwnedFd::from);
+        let packages = packages.iter().map(open).collect::<Result<Vec<_>, _>>().map_err(unavailable)?;
+        let (staging, root) = self.staging()?;
+        let made = package_stack::lay(&packages, &root)?;
+        let code = Code { sha256, size: 0, sdk_packages: BTreeSet::new(), directory: None };
+        let staged = Staged { code, made, unzipped: 0 };
+        staged.write(&staging)?;
+        Ok((staging, staged))
+    }
+
+    /// An empty directory for files, in one of its own.
+    fn staging(&self) -> Result<(Staging, OwnedFd), CodeError> {
         let staging = Staging { path: self.staging_path() };
-        let task = staging.path.join("task");
+        let task = staging.path.join(TASK);
         fs::create_dir_all(&task).map_err(unavailable)?;
         let root = File::open(&task).map_err(unavailable)?;
         rustix::fs::fchmod(&root, rustix::fs::Mode::from_raw_mode(0o755))
             .map_err(|error| unavailable(error.into()))?;
-        let unpacked = unpack(zip, root.into(), self.limits)?;
-        fs::write(staging.path.join("package.zip"), zip).map_err(unavailable)?;
-        let code = Code { sha256, size: zip.len() as u64, sdk_packages: unpacked.sdk_packages };
-        let written = serde_json::to_vec(&Written { format: FORMAT, record: code.clone() })
-            .map_err(|error| unavailable(error.into()))?;
-        fs::write(staging.path.join("code.json"), written).map_err(unavailable)?;
-        Ok((staging, Staged { code, made: unpacked.made }))
+        Ok((staging, root.into()))
     }
 }
 
 struct Staged {
     code: Code,
     made: usize,
+    unzipped: u64,
+}
+
+impl Staged {
+    fn write(&self, staging: &Staging) -> Result<(), CodeError> {
+        let written = Written { format: FORMAT, record: self.code.clone(), unzipped: Some(self.unzipped) };
+        let written = serde_json::to_vec(&written).map_err(|error| unavailable(error.into()))?;
+        fs::write(staging.path.join("code.json"), written).map_err(unavailable)
+    }
 }
 
 struct Staging {

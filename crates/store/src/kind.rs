@@ -10,6 +10,7 @@ use std::sync::Arc;
 use lambkin_model::catalog::Head;
 use lambkin_model::name::FunctionKey;
 use lambkin_model::record::{Record, ResourceKey};
+use lambkin_model::version::PublishedVersion;
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::{AnySnapshot, Snapshot};
@@ -35,6 +36,7 @@ pub(crate) trait Kind: Sized + 'static {
 }
 
 /// Functions' heads, which have a port of their own.
+#[derive(Debug)]
 pub(crate) struct Heads;
 
 impl Kind for Heads {
@@ -64,6 +66,7 @@ impl Kind for Heads {
 }
 
 /// Records of `R`.
+#[derive(Debug)]
 pub(crate) struct Of<R>(PhantomData<R>);
 
 /// A record as it is written, as a head is.
@@ -112,7 +115,7 @@ impl<R: Record> Kind for Of<R> {
     }
 }
 
-/// The kinds of records that a store is opened with, beside functions' heads. A file with a record of any
+/// The kinds of records that a store is opened with, beside the catalog's own. A file with a record of any
 /// other kind is not opened: lambkin would not see what it stands for.
 #[derive(Default)]
 pub struct Kinds(Vec<Arc<dyn AnySnapshot>>);
@@ -134,7 +137,12 @@ impl Kinds {
         self.and::<Of<R>>()
     }
 
-    pub(crate) fn and<K: Kind>(mut self) -> Self {
+    /// These and the catalog's own: heads, and the bodies of published versions.
+    pub(crate) fn with_catalog(self) -> Self {
+        self.and::<Heads>().and::<Of<PublishedVersion>>()
+    }
+
+    fn and<K: Kind>(mut self) -> Self {
         assert!(self.of(K::KIND).is_none(), "there are two kinds of records called {}", K::KIND);
         self.0.push(Arc::new(Snapshot::<K>::default()));
         self

@@ -1,5 +1,5 @@
 //! Where lambkin keeps what must outlive it: the catalog and the queues on SQLite, deployment packages as
-//! files, and `Faulty<T>`, which fails on purpose. One data directory belongs to one process at a time.
+//! files, Node.js's compile caches, and `Faulty<T>`, which fails on purpose. One data directory belongs to one process at a time.
 //!
 //! Deliberately not here: what the records mean (`control`), HTTP, processes, log events
 //! (`observe`). Log lines never go into SQL rows.
@@ -11,10 +11,13 @@ mod directory_lock;
 mod entry_path;
 mod faulty;
 mod file_code_store;
+mod file_compile_caches;
+mod hot_directories;
 mod kind;
 #[cfg(feature = "nats")]
 mod nats;
 mod package;
+mod package_stack;
 mod package_tree;
 mod queue_clock;
 mod queue_desk;
@@ -38,6 +41,8 @@ use std::time::{Duration, Instant};
 
 pub use faulty::{Faulty, Plan};
 pub use file_code_store::FileCodeStore;
+pub use file_compile_caches::FileCompileCaches;
+pub use hot_directories::HotDirectories;
 pub use kind::Kinds;
 #[cfg(feature = "nats")]
 pub use nats::{NatsConfig, NatsQueues, NatsStore};
@@ -49,7 +54,6 @@ pub use sqlite_records::SqliteRecords;
 
 use catalog_writer::CatalogWriter;
 use directory_lock::DirectoryLock;
-use kind::Heads;
 use lambkin_model::record::Record;
 
 /// Why a data directory could not be opened.
@@ -106,7 +110,7 @@ pub enum OpenError {
 /// How a data directory is opened.
 #[derive(Debug, Default)]
 pub struct StoreConfig {
-    /// The kinds of records beside functions' heads.
+    /// The kinds of records beside the catalog's own.
     pub kinds: Kinds,
     /// Bounds of the queues.
     pub queues: QueueConfig,
@@ -121,6 +125,7 @@ pub struct Store {
     writer: Arc<CatalogWriter>,
     catalog: Arc<SqliteCatalog>,
     code: Arc<FileCodeStore>,
+    compile_caches: Arc<FileCompileCaches>,
     queues: Arc<SqliteQueues>,
 }
 
@@ -130,14 +135,17 @@ impl Store {
     /// What a process killed in the middle of `put` left behind is removed. Blocking.
     pub fn open(directory: &Path, config: StoreConfig) -> Result<Self, OpenError> {
         let lock = Arc::new(DirectoryLock::take(directory)?);
-        let kinds = config.kinds.and::<Heads>();
+        let kinds = config.kinds.with_catalog();
         let writer =
             Arc::new(CatalogWriter::open(&directory.join("catalog.sqlite"), Arc::clone(&lock), &kinds)?);
         let snapshot = kinds.snapshot().expect("heads are registered above");
-        let catalog = Arc::new(SqliteCatalog { snapshot, writer: Arc::clone(&writer) });
+        let versions = kinds.snapshot().expect("versions are too");
+        let catalog = Arc::new(SqliteCatalog { snapshot, versions, writer: Arc::clone(&writer) });
         let code = Arc::new(FileCodeStore::open(&directory.join("code"), Arc::clone(&lock))?);
+        let caches = FileCompileCaches::open(&directory.join("compile-caches"), Arc::clone(&lock))?;
+        let compile_caches = Arc::new(caches);
         let queues = SqliteQueues::open(&directory.join("queues.sqlite"), config.queues, lock)?;
-        Ok(Self { kinds, writer, catalog, code, queues: Arc::new(queues) })
+        Ok(Self { kinds, writer, catalog, code, compile_caches, queues: Arc::new(queues) })
     }
 
     /// The catalog.
@@ -162,6 +170,12 @@ impl Store {
     #[must_use]
     pub fn code(&self) -> Arc<FileCodeStore> {
         Arc::clone(&self.code)
+    }
+
+    /// Node.js's compile caches.
+    #[must_use]
+    pub fn compile_caches(&self) -> Arc<FileCompileCaches> {
+        Arc::clone(&self.compile_caches)
     }
 
     /// The queues.

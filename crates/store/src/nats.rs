@@ -18,9 +18,9 @@ use async_nats::jetstream;
 
 pub use queues::NatsQueues;
 
-use crate::kind::{Heads, Kind, Kinds};
+use crate::kind::{Kind, Kinds};
 use crate::queue_desk::LARGEST;
-use records::{NatsRecords, Shelf};
+use records::{NatsCatalog, NatsRecords, Shelf};
 use table::Table;
 
 /// How long opening waits for the server and for what is in it.
@@ -35,7 +35,7 @@ pub struct NatsConfig {
     pub prefix: String,
     /// Copies of each, on as many servers.
     pub replicas: usize,
-    /// The kinds of records beside functions' heads.
+    /// The kinds of records beside the catalog's own.
     pub kinds: Kinds,
 }
 
@@ -63,7 +63,7 @@ impl NatsStore {
             return Err(format!("{server} takes {payload} bytes a message; its max_payload must be 4 MB"));
         }
         let context = jetstream::new(client.clone());
-        let kinds = Arc::new(kinds.and::<Heads>());
+        let kinds = Arc::new(kinds.with_catalog());
         let shelf = Arc::new(Shelf(Arc::clone(&kinds)));
         let bucket = format!("{prefix}-records");
         let records =
@@ -81,7 +81,7 @@ impl NatsStore {
     /// The catalog.
     #[must_use]
     pub fn catalog(&self) -> Arc<impl lambkin_model::catalog::Catalog + use<>> {
-        self.of::<Heads>()
+        Arc::new(NatsCatalog { heads: self.of(), versions: self.of() })
     }
 
     /// The records of a kind.

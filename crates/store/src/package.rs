@@ -46,6 +46,8 @@ pub(crate) struct Unpacked {
     pub sdk_packages: BTreeSet<String>,
     /// Files, directories and links.
     pub made: usize,
+    /// Bytes, as written.
+    pub written: u64,
 }
 
 /// Unpacks into `root`, which is empty. After an error the caller removes what is there.
@@ -65,6 +67,7 @@ pub(crate) fn unpack(zip: &Bytes, root: OwnedFd, limits: Limits) -> Result<Unpac
         tree: PackageTree::new(root, limits.entries),
         scan: SdkScan::default(),
         links: HashMap::new(),
+        limit: limits.written,
         left: limits.written,
         buffer: vec![0; 64 * 1024],
     };
@@ -113,6 +116,7 @@ struct Unpacking {
     scan: SdkScan,
     /// Made last: while files are written there is no link that one could be written through.
     links: HashMap<String, String>,
+    limit: u64,
     left: u64,
     buffer: Vec<u8>,
 }
@@ -205,7 +209,11 @@ impl Unpacking {
             let path: Vec<&str> = path.split('/').collect();
             self.tree.link(&path, target)?;
         }
-        Ok(Unpacked { sdk_packages: self.scan.missing(), made: self.tree.made() })
+        Ok(Unpacked {
+            sdk_packages: self.scan.missing(),
+            made: self.tree.made(),
+            written: self.limit - self.left,
+        })
     }
 }
 

@@ -92,12 +92,17 @@ impl Default for SdkScan {
 impl SdkScan {
     /// Notes an entry, and says how many bytes of its beginning `file` wants to see.
     pub(crate) fn entry(&mut self, path: &[&str]) -> usize {
-        let mut components = path.iter().copied();
         let mut own = true;
-        while let Some(component) = components.next() {
-            if component == "node_modules" {
-                own = false;
-                let mut package = components.clone();
+        // Where a layer's own modules are: they may count on the runtime's SDK.
+        let layer = match path {
+            ["nodejs", "node_modules", ..] => Some(1),
+            ["nodejs", _, "node_modules", ..] => Some(2),
+            _ => None,
+        };
+        for (at, component) in path.iter().enumerate() {
+            if *component == "node_modules" {
+                own = own && layer == Some(at);
+                let mut package = path[at + 1..].iter().copied();
                 match (package.next(), package.next()) {
                     (Some("aws-sdk"), _) => {
                         self.carried.insert("aws-sdk".to_owned());
@@ -171,6 +176,11 @@ mod tests {
         assert_eq!(scan.entry(&["node_modules", "@aws-sdk", "client-s3", "package.json"]), 0);
         assert_eq!(scan.entry(&["lib", "node_modules", "aws-sdk", "index.js"]), 0);
         assert_eq!(scan.entry(&["README.md"]), 0);
+        // A layer's own modules are looked at, what they brought is not.
+        for layer in [&["nodejs", "node_modules"] as &[_], &["nodejs", "node22", "node_modules"]] {
+            assert_eq!(scan.entry(&[layer, &["mine", "index.js"]].concat()), FILE_BYTES);
+            assert_eq!(scan.entry(&[layer, &["mine", "node_modules", "other", "index.js"]].concat()), 0);
+        }
         assert_eq!(scan.missing().into_iter().collect::<Vec<_>>(), ["@aws-sdk/client-sqs"]);
     }
 }

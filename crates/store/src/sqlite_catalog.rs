@@ -8,15 +8,18 @@ use std::time::Duration;
 use lambkin_model::Pending;
 use lambkin_model::catalog::{Catalog, CatalogError, CatalogRead, Head, Revision, Stored, Watcher};
 use lambkin_model::name::FunctionKey;
+use lambkin_model::record::ResourceKey;
+use lambkin_model::version::PublishedVersion;
 
 use crate::catalog_writer::CatalogWriter;
-use crate::kind::Heads;
+use crate::kind::{Heads, Of};
 use crate::snapshot::Snapshot;
 
-/// The catalog's heads in a SQLite file, with their content in memory.
+/// The catalog's heads and versions in a SQLite file, with their content in memory.
 #[derive(Debug)]
 pub struct SqliteCatalog {
     pub(crate) snapshot: Arc<Snapshot<Heads>>,
+    pub(crate) versions: Arc<Snapshot<Of<PublishedVersion>>>,
     pub(crate) writer: Arc<CatalogWriter>,
 }
 
@@ -48,6 +51,10 @@ impl CatalogRead for SqliteCatalog {
         self.snapshot.all()
     }
 
+    fn version(&self, key: &ResourceKey) -> Option<Arc<Stored<PublishedVersion>>> {
+        self.versions.get(key)
+    }
+
     fn watch(&self, watcher: Watcher) {
         self.snapshot.watch(watcher);
     }
@@ -62,5 +69,19 @@ impl Catalog for SqliteCatalog {
         Box::pin(
             async move { self.writer.write(&self.snapshot, key, Some(expected), None).await.map(|_| ()) },
         )
+    }
+
+    fn put_version(&self, version: PublishedVersion) -> Pending<'_, Result<Revision, CatalogError>> {
+        Box::pin(self.writer.write(&self.versions, version.key.clone(), None, Some(version)))
+    }
+
+    fn delete_version(&self, expected: Revision, key: ResourceKey) -> Pending<'_, Result<(), CatalogError>> {
+        Box::pin(
+            async move { self.writer.write(&self.versions, key, Some(expected), None).await.map(|_| ()) },
+        )
+    }
+
+    fn versions(&self) -> Vec<Arc<Stored<PublishedVersion>>> {
+        self.versions.all()
     }
 }

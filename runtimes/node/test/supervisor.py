@@ -1,6 +1,7 @@
 """A small supervisor: starts a bootstrap on a real Node.js binary, sends INVOKE frames, collects what it says.
 
-It speaks docs/channel.md from lambkin's side and does nothing else: no sandbox, no timeouts but its own.
+It speaks docs/channel.md from lambkin's side, takes streamed responses as the Runtime API does, and does nothing else:
+no sandbox, no timeouts but its own.
 """
 import json
 import os
@@ -11,10 +12,12 @@ import socket
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 
 NAMES = {0x10: "BOOTED", 0x11: "READY", 0x12: "RESPONSE", 0x13: "ERROR", 0x14: "INIT_ERROR", 0x15: "LOG",
-         0x16: "STREAM_START", 0x17: "STREAM_CHUNK", 0x18: "STREAM_END"}
+         0x1a: "COMPILE_CACHE"}
+LOADED = 0x19
 FLAGS = {20: ["--no-experimental-require-module"],
          22: ["--no-experimental-require-module", "--no-experimental-detect-module"]}
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:f"
@@ -32,14 +35,17 @@ class Frame:
         if self.kind == "ERROR":
             self.handled = body[0]
             body = body[1:]
-        if self.kind in ("ERROR", "INIT_ERROR", "STREAM_END"):
+        if self.kind in ("ERROR", "INIT_ERROR"):
             n = struct.unpack_from("<H", body)[0]
             self.type = body[2:2 + n].decode()
             self.text = body[2 + n:].decode()
         elif self.kind == "LOG":
             self.level, self.json, self.micros = struct.unpack_from("<BBQ", body)
             self.text = body[10:].decode()
-        elif self.kind in ("RESPONSE", "STREAM_START"):
+        elif self.kind == "COMPILE_CACHE":
+            n = struct.unpack_from("<H", body)[0]
+            self.name, self.content = body[2:2 + n].decode(), body[2 + n:]
+        elif self.kind == "RESPONSE":
             self.text = body.decode()
 
     @property
@@ -54,17 +60,78 @@ class Frame:
         return f"<{self.kind}{extra} {shown[:600]}>"
 
 
+class RuntimeApi:
+    """Takes posts: one thread for each connection. Nobody reads a body while `reads` is not set."""
+
+    def __init__(self):
+        self.reads = threading.Event()
+        self.reads.set()
+        self.posts = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        with connection, connection.makefile("rb") as lines:
+            try:
+                first = lines.readline()
+            except OSError:
+                return
+            if not first:
+                return
+            post = Post(first.decode().split(" ")[1])
+            self.posts.append(post)
+            try:
+                self.take(post, connection, lines)
+            except OSError:
+                pass  # It broke off.
+            finally:
+                post.over.set()
+
+    def take(self, post, connection, lines):
+        while (line := lines.readline().strip()):
+            name, value = line.decode().split(": ", 1)
+            post.headers[name.lower()] = value
+        self.reads.wait(10)
+        while (size := int(lines.readline().strip() or b"-1", 16)) > 0:
+            post.body += lines.read(size)
+            lines.readline()
+        post.complete = size == 0 and lines.readline() == b"\r\n"
+        if post.complete:
+            connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+
+    def close(self):
+        # Closing alone wakes nobody.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+class Post:
+    def __init__(self, path):
+        self.path, self.headers, self.body, self.complete = path, {}, bytearray(), False
+        self.over = threading.Event()
+
+
 class Process:
     """One execution environment. `files` maps names below the task root to their text."""
 
     def __init__(self, node, major, bundles, files=None, handler="index.handler", env=None,
-                 generic=False):
+                 generic=False, task=None):
         self.major = major
         self.directory = tempfile.mkdtemp(prefix="lambkin-node-")
-        self.task = os.path.realpath(os.path.join(self.directory, "task"))
+        self.task = task or os.path.realpath(os.path.join(self.directory, "task"))
         self.runtime = os.path.realpath(os.path.join(self.directory, "runtime"))
         os.makedirs(self.runtime, exist_ok=True)
         self.files = files or {}
+        self.api = RuntimeApi()
         with open(os.path.join(self.runtime, "index.js"), "w") as out:
             out.write(bundles[generation(major)])
         variables = {
@@ -73,6 +140,7 @@ class Process:
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128", "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/f",
             "AWS_LAMBDA_LOG_STREAM_NAME": "2026/01/01/[$LATEST]0", "PATH": os.environ["PATH"], "TZ": ":UTC",
             "AWS_EXECUTION_ENV": f"AWS_Lambda_nodejs{major}.x", "_LAMBDA_TELEMETRY_LOG_FD": "3",
+            "AWS_LAMBDA_RUNTIME_API": self.api.address,
         }
         variables.update(env or {})
         self.variables = variables
@@ -89,16 +157,21 @@ class Process:
         command += ["--max-http-header-size", "81920"] if major >= 10 else []
         command += FLAGS.get(major, [])
         fd = theirs.fileno()
+
+        def attach():
+            # Not by a shell: dash knows no descriptor above 9.
+            os.set_inheritable(3, True) if fd == 3 else os.dup2(fd, 3)
+
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec "$@" 3<&{fd} {fd}<&-', "sh"] + command + [os.path.join(self.runtime, "index.js")]
-            if fd != 3 else command + [os.path.join(self.runtime, "index.js")],
-            stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, cwd="/" if generic else self.task,
-            pass_fds=[fd])
+            command + [os.path.join(self.runtime, "index.js")], stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
+            cwd="/" if generic else self.task, preexec_fn=attach, pass_fds=[3])
         os.close(pipe)
         theirs.close()
         self.inbox = b""
         self.raw = b""
         self.frames = []
+        # Apart, as every init says it from Node.js 22 on and few tests are about it.
+        self.loaded = []
         self.open = True
 
     def unpack(self):
@@ -149,7 +222,11 @@ class Process:
             size = struct.unpack_from("<I", self.inbox)[0]
             if len(self.inbox) < 4 + size:
                 break
-            self.frames.append(Frame(self.inbox[4], self.inbox[5:4 + size]))
+            kind, body = self.inbox[4], self.inbox[5:4 + size]
+            if kind == LOADED:
+                self.loaded.append(struct.unpack("<I", body)[0])
+            else:
+                self.frames.append(Frame(kind, body))
             self.inbox = self.inbox[4 + size:]
         return bool(ready)
 
@@ -180,8 +257,15 @@ class Process:
         except subprocess.TimeoutExpired:
             return None
 
+    def posted(self):
+        """The one post there was, when it is over."""
+        (post,) = self.api.posts
+        assert post.over.wait(10), "the post is not over"
+        return post
+
     def close(self):
         self.channel.close()
+        self.api.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()

@@ -9,10 +9,12 @@ import glob
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 
@@ -78,6 +80,48 @@ def response(process, payload="{}", **head):
 
 
 @test(ALL)
+def loading_is_timed(major):
+    p = start(major, "var end = Date.now() + 50; while (Date.now() < end); " + handler(major, "return 1;"))
+    assert kinds(p.until()) == ["READY"]
+    assert len(p.loaded) == (1 if major >= 22 else 0) and all(10_000 < micros < 10_000_000 for micros in p.loaded), p.loaded
+    assert response(p) == 1
+    p.close()
+
+
+@test([22, 24, 26])
+def compile_cache(major):
+    """Made of an init before its READY, where its directory is there and may be written; then read."""
+    code = {"index.js": "exports.handler = async () => ({ n: require('./lib.js').n, env: Object.keys(process.env) })", "lib.js": "exports.n = 1"}
+    with tempfile.TemporaryDirectory() as lang:
+        os.mkdir(os.path.join(lang, "bin"))
+        node = shutil.copy(os.path.realpath(NODES[major]), os.path.join(lang, "bin", "node"))
+        directory = os.path.join(lang, "cache", "compile")
+        os.makedirs(directory)
+        original, NODES[major] = NODES[major], node
+        try:
+            for mode, made in [(0o755, False), (0o777, True)]:
+                os.chmod(directory, mode)
+                p = start(major, files=code)
+                frames = p.until()
+                files = [frame for frame in frames if frame.kind == "COMPILE_CACHE"]
+                assert kinds(frames) == ["COMPILE_CACHE"] * len(files) + ["READY"] and bool(files) == made, (frames, p.raw)
+                assert response(p)["n"] == 1 and not any("CACHE" in name for name in response(p)["env"])
+                if not made:
+                    p.close()
+            for frame in files:
+                assert open(os.path.join(directory, frame.name), "rb").read() == frame.content
+            os.chmod(directory, 0o755)
+            # A cache knows modules by their paths.
+            again = start(major, files=code, env={"NODE_DEBUG_NATIVE": "COMPILE_CACHE"}, task=p.task)
+            assert kinds(again.until()) == ["READY"] and response(again)["n"] == 1
+            assert b"was accepted" in again.raw, again.raw
+            again.close()
+            p.close()
+        finally:
+            NODES[major] = original
+
+
+@test(ALL)
 def events_and_identity(major):
     p = start(major, handler(major, """
         var fds = require('child_process').execSync('ls /proc/self/fd').toString().split('\\n').filter(Boolean);
@@ -135,7 +179,9 @@ def is_the_same_process_whether_generic_or_not(major):
             p.until("BOOTED")
             p.assign()
         assert kinds(p.until()) == ["READY"], p.raw
-        seen.append(json.loads(json.dumps(response(p)).replace(p.directory, "DIRECTORY")))
+        # Each process has a directory and a Runtime API of its own.
+        said = json.dumps(response(p)).replace(p.directory, "DIRECTORY").replace(p.api.address, "RUNTIME-API")
+        seen.append(json.loads(said))
         p.close()
     for key in seen[0]:
         assert seen[0][key] == seen[1][key], f"{key}:\n{seen[0][key]}\n{seen[1][key]}"
@@ -578,49 +624,90 @@ def g3_completions(major):
 def streams(major):
     def run(body, options="async "):
         p = start(major, f"exports.handler = awslambda.streamifyResponse({options}(event, stream, context) => {{ {body} }});")
-        assert kinds(p.until()) == ["READY"]
+        ready = p.until()
+        assert kinds(ready) == ["READY"], (ready, p.raw, p.process.poll())
         return p, call(p)
 
     p, frames = run("""stream = awslambda.HttpResponseStream.from(stream, { statusCode: 201 });
         stream.write('a'); stream.write({ b: 1 }); stream.write(Buffer.alloc(3000000)); stream.end('z');""")
-    assert frames[0].text == "application/vnd.awslambda.http-integration-response"
-    data = [f.body for f in frames if f.kind == "STREAM_CHUNK"]
-    assert b"".join(data) == b'{"statusCode":201}' + bytes(8) + b'a{"b":1}' + bytes(3000000) + b"z"
-    assert kinds(frames)[-2:] == ["STREAM_END", "READY"] and frames[-2].type == "" and frames[-2].text == ""
+    post = p.posted()
+    assert post.path == "/2018-06-01/runtime/invocation/id-1/response" and post.complete
+    assert post.headers["content-type"] == "application/vnd.awslambda.http-integration-response"
+    assert post.headers["lambda-runtime-function-response-mode"] == "streaming"
+    assert post.body == b'{"statusCode":201}' + bytes(8) + b'a{"b":1}' + bytes(3000000) + b"z"
+    assert kinds(frames) == ["READY"]
+    # The next has a post of its own.
+    p.api.posts.clear()
+    assert kinds(call(p, requestId="id-2")) == ["READY"] and "/id-2/" in p.posted().path
     p.close()
 
     p, frames = run("awslambda.HttpResponseStream.from(stream, { statusCode: 201 }).end();")
-    assert kinds(frames) == ["STREAM_START", "STREAM_END", "READY"]
+    assert kinds(frames) == ["READY"] and p.posted().complete and p.posted().body == b""
     p.close()
 
     p, frames = run("stream.write('a'); throw new TypeError('mid');")
-    assert kinds(frames) == ["STREAM_START", "STREAM_CHUNK", "LOG", "STREAM_END", "READY"]
-    assert frames[3].type == "TypeError" and frames[3].value["errorMessage"] == "mid"
+    assert kinds(frames) == ["LOG", "ERROR", "READY"]
+    assert frames[1].type == "TypeError" and frames[1].value["errorMessage"] == "mid"
+    assert p.posted().body == b"a" and p.posted().complete
+    p.close()
+
+    p, frames = run("throw new TypeError('early');")
+    assert kinds(frames) == ["LOG", "ERROR", "READY"] and p.api.posts == []
     p.close()
 
     p, frames = run("stream.end('fin');", options="")
-    assert kinds(frames) == ["STREAM_START", "STREAM_CHUNK", "STREAM_END", "LOG", "READY"]
+    assert kinds(frames) == ["LOG", "READY"] and p.posted().body == b"fin"
     p.close()
 
-    p, frames = run("""stream.write('a'); try { stream.setContentType('x') } catch (e) { console.log(e.name) }
+    p, frames = run("""try { stream.setContentType('a\\nb') } catch (e) { console.log(e.code) }
+        stream.write('a'); try { stream.setContentType('x') } catch (e) { console.log(e.name) }
         stream.on('finish', () => console.log('finish')); stream.end();""")
-    assert "Runtime.InvalidStreamingOperation" in frames[2].text and "finish" in frames[4].text
+    assert [f.text.split("\t")[-1] for f in frames if f.kind == "LOG"] == [
+        "ERR_INVALID_CHAR", "Runtime.InvalidStreamingOperation", "finish"], frames
     p.close()
 
     p, frames = run("""const { pipeline } = require('stream'); const { Readable } = require('stream');
         await new Promise((done, fail) => pipeline(Readable.from(['a', 'b', 'c']), stream, (e) => e ? fail(e) : done()));""")
-    assert b"".join(f.body for f in frames if f.kind == "STREAM_CHUNK") == b"abc"
-    assert kinds(frames)[-2:] == ["STREAM_END", "READY"]
+    assert kinds(frames) == ["READY"] and p.posted().body == b"abc"
     p.close()
 
     p, frames = run("stream.write('a'); stream.destroy(new Error('d'));")
-    assert "STREAM_END" not in kinds(frames) and p.end() == (128 if major < 24 else 1)
+    assert p.end() == (128 if major < 24 else 1) and not any(post.complete for post in p.api.posts)
     p.close()
 
     p = start(major, "exports.handler = awslambda.streamifyResponse(async (e, s) => { s.write('a'); });")
     p.until()
     p.invoke()
-    assert kinds(p.until(timeout=0.3)) == ["STREAM_START", "STREAM_CHUNK"] and p.process.poll() is None
+    limit = time.time() + 10
+    while not (p.api.posts and p.api.posts[0].body):
+        assert p.until(timeout=0.05) == [] and time.time() < limit, "what is written is sent at once"
+    assert p.until(timeout=0.3) == [] and p.process.poll() is None and not p.api.posts[0].complete
+    p.close()
+
+
+@test([14, 16, 18, 20, 22, 24, 26])
+def a_slow_client_does_not_hold_the_event_loop(major):
+    p = start(major, """const { once } = require('events');
+        exports.handler = awslambda.streamifyResponse(async (event, stream) => {
+          let turns = 0, waits = 0;
+          const timer = setInterval(() => { if (++turns === 20) console.log('turns'); }, 5);
+          for (let i = 0; i < 256; i++) {
+            if (!stream.write(Buffer.alloc(65536, 97))) { waits++; await once(stream, 'drain'); }
+          }
+          clearInterval(timer);
+          console.log(waits);
+          stream.end();
+        });""")
+    p.until()
+    p.api.reads.clear()
+    p.invoke()
+    # 16 MiB fit nowhere: it turns while its response waits.
+    assert one(p.until("LOG"), "LOG").text.endswith("turns")
+    p.api.reads.set()
+    frames = p.until()
+    assert kinds(frames) == ["LOG", "READY"], frames
+    assert int(frames[0].text.split("\t")[-1]) > 100, frames
+    assert p.posted().body == b"a" * (256 * 65536)
     p.close()
 
 

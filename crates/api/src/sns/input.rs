@@ -12,9 +12,7 @@ use lambkin_model::sns::{
 
 use crate::api::Call;
 use crate::node::Node;
-
-/// Longest trace header that is passed on, as for invocations.
-const TRACE_BYTES: usize = 1024;
+use crate::trace;
 
 /// An input, or an entry of a batch, with the call it came by.
 pub(super) struct Input<'i> {
@@ -87,8 +85,7 @@ impl<'i> Input<'i> {
 
     /// The caller's trace id, which goes with the message.
     fn trace_id(&self) -> Option<String> {
-        let given = self.call.parts.headers.get("x-amzn-trace-id")?.to_str().ok()?;
-        (given.len() <= TRACE_BYTES).then(|| given.to_owned())
+        trace::given(&self.call.parts.headers).map(str::to_owned)
     }
 
     /// A message to publish. The inner error is the message's own: in a batch the others are published.

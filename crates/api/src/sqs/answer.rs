@@ -31,7 +31,7 @@ pub(super) fn number(number: u64) -> Node<'static> {
 
 /// A queue's address, by the host that the client reached lambkin by.
 pub(super) fn url(call: &Call<'_>, key: &ResourceKey) -> String {
-    format!("http://{}/{}/{}", call.host, key.account, key.name)
+    format!("{}/{}/{}", call.origin(), key.account, key.name)
 }
 
 /// Queues' addresses; a page without any has no list.

@@ -8,8 +8,8 @@ use lambkin_model::sqs::MessageAttribute;
 
 use super::missing;
 use crate::api::Call;
-use crate::invoke::given_trace;
 use crate::node::Node;
+use crate::trace;
 use crate::wire::queue_path;
 
 /// An input, or an entry of a batch, with the call it came by.
@@ -90,7 +90,7 @@ impl<'i> Input<'i> {
             group: self.text("MessageGroupId").map(str::to_owned),
             deduplication: self.text("MessageDeduplicationId").map(str::to_owned),
             sender: self.call.sender(),
-            trace_id: given_trace(&self.call.parts.headers).map(str::to_owned),
+            trace_id: trace::given(&self.call.parts.headers).map(str::to_owned),
         })
     }
 

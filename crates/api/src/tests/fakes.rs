@@ -7,24 +7,33 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use lambkin_control::{Ambient, Control, Policy};
+use lambkin_control::{Ambient, Control, Policy, Stores};
 use lambkin_model::catalog::{Catalog, CatalogError, CatalogRead, Head, Revision, Stored, Watcher};
-use lambkin_model::code::{Code, CodeError, CodeRead, CodeSha256, CodeStore};
+use lambkin_model::code::{Code, CodeError, CodeRead, CodeSha256, CodeStore, Contents};
 use lambkin_model::error::ThrottleReason;
-use lambkin_model::invocation::{FunctionError, Invocation, Invoke, Outcome, Reply};
+use lambkin_model::invocation::{FunctionError, Invocation, Invoke, Outcome, Reply, Streamed};
 use lambkin_model::name::{FunctionKey, LATEST};
+use lambkin_model::provisioned::{Kept, Provisioning};
+use lambkin_model::record::ResourceKey;
 use lambkin_model::runtime::{InstalledRuntime, Runtime, RuntimeError, RuntimeNeed, RuntimeProvider};
 use lambkin_model::time::Timestamp;
+use lambkin_model::trace::{NoTraces, TraceContext};
+use lambkin_model::version::{PublishedVersion, Version};
 use lambkin_model::{Error, Pending};
+use lambkin_observe::LogStore;
+use lambkin_observe::logs::Logs;
+use lambkin_observe::metrics::{MetricConfig, MetricStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 
-use super::no_queues::NoQueues;
-use crate::{Api, ApiConfig, Callers, serve};
+use super::no_queues::{MemoryRecords, NoQueues};
+use crate::{Api, ApiConfig, Callers, Machine, Own, Rooms, serve};
+
+type Versions = BTreeMap<ResourceKey, Arc<Stored<PublishedVersion>>>;
 
 #[derive(Default)]
-struct MemoryCatalog(Mutex<BTreeMap<FunctionKey, Arc<Stored<Head>>>>, AtomicU64);
+struct MemoryCatalog(Mutex<BTreeMap<FunctionKey, Arc<Stored<Head>>>>, AtomicU64, Mutex<Versions>);
 
 impl CatalogRead for MemoryCatalog {
     fn head(&self, key: &FunctionKey) -> Option<Arc<Stored<Head>>> {
@@ -53,10 +62,34 @@ impl CatalogRead for MemoryCatalog {
         self.0.lock().unwrap().values().cloned().collect()
     }
 
+    fn version(&self, key: &ResourceKey) -> Option<Arc<Stored<PublishedVersion>>> {
+        self.2.lock().unwrap().get(key).cloned()
+    }
+
     fn watch(&self, _: Watcher) {}
 }
 
 impl Catalog for MemoryCatalog {
+    fn put_version(&self, version: PublishedVersion) -> Pending<'_, Result<Revision, CatalogError>> {
+        Box::pin(async move {
+            let revision = Revision(self.1.fetch_add(1, Ordering::Relaxed) + 1);
+            let mut versions = self.2.lock().unwrap();
+            versions.insert(version.key.clone(), Arc::new(Stored { revision, record: version }));
+            Ok(revision)
+        })
+    }
+
+    fn delete_version(&self, _: Revision, key: ResourceKey) -> Pending<'_, Result<(), CatalogError>> {
+        Box::pin(async move {
+            let gone = self.2.lock().unwrap().remove(&key);
+            gone.map(|_| ()).ok_or(CatalogError::Conflict)
+        })
+    }
+
+    fn versions(&self) -> Vec<Arc<Stored<PublishedVersion>>> {
+        self.2.lock().unwrap().values().cloned().collect()
+    }
+
     fn put(&self, expected: Option<Revision>, head: Head) -> Pending<'_, Result<Revision, CatalogError>> {
         Box::pin(async move {
             // As on a disk: others get a turn between the decision and its write.
@@ -86,6 +119,12 @@ impl Catalog for MemoryCatalog {
 /// Takes whatever begins as a zip file does.
 struct Packages(tempfile::TempDir);
 
+/// As many bytes unzipped as the zip's text says after `PK`; `PKx` has extensions.
+fn contents_of(zip: &[u8]) -> Contents {
+    let text = std::str::from_utf8(&zip[2..]).unwrap_or_default();
+    Contents { unzipped: text.parse().unwrap_or(1), extensions: text == "x" }
+}
+
 impl CodeRead for Packages {
     fn unpacked(&self, _: CodeSha256) -> Option<PathBuf> {
         None
@@ -95,19 +134,29 @@ impl CodeRead for Packages {
 impl CodeStore for Packages {
     fn put(&self, zip: Bytes) -> Pending<'_, Result<Code, CodeError>> {
         Box::pin(async move {
-            let code = self.check(zip.clone()).await?;
+            let (code, _) = self.check(zip.clone()).await?;
             std::fs::write(self.0.path().join(code.sha256.hex()), &zip).unwrap();
             Ok(code)
         })
     }
 
-    fn check(&self, zip: Bytes) -> Pending<'_, Result<Code, CodeError>> {
+    fn check(&self, zip: Bytes) -> Pending<'_, Result<(Code, Contents), CodeError>> {
         Box::pin(async move {
             if !zip.starts_with(b"PK") {
                 return Err(CodeError::Unusable("no zip".into()));
             }
-            Ok(Code { sha256: CodeSha256::of(&zip), size: zip.len() as u64, sdk_packages: [].into() })
+            let (sha256, size) = (CodeSha256::of(&zip), zip.len() as u64);
+            Ok((Code { sha256, size, sdk_packages: [].into(), directory: None }, contents_of(&zip)))
         })
+    }
+
+    fn contents(&self, sha256: CodeSha256) -> Pending<'_, Result<Contents, CodeError>> {
+        let zip = std::fs::read(self.0.path().join(sha256.hex())).unwrap();
+        Box::pin(async move { Ok(contents_of(&zip)) })
+    }
+
+    fn stack(&self, _: Vec<CodeSha256>) -> Pending<'_, Result<(), CodeError>> {
+        Box::pin(async { Ok(()) })
     }
 
     fn zip(&self, sha256: CodeSha256) -> Option<PathBuf> {
@@ -153,11 +202,21 @@ pub(super) struct Echo {
     pub(super) released: Notify,
 }
 
+impl Provisioning for Echo {
+    /// As many as the version's number are there, and all but one of them are free.
+    fn kept(&self, _: &FunctionKey, version: Version) -> Kept {
+        let Version::Published(number) = version else { unreachable!("nobody can provision $LATEST") };
+        let allocated = usize::try_from(number).unwrap();
+        Kept { requested: 2, allocated, available: allocated - 1, failure: None }
+    }
+}
+
 impl Invoke for Echo {
     fn invoke(&self, invocation: Invocation) -> Pending<'_, Result<Reply, Error>> {
         Box::pin(async move {
             let name = invocation.function.key.name.to_string();
             let payload = invocation.payload.clone();
+            let sampled = invocation.trace_id.as_deref().is_some_and(TraceContext::sampled);
             let log_tail = invocation.log_tail.then(|| Bytes::from_static(b"END"));
             self.seen.lock().unwrap().push(invocation);
             let error = match name.as_str() {
@@ -173,8 +232,17 @@ impl Invoke for Echo {
                 }
                 _ => None,
             };
-            Ok(Reply { outcome: Outcome { error, payload }, executed_version: LATEST.into(), log_tail })
+            Ok(Reply {
+                outcome: Outcome { error, payload },
+                executed_version: LATEST.into(),
+                log_tail,
+                sampled,
+            })
         })
+    }
+
+    fn stream(&self, invocation: Invocation) -> Pending<'_, Result<Streamed, Error>> {
+        Box::pin(async { Ok(Streamed::whole(self.invoke(invocation).await?)) })
     }
 }
 
@@ -185,6 +253,7 @@ pub(super) struct Server {
     pub(super) callers: Callers,
     pub(super) queues: Arc<NoQueues>,
     runtimes: Arc<Notify>,
+    _logs: tempfile::TempDir,
     stop: Option<oneshot::Sender<()>>,
     serving: tokio::task::JoinHandle<()>,
 }
@@ -199,8 +268,16 @@ impl Server {
         let catalog = Arc::new(MemoryCatalog::default());
         let queues = Arc::new(NoQueues::default());
         let control = Control::new(
-            Arc::<MemoryCatalog>::clone(&catalog),
-            Arc::new(Packages(tempfile::tempdir().unwrap())),
+            Stores {
+                catalog: Arc::<MemoryCatalog>::clone(&catalog),
+                code: Arc::new(Packages(tempfile::tempdir().unwrap())),
+                layers: MemoryRecords::empty(),
+                layer_versions: MemoryRecords::empty(),
+                roles: MemoryRecords::empty(),
+                managed_policies: MemoryRecords::empty(),
+                buckets: None,
+                hot_code: None,
+            },
             Arc::new(Runtimes(runtimes.clone())),
             ambient,
             Policy::default(),
@@ -209,11 +286,25 @@ impl Server {
         let callers = Callers::new(address, HashMap::new());
         let config = ApiConfig::new("000000000000", address);
         let events = super::no_queues::events(&queues, catalog, echo.clone());
-        let api = Api::new(config, control, echo.clone(), events, &callers);
+        let directory = tempfile::tempdir().unwrap();
+        let logs = LogStore::open(directory.path(), &lambkin_observe::Config::default()).unwrap();
+        let metrics = MetricStore::open(directory.path(), &MetricConfig::default()).unwrap();
+        let (logs, metrics) = (Logs::new(Arc::new(logs)), Arc::new(metrics));
+        let own = Own { test_events: MemoryRecords::empty(), machine: Box::new(Machine::default) };
+        let rooms = Rooms {
+            control,
+            invoke: echo.clone(),
+            provisioning: echo.clone(),
+            events,
+            logs,
+            metrics,
+            traces: Arc::new(NoTraces),
+        };
+        let api = Api::new(config, rooms, own, &callers);
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { stopped.await.unwrap_or_default() };
         let serving = tokio::spawn(serve(listener, api, shutdown, Duration::from_secs(5)));
-        Self { address, echo, callers, queues, runtimes, stop: Some(stop), serving }
+        Self { address, echo, callers, queues, runtimes, _logs: directory, stop: Some(stop), serving }
     }
 
     pub(super) async fn connect(&self) -> Client {

@@ -22,6 +22,7 @@ use lambkin_model::quota;
 use lambkin_model::record::{Record, RecordWatcher, Records, ResourceKey};
 use lambkin_model::sqs::Queue;
 use lambkin_model::time::Timestamp;
+use lambkin_model::trace::{NoTraces, Traces};
 
 /// Refuses what is sent until it is told to take it.
 pub(super) struct NoQueues {
@@ -88,13 +89,13 @@ impl Queues for NoQueues {
     fn watch(&self, _: &str, _: Arrivals) {}
 }
 
-struct MemoryRecords<R: Record> {
+pub(super) struct MemoryRecords<R: Record> {
     records: Mutex<BTreeMap<ResourceKey, Arc<Stored<R>>>>,
     watchers: Mutex<Vec<RecordWatcher>>,
 }
 
 impl<R: Record> MemoryRecords<R> {
-    fn empty() -> Arc<Self> {
+    pub(super) fn empty() -> Arc<Self> {
         Arc::new(Self { records: Mutex::default(), watchers: Mutex::default() })
     }
 
@@ -158,9 +159,24 @@ pub(super) fn events(
     let source = Arc::new(SqsSource::new(sqs.clone(), queues));
     // Nobody polls: they stay in the states that the operations leave them in.
     let records = MemoryRecords::empty();
-    let mappings = Mappings::new(Ports { records, catalog: Arc::clone(&catalog), source, invoke, ambient });
-    let asynchronous =
-        Asynchronous::new(store.clone(), catalog, Arc::default(), ambient, quota::EVENT_PAYLOAD_BYTES);
+    let traces: Arc<dyn Traces> = Arc::new(NoTraces);
+    let ports = Ports {
+        records,
+        catalog: Arc::clone(&catalog),
+        source,
+        invoke,
+        traces: Arc::clone(&traces),
+        ambient,
+    };
+    let mappings = Mappings::new(ports);
+    let asynchronous = Asynchronous::new(
+        store.clone(),
+        catalog,
+        Arc::default(),
+        traces,
+        ambient,
+        quota::EVENT_PAYLOAD_BYTES,
+    );
     let own =
         || Targets::new().with("sqs", Arc::new(sqs.clone())).with("lambda", Arc::new(asynchronous.clone()));
     let (topics, subscriptions) = (MemoryRecords::empty(), MemoryRecords::empty());

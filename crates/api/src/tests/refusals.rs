@@ -5,6 +5,8 @@ use serde_json::json;
 use super::fakes::{SIGNED, Server};
 use super::{FUNCTIONS, create, created};
 
+const EFS: &str = "arn:aws:elasticfilesystem:eu-west-1:000000000000:access-point/fsap-0123456789abcdef0";
+
 #[tokio::test]
 async fn refusals() {
     let server = Server::start().await;
@@ -63,15 +65,15 @@ async fn refusals() {
             "POST",
             FUNCTIONS,
             "",
-            with(json!({ "Layers": ["arn:aws:lambda:eu-west-1:000000000000:layer:l:1"] })),
-            (400, invalid, "lambkin does not have layers yet (Layers)."),
+            with(json!({ "FileSystemConfigs": [{ "Arn": EFS, "LocalMountPath": "/mnt/x" }] })),
+            (400, invalid, "lambkin does not mount file systems (FileSystemConfigs)."),
         ),
         (
             "POST",
             FUNCTIONS,
             "",
-            with(json!({ "Publish": true })),
-            (400, invalid, "lambkin does not publish versions yet (Publish)."),
+            with(json!({ "PublishTo": "LATEST_PUBLISHED" })),
+            (400, invalid, "lambkin does not publish to capacity providers (PublishTo)."),
         ),
         (
             "POST",
@@ -200,13 +202,6 @@ async fn refusals() {
             (412, "PreconditionFailedException", "The Revision Id provided does not match"),
         ),
         (
-            "PUT",
-            "/2015-03-31/functions/f/configuration",
-            "",
-            br#"{"TracingConfig":{"Mode":"Active"}}"#.to_vec(),
-            (400, invalid, "lambkin does not send traces (TracingConfig.Mode)."),
-        ),
-        (
             "GET",
             "/2015-03-31/functions?MaxItems=0",
             "",
@@ -230,10 +225,14 @@ async fn refusals() {
         ),
         (
             "POST",
-            "/2015-03-31/functions/f/versions",
+            "/2015-03-31/functions/f/code-signing-config",
             "",
             b"{}".to_vec(),
-            (404, "UnknownOperationException", "lambkin does not do PublishVersion yet."),
+            (
+                404,
+                "UnknownOperationException",
+                "Unknown operation: POST /2015-03-31/functions/f/code-signing-config",
+            ),
         ),
         (
             "GET",

@@ -127,7 +127,7 @@ async fn errors_in_both_protocols() {
             400,
             "com.amazonaws.sqs#UnsupportedOperation",
             "AWS.SimpleQueueService.UnsupportedOperation;Sender",
-            "lambkin has no IAM yet: a queue's permissions would allow and deny nothing.",
+            "lambkin asks no queue's policy yet: a queue's permissions would allow and deny nothing.",
         ),
         (
             "Nothing",

@@ -39,6 +39,10 @@ pub(super) fn coerce<'a>(model: &ServiceModel, id: ShapeId, value: Node<'a>) -> 
             Err(_) => Err("Invalid base64 text".into()),
         },
         (Kind::Integer, Node::Integer(value)) => Ok(Node::Integer(value)),
+        // As AWS's JSON has what JSON has no word for.
+        (Kind::Double, Node::Text(text)) if matches!(&*text, "NaN" | "Infinity" | "-Infinity") => {
+            Ok(Node::Double(text.parse().unwrap_or(f64::NAN)))
+        }
         #[expect(clippy::cast_possible_truncation, reason = "saturates, and AWS drops the fraction")]
         (Kind::Integer, Node::Double(value)) => Ok(Node::Integer(value as i64)),
         (Kind::Double | Kind::Timestamp, value @ (Node::Integer(_) | Node::Double(_)))

@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use lambkin_model::time::Timestamp;
 use percent_encoding::percent_decode_str;
 
 use crate::node::Node;
 use crate::service_model::{Kind, Location, ServiceModel, ShapeId};
 
-/// Most parameters of one request. One that is meant has some hundreds.
-const PARAMETERS: usize = 10_000;
+/// Most parameters of one request. One that is meant has some hundreds; a full PutMetricData has thousands.
+const PARAMETERS: usize = 50_000;
 /// Most entries of one list or map.
-const ENTRIES: usize = 1_000;
+const ENTRIES: usize = 10_000;
 
 /// Parameters by name, decoded, in order of names.
 pub(super) struct Form<'b>(BTreeMap<Cow<'b, str>, Cow<'b, str>>);
@@ -87,7 +88,18 @@ impl<'b> Form<'b> {
                 }
                 Ok((!entries.is_empty()).then_some(Node::Map(entries)))
             }
-            Kind::Text | Kind::Timestamp => Ok(self.text(name).map(own)),
+            Kind::Text => Ok(self.text(name).map(own)),
+            Kind::Timestamp => match self.text(name) {
+                None => Ok(None),
+                Some(text) => match Timestamp::parse(text) {
+                    #[expect(
+                        clippy::cast_precision_loss,
+                        reason = "microseconds since 1970 fit for two centuries"
+                    )]
+                    Some(at) => Ok(Some(Node::Double(at.0 as f64 / 1e6))),
+                    None => Err(format!("Value {text} for parameter {name} is not a time.")),
+                },
+            },
             Kind::Blob => match self.text(name) {
                 Some(text) if STANDARD.decode(text).is_err() => Err("Invalid base64 text".into()),
                 text => Ok(text.map(own)),

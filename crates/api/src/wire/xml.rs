@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use lambkin_model::invocation::RequestId;
+use lambkin_model::time::Timestamp;
 
 use super::{Fault, Service, Which};
 use crate::node::Node;
@@ -37,11 +38,11 @@ pub(super) fn answer(
 /// The answer of one that failed.
 pub(super) fn refusal(service: &Service, fault: &Fault, request_id: RequestId) -> Vec<u8> {
     let blame = if fault.sender { "Sender" } else { "Receiver" };
-    let namespace = service.namespace;
+    let namespace = service.namespace();
     // Empty, where there is one.
     let detail = match service.which {
         Which::Sqs => "<Detail/>",
-        Which::Sns => "",
+        Which::CloudWatch | Which::Iam | Which::Logs | Which::Sns | Which::Sts => "",
     };
     let mut xml = format!(
         r#"{HEAD}<ErrorResponse xmlns="{namespace}"><Error><Type>{blame}</Type><Code>{}</Code><Message>"#,
@@ -94,6 +95,10 @@ fn element(xml: &mut String, model: &ServiceModel, id: ShapeId, name: &str, valu
             around(xml, name, true, |xml| members(xml, model, id, value));
         }
         (_, Node::Null) => {}
+        (Kind::Timestamp, Node::Integer(seconds)) => {
+            let micros = u64::try_from(*seconds).unwrap_or(0).saturating_mul(1_000_000);
+            around(xml, name, true, |xml| xml.push_str(&Timestamp(micros).iso()));
+        }
         (_, value) => around(xml, name, true, |xml| match value {
             Node::Text(text) => escape(xml, text),
             Node::Integer(number) => {
@@ -120,7 +125,8 @@ fn around(xml: &mut String, name: &str, tagged: bool, inside: impl FnOnce(&mut S
     }
 }
 
-/// Text as XML: parsers turn a bare carriage return into a line feed, so it is written as AWS does.
+/// Text as XML: parsers turn a bare carriage return into a line feed, so it is written as AWS does. What no document may
+/// have, in whatever way it is written, becomes the sign for characters that cannot be shown.
 fn escape(xml: &mut String, text: &str) {
     for character in text.chars() {
         match character {
@@ -129,6 +135,9 @@ fn escape(xml: &mut String, text: &str) {
             '>' => xml.push_str("&gt;"),
             '"' => xml.push_str("&quot;"),
             '\r' => xml.push_str("&#xD;"),
+            '\0'..='\x08' | '\x0B' | '\x0C' | '\x0E'..='\x1F' | '\u{FFFE}' | '\u{FFFF}' => {
+                xml.push(char::REPLACEMENT_CHARACTER);
+            }
             other => xml.push(other),
         }
     }
@@ -150,6 +159,13 @@ mod tests {
             operation.name
         );
         xml.strip_prefix(&begin).and_then(|xml| xml.strip_suffix(&end)).unwrap().to_owned()
+    }
+
+    #[test]
+    fn what_xml_cannot_have_is_replaced() {
+        let mut xml = String::new();
+        escape(&mut xml, "a\0\u{1}\t\n\u{B}\u{1F}\u{7F}\u{FFFD}\u{FFFE}\u{FFFF}b");
+        assert_eq!(xml, "a\u{FFFD}\u{FFFD}\t\n\u{FFFD}\u{FFFD}\u{7F}\u{FFFD}\u{FFFD}\u{FFFD}b");
     }
 
     #[test]

@@ -45,13 +45,17 @@ fn refused(error: &Error) -> Tried {
         Error::FunctionNotFound { .. } | Error::ResourceNotFound(_) => (Attempt::Gone, 404, None),
         Error::RecursiveInvocation => (Attempt::Recursive, 400, None),
         // Nothing of the event's: a payload that is refused now was taken before.
-        Error::FunctionExists { .. }
+        Error::NotProvisioned
+        | Error::FunctionExists { .. }
         | Error::ResourceConflict(_)
         | Error::ResourceInUse(_)
         | Error::RevisionMismatch
+        | Error::PolicyRevisionMismatch { .. }
+        | Error::PolicyLengthExceeded { .. }
         | Error::InvalidParameterValue(_)
         | Error::Validation(_)
         | Error::UnreservedConcurrency { .. }
+        | Error::UntypedParameterValue(_)
         | Error::InvalidRequestContent(_)
         | Error::Serialization(_)
         | Error::RequestTooLarge(_)
@@ -59,6 +63,9 @@ fn refused(error: &Error) -> Tried {
         | Error::UnsupportedMediaType(_)
         | Error::AccessDenied(_)
         | Error::MissingAuthentication
+        | Error::UnrecognizedClient
+        | Error::InvalidSignature(_)
+        | Error::IncompleteSignature(_)
         | Error::UnknownOperation(_)
         | Error::InvalidRuntime(_)
         | Error::Service(_) => (Attempt::SystemError, 500, None),

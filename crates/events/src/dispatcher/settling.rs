@@ -1,20 +1,28 @@
-//! What the queues are told of events that were tried: one task, whose writes come in batches by
-//! themselves, as whatever is handed in during one write goes with the next.
+//! What the queues are told of events that were tried: one task, which writes the ends of many events in one
+//! transaction with one sync. Nobody waits for it: a worker goes on with its next events meanwhile, and an end
+//! that a crash takes along is an event that runs again. How many ends can be on their way is bounded.
 //!
 //! Deliberately not here: what is decided.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use lambkin_model::queue::{Handle, Post, QueueError, Queues};
+use lambkin_model::trace::Span;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+
+use super::Ports;
+use crate::spans;
 
 /// Decisions on their way. When it is full, workers wait: the disk is behind.
 pub(super) const CAPACITY: usize = 1024;
 /// Most decisions of one write.
 const BATCH: usize = 256;
+/// Shortest time from the beginning of one write to that of the next, unless a whole batch is there: what a write
+/// costs is its sync and the pages that it touches, both the same for one end as for many. The first end after
+/// a rest is written at once.
+const GAP: Duration = Duration::from_millis(10);
 /// Pauses after a write that failed.
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -26,10 +34,29 @@ const REST: Duration = Duration::from_secs(60);
 /// What is to be written.
 #[derive(Debug)]
 pub(crate) enum Decision {
-    /// It is over; these go out in its stead. Its mark, should it have to be given back.
-    Settle(Handle, Vec<Post>, u32),
+    /// It is over.
+    Settle(Settlement),
     /// Later again.
     Release(Handle, Duration, u32),
+}
+
+/// The end of what was taken from a queue.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    pub(crate) handle: Handle,
+    /// What goes out in its stead.
+    pub(crate) posts: Vec<Post>,
+    /// Its mark, should it have to be given back.
+    pub(crate) mark: u32,
+    /// What ends when this is written.
+    pub(crate) spans: Vec<Span>,
+}
+
+impl Settlement {
+    /// Nobody follows it.
+    pub(crate) fn new(handle: Handle, posts: Vec<Post>, mark: u32) -> Self {
+        Self { handle, posts, mark, spans: Vec::new() }
+    }
 }
 
 /// Ends of events for whose dead letters or records there is no room. Whatever needs none goes past them: the end
@@ -53,7 +80,7 @@ impl Roomless {
     }
 
     /// Keeps these, or says to give them back to their queues where too much is kept.
-    fn keep(&mut self, ends: Vec<(Handle, Vec<Post>, u32)>) -> Vec<Decision> {
+    fn keep(&mut self, ends: Vec<Settlement>) -> Vec<Decision> {
         if ends.is_empty() {
             if self.waiting.is_empty() {
                 self.pause = PAUSE;
@@ -63,14 +90,14 @@ impl Roomless {
         self.next = Instant::now() + self.pause;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         let mut back = Vec::new();
-        for (handle, posts, mark) in ends {
-            let bytes: usize = posts.iter().map(|(_, message)| message.content.len()).sum();
+        for end in ends {
+            let bytes: usize = end.posts.iter().map(|(_, message)| message.content.len()).sum();
             if self.bytes + bytes > ROOMLESS {
                 tracing::warn!("there is no room for a dead letter or record; its event will run again");
-                back.push(Decision::Release(handle, REST, mark));
+                back.push(Decision::Release(end.handle, REST, end.mark));
             } else {
                 self.bytes += bytes;
-                self.waiting.push(Decision::Settle(handle, posts, mark));
+                self.waiting.push(Decision::Settle(end));
             }
         }
         back
@@ -79,13 +106,14 @@ impl Roomless {
 
 /// Writes what comes until nobody can send any more, or until told to let the rest be.
 pub(super) async fn settle(
-    queues: Arc<dyn Queues>,
+    ports: Ports,
     mut decisions: mpsc::Receiver<Decision>,
     mut abandon: oneshot::Receiver<()>,
 ) {
     let mut again: Vec<Decision> = Vec::new();
     let mut roomless = Roomless::new();
     let (mut pause, mut open) = (PAUSE, true);
+    let mut next = Instant::now();
     loop {
         let mut batch = std::mem::take(&mut again);
         if batch.is_empty() {
@@ -99,7 +127,15 @@ pub(super) async fn settle(
                 else => return,
             }
         }
-        let unwritten = write(&*queues, batch).await;
+        while open && batch.len() < BATCH && Instant::now() < next {
+            let room = BATCH - batch.len();
+            tokio::select! {
+                taken = decisions.recv_many(&mut batch, room) => open = taken > 0,
+                () = tokio::time::sleep_until(next) => {}
+            }
+        }
+        next = Instant::now() + GAP;
+        let unwritten = write(&ports, batch).await;
         again = unwritten.again;
         again.extend(roomless.keep(unwritten.roomless));
         if !unwritten.failed {
@@ -125,41 +161,49 @@ struct Unwritten {
     /// Whether the queues failed at any of it.
     failed: bool,
     again: Vec<Decision>,
-    roomless: Vec<(Handle, Vec<Post>, u32)>,
+    roomless: Vec<Settlement>,
 }
 
-async fn write(queues: &dyn Queues, batch: Vec<Decision>) -> Unwritten {
-    let (mut settled, mut marks, mut released) = (Vec::new(), Vec::new(), Vec::new());
+async fn write(ports: &Ports, batch: Vec<Decision>) -> Unwritten {
+    let queues: &dyn Queues = &*ports.queues;
+    let (mut settled, mut released) = (Vec::new(), Vec::new());
     for decision in batch {
         match decision {
-            Decision::Settle(handle, posts, mark) => {
-                settled.push((handle, posts));
-                marks.push(mark);
-            }
+            Decision::Settle(end) => settled.push(end),
             Decision::Release(handle, delay, mark) => released.push((handle, delay, mark)),
         }
     }
     let mut unwritten = Unwritten { failed: false, again: Vec::new(), roomless: Vec::new() };
-    let settling =
-        async { if settled.is_empty() { Vec::new() } else { queues.settle(settled.clone()).await } };
+    let settling = async {
+        if settled.is_empty() {
+            return Vec::new();
+        }
+        queues.settle(settled.iter().map(|end| (end.handle.clone(), end.posts.clone())).collect()).await
+    };
     let releasing =
         join_all(released.iter().map(|(handle, delay, mark)| queues.release(handle, *delay, *mark)));
     let (ends, releases) = tokio::join!(settling, releasing);
-    for (((handle, posts), mark), end) in settled.into_iter().zip(marks).zip(ends) {
+    let now = (ports.ambient.now)();
+    for (settled, end) in settled.into_iter().zip(ends) {
         match end {
-            Ok(()) => {}
-            Err(error @ QueueError::Full(_)) if !posts.is_empty() => {
+            Ok(()) => spans::end(&*ports.traces, settled.spans, now, None),
+            Err(error @ QueueError::Full(_)) if !settled.posts.is_empty() => {
                 tracing::warn!(%error, "a dead letter or record has to wait");
-                unwritten.roomless.push((handle, posts, mark));
+                unwritten.roomless.push(settled);
             }
             Err(error @ (QueueError::Full(_) | QueueError::Unavailable(_))) => {
                 tracing::warn!(%error, "the end of an event cannot be written yet");
                 unwritten.failed = true;
-                unwritten.again.push(Decision::Settle(handle, posts, mark));
+                unwritten.again.push(Decision::Settle(settled));
             }
             Err(error @ QueueError::TooLarge { .. }) => {
                 tracing::error!(%error, "a dead letter or record is given up: no queue takes it");
-                unwritten.again.push(Decision::Settle(handle, Vec::new(), mark));
+                spans::end(&*ports.traces, settled.spans, now, Some("no queue takes it"));
+                unwritten.again.push(Decision::Settle(Settlement::new(
+                    settled.handle,
+                    Vec::new(),
+                    settled.mark,
+                )));
             }
             Err(QueueError::Stale) => tracing::debug!("an event was purged while it ran"),
         }

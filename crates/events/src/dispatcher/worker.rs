@@ -12,32 +12,40 @@ use std::time::Duration;
 use lambkin_model::Pending;
 use lambkin_model::catalog::{Head, Stored};
 use lambkin_model::event_invoke::{Attempt, Condition, EventInvokeConfig, Next, Progress, RetryPolicy};
+use lambkin_model::invocation::RequestId;
+use lambkin_model::metric::FunctionMetric;
 use lambkin_model::queue::{Handle, Lease, Post, QueueError, QueueName, Receive, Received};
+use lambkin_model::time::Timestamp;
+use lambkin_model::trace::{Span, TraceContext};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::attempt::{Tried, attempt, gone, zero_concurrency};
 use super::pace::Pace;
-use super::settling::Decision;
+use super::settling::{Decision, Settlement};
 use super::{Shared, elapsed};
-use crate::asynchronous::identity;
+use crate::asynchronous::{dead_letter, identity};
 use crate::counters::{count, uncount};
 use crate::deliveries;
 use crate::destination::{End, Response};
 use crate::event::Event;
+use crate::spans;
 use crate::target::Target;
 
 /// How long a worker without events stays.
 const QUIET: Duration = Duration::from_secs(5);
 /// The same where events wait for their retries.
 const WAITING: Duration = Duration::from_secs(60);
-/// Most events taken at once.
-const BATCH: usize = 64;
+/// Most events that one worker holds beyond those that run. It takes more when half of them are left, so that
+/// what runs does not wait while the store syncs.
+const BATCH: usize = 256;
 /// Bytes of events that one worker holds beyond those that run.
 const BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// What an event is taken to have before one was seen.
 const FIRST_SIZE: usize = 256 * 1024;
+/// Traced events whose waits are known to be new ones; of others the whole time since they were sent is told.
+const WAITS: usize = 1024;
 /// Pauses after the queues could not be read.
 const PAUSE: Duration = Duration::from_secs(1);
 /// An event that cannot be read is looked at again after this time: a newer lambkin may be there by then.
@@ -70,6 +78,8 @@ pub(super) struct Worker {
     running: JoinSet<(Held, Tried)>,
     /// To give back what a panic took along.
     handles: HashMap<task::Id, (Handle, Progress)>,
+    /// When traced events began to wait for their next attempt; at most `WAITS`.
+    waits: HashMap<RequestId, Timestamp>,
     pace: Pace,
     told_of_deletion: bool,
 }
@@ -83,7 +93,7 @@ impl Worker {
     ) -> Self {
         let pace = Pace::new(Instant::now(), shared.config.concurrency);
         let changes = shared.changes.subscribe();
-        let (buffer, handles) = Default::default();
+        let (buffer, handles, waits) = Default::default();
         let running = JoinSet::new();
         Self {
             shared,
@@ -96,6 +106,7 @@ impl Worker {
             size: FIRST_SIZE,
             running,
             handles,
+            waits,
             pace,
             told_of_deletion: false,
         }
@@ -177,18 +188,23 @@ impl Worker {
     }
 
     fn wants_more(&self, paused: bool) -> bool {
-        self.buffer.is_empty() || (!paused && self.buffer.len() < self.pace.window().min(BATCH) / 2)
+        self.buffer.is_empty() || (!paused && self.buffer.len() < self.most() / 2)
     }
 
-    /// How many to take: one, or what fits where there is room for batches.
-    fn batch(&mut self) -> usize {
-        if self.prefetch.is_none() {
-            self.prefetch = Arc::clone(&self.shared.prefetch).try_acquire_owned().ok();
-        }
+    /// How many it may hold: one, or what fits where there is room for batches.
+    fn most(&self) -> usize {
         match self.prefetch {
             Some(_) => (BATCH_BYTES / self.size.max(1)).clamp(1, BATCH),
             None => 1,
         }
+    }
+
+    /// How many to take.
+    fn batch(&mut self) -> usize {
+        if self.prefetch.is_none() {
+            self.prefetch = Arc::clone(&self.shared.prefetch).try_acquire_owned().ok();
+        }
+        self.most().saturating_sub(self.buffer.len()).max(1)
     }
 
     /// Nothing came for a while. How long to wait for more, or `None`: the worker is not needed any more.
@@ -232,6 +248,15 @@ impl Worker {
         (head.record.identity == identity(&self.queue)).then_some(head)
     }
 
+    /// Of the version that the event's qualifier stands for. Where there is none any more, what was there when the
+    /// event was taken.
+    fn dead_letter(&self, event: &Event, head: &Arc<Stored<Head>>) -> Option<String> {
+        match head.record.version(event.function.qualifier.as_deref()) {
+            Some(version) => dead_letter(&*self.shared.ports.catalog, head, version),
+            None => event.dead_letter.clone(),
+        }
+    }
+
     fn policy(&self, config: Option<&EventInvokeConfig>) -> RetryPolicy {
         RetryPolicy::new(config, self.shared.config.retry_scale)
     }
@@ -256,7 +281,7 @@ impl Worker {
         }
         if head.record.reserved_concurrency == Some(0) {
             let wanted = config.is_some_and(|config| config.on_failure.is_some())
-                || head.record.latest.configuration.dead_letter.is_some();
+                || self.dead_letter(&held.event, &head).is_some();
             if wanted {
                 let condition = Condition::ZeroReservedConcurrency;
                 return self.over(held, Some(&head), zero_concurrency(), condition).await;
@@ -268,6 +293,8 @@ impl Worker {
             return;
         }
         count(&self.shared.counters(&held.event).running);
+        self.measure(&held.event, FunctionMetric::AsyncEventAge, self.age(&held).as_secs_f64() * 1000.0);
+        self.tell_wait(&held);
         let invoke = Arc::clone(&self.shared.ports.invoke);
         let given = (held.received.handle.clone(), Progress::of(held.received.mark));
         let running = self.running.spawn(async move {
@@ -304,6 +331,7 @@ impl Worker {
             count(&counters.throttled);
             self.pace.throttled(now, reason, others, |refusals| policy.hold(refusals));
             // It stays here and goes next: nothing has to be written for it.
+            self.begin_wait(&held.event);
             held.refusal = Some(tried.response);
             self.buffer.push_front(held);
             return;
@@ -317,6 +345,7 @@ impl Worker {
             self.pace.ended(now);
         }
         let progress = Progress::of(held.received.mark);
+        self.begin_wait(&held.event);
         match policy.after(tried.attempt, progress, self.age(&held)) {
             Next::Again { after, progress } => {
                 count(&counters.retried);
@@ -324,6 +353,41 @@ impl Worker {
             }
             Next::End(condition) => self.over(held, head.as_ref(), tried, condition).await,
         }
+    }
+
+    /// Where its trace is recorded: until when it waited.
+    fn tell_wait(&mut self, held: &Held) {
+        let Held { received, event, .. } = held;
+        let ports = &self.shared.ports;
+        if !ports.traces.records() {
+            return;
+        }
+        let from = self.waits.remove(&event.request_id).unwrap_or(received.sent);
+        let attempt = u32::from(Progress::of(received.mark).errors) + 1;
+        let time = (from, (ports.ambient.now)());
+        spans::waited(
+            &*ports.traces,
+            event.trace_id.as_deref(),
+            &event.function,
+            event.request_id,
+            attempt,
+            time,
+        );
+    }
+
+    fn begin_wait(&mut self, event: &Event) {
+        let ports = &self.shared.ports;
+        if ports.traces.records()
+            && self.waits.len() < WAITS
+            && event.trace_id.as_deref().and_then(TraceContext::recorded).is_some()
+        {
+            self.waits.insert(event.request_id, (ports.ambient.now)());
+        }
+    }
+
+    fn measure(&self, event: &Event, metric: FunctionMetric, value: f64) {
+        let ports = &self.shared.ports;
+        ports.counters.measure((ports.ambient.now)(), &event.function, metric, value);
     }
 
     fn age(&self, held: &Held) -> Duration {
@@ -371,22 +435,24 @@ impl Worker {
         condition: Condition,
     ) {
         let Held { received, event, .. } = held;
+        self.waits.remove(&event.request_id);
         let counters = self.shared.counters(&event);
         let config = head.and_then(|head| head.record.event_invoke.get(event.qualifier()));
         let (destination, dead_letter) = match (condition, head) {
             (Condition::Success, _) => (config.and_then(|config| config.on_success.as_deref()), None),
-            (_, Some(head)) => (
-                config.and_then(|config| config.on_failure.as_deref()),
-                head.record.latest.configuration.dead_letter.as_deref(),
-            ),
-            (_, None) => (event.on_failure.as_deref(), event.dead_letter.as_deref()),
+            (_, Some(head)) if head.record.version(event.function.qualifier.as_deref()).is_some() => {
+                (config.and_then(|config| config.on_failure.as_deref()), self.dead_letter(&event, head))
+            }
+            (_, Some(_) | None) => (event.on_failure.as_deref(), event.dead_letter.clone()),
         };
         if condition == Condition::Success {
             count(&counters.succeeded);
         } else {
             count(&counters.dropped);
+            self.measure(&event, FunctionMetric::AsyncEventsDropped, 1.0);
             if condition == Condition::RecursiveInvocation {
                 count(&counters.recursive);
+                self.measure(&event, FunctionMetric::RecursiveInvocationsDropped, 1.0);
             }
             tracing::info!(
                 function = %event.function.key,
@@ -396,33 +462,54 @@ impl Worker {
                 "an event ended without success"
             );
         }
-        let mut posts = Vec::new();
+        let (mut posts, mut spans) = (Vec::new(), Vec::new());
         if destination.is_some() || dead_letter.is_some() {
             let invoked = Progress::of(received.mark).invoked(tried.attempt);
             let at = (self.shared.ports.ambient.now)();
             let end = End { condition, invoked, response: tried.response, at };
             if let Some(arn) = destination {
-                posts.extend(self.posts(arn, &event, deliveries::Kind::Record, &end));
+                posts.extend(self.posts(arn, &event, deliveries::Kind::Record, &end, &mut spans));
             }
-            if let Some(arn) = dead_letter {
-                posts.extend(self.posts(arn, &event, deliveries::Kind::DeadLetter, &end));
+            if let Some(arn) = &dead_letter {
+                posts.extend(self.posts(arn, &event, deliveries::Kind::DeadLetter, &end, &mut spans));
             }
         }
-        self.decide(Decision::Settle(received.handle, posts, received.mark)).await;
+        let settlement = Settlement { spans, ..Settlement::new(received.handle, posts, received.mark) };
+        self.decide(Decision::Settle(settlement)).await;
     }
 
-    fn posts(&self, arn: &str, event: &Event, kind: deliveries::Kind, end: &End) -> Vec<Post> {
-        let delivery = match kind {
+    fn posts(
+        &self,
+        arn: &str,
+        event: &Event,
+        kind: deliveries::Kind,
+        end: &End,
+        spans: &mut Vec<Span>,
+    ) -> Vec<Post> {
+        let ports = &self.shared.ports;
+        let mut delivery = match kind {
             deliveries::Kind::Record => end.record(event),
             deliveries::Kind::DeadLetter => end.dead_letter(event),
         };
+        let (function, header) = (&event.function.key, event.trace_id.as_deref());
+        let span = spans::delivery(&*ports.traces, header, function, event.request_id, (kind, arn), end.at);
+        let span = span.map(|(span, header)| {
+            delivery.trace_id = Some(header);
+            span
+        });
         let counters = self.shared.counters(event);
-        match self.shared.ports.targets.posts(arn, &delivery) {
+        match ports.targets.posts(arn, &delivery) {
             Ok(posts) => {
+                spans.extend(span);
                 count(kind.counter(&counters));
                 posts
             }
-            Err(error) => deliveries::keep(&self.shared.ports, event, arn, kind, delivery, &error),
+            Err(error) => {
+                // What comes of it is below the event's own parent again.
+                delivery.trace_id.clone_from(&event.trace_id);
+                spans::end(&*ports.traces, span, end.at, Some(&error.code));
+                deliveries::keep(ports, event, arn, kind, delivery, &error)
+            }
         }
     }
 

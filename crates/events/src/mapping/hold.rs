@@ -12,6 +12,7 @@ use std::time::Duration;
 use lambkin_model::mapping::Mapping;
 use lambkin_model::mapping::record::SourceMessage;
 use lambkin_model::record::ResourceKey;
+use lambkin_model::time::Timestamp;
 use tokio::time::Instant;
 
 use super::source::Source;
@@ -29,6 +30,8 @@ pub(super) struct Held {
     pub(super) group: Option<String>,
     /// `AWSTraceHeader`.
     pub(super) trace: Option<String>,
+    /// When it was sent; 1970 where its queue does not say.
+    pub(super) sent: Timestamp,
     /// Its record in the event.
     pub(super) record: String,
     handle: String,
@@ -72,6 +75,9 @@ impl Hold {
             id: message.id,
             group: message.group,
             trace: attributes.remove("AWSTraceHeader"),
+            sent: Timestamp(
+                attributes.get("SentTimestamp").and_then(|ms| ms.parse().ok()).unwrap_or(0) * 1000,
+            ),
             record,
             handle: message.receipt_handle,
             returns: now + self.visibility,

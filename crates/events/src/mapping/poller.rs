@@ -95,13 +95,11 @@ impl Poll {
     fn function(&self, mapping: &Mapping) -> Result<(), String> {
         let missing = || Err(format!("PROBLEM: Function not found: {}", mapping.function_arn()));
         let Some(head) = self.ports.catalog.head(&mapping.function) else { return missing() };
-        if mapping.qualifier.as_deref().is_some_and(|qualifier| !super::has(&head.record, qualifier)) {
-            return missing();
-        }
+        let Some(version) = head.record.version(mapping.qualifier.as_deref()) else { return missing() };
         if head.record.reserved_concurrency == Some(0) {
             return Err("PROBLEM: The function's reserved concurrency is 0.".into());
         }
-        match &head.record.latest.state {
+        match head.record.state(version).unwrap_or(&State::Active) {
             State::Active => Ok(()),
             State::Pending => {
                 Err("PROBLEM: The function is currently in the following state: Pending".into())

@@ -8,17 +8,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lambkin_model::Error;
-use lambkin_model::invocation::{self, Invocation, RequestId};
+use lambkin_model::invocation::{Invocation, RequestId};
 use lambkin_model::mapping::Mapping;
 use lambkin_model::mapping::batch::{Item, failed, split};
 use lambkin_model::mapping::record::event;
 use lambkin_model::name::FunctionReference;
 use lambkin_model::quota::INVOKE_PAYLOAD_BYTES;
+use lambkin_model::trace;
 use tokio::time::Instant;
 
 use super::hold::{Held, Hold};
 use super::poller::Poll;
 use crate::recursion::{PASSAGES, mark, passages};
+use crate::spans;
 
 /// First pause after a throttle; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -118,13 +120,26 @@ async fn invoke(
     let trace = traces.max_by_key(|trace| passages(trace, function)).cloned();
     let ambient = poll.ports.ambient;
     // Without one the first passage would not be counted.
-    let new = || invocation::trace_id((ambient.now)().millis() / 1000, (ambient.uuid)(), (ambient.uuid)());
+    let new = || trace::root((ambient.now)().millis() / 1000, (ambient.uuid)(), (ambient.uuid)());
+    let trace = trace.unwrap_or_else(new);
+    let messages = which.iter().filter_map(|at| {
+        let held = &hold.messages[*at];
+        Some((held.trace.as_deref()?, held.sent))
+    });
+    spans::batched(
+        &*poll.ports.traces,
+        &mapping.source,
+        &mapping.function,
+        &trace,
+        messages,
+        (ambient.now)(),
+    );
     let invocation = Invocation {
         request_id: RequestId((ambient.uuid)()),
         function: FunctionReference { key: mapping.function.clone(), qualifier: mapping.qualifier.clone() },
         payload,
         client_context: None,
-        trace_id: Some(trace.unwrap_or_else(new)),
+        trace_id: Some(trace),
         log_tail: false,
     };
     let mut pause = FIRST_PAUSE;

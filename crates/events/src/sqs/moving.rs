@@ -201,6 +201,13 @@ impl Sqs {
         Ok(self.moved(task))
     }
 
+    /// The queue of a task's handle; `None`: it is none.
+    #[must_use]
+    pub fn move_source(&self, handle: &str) -> Option<ResourceKey> {
+        let read = STANDARD.decode(handle).ok()?;
+        key_of_arn(&serde_json::from_slice::<TaskHandle>(&read).ok()?.source_arn)
+    }
+
     /// What a task has moved: as counted by this process, or else as it was written down.
     fn moved(&self, task: &MoveTask) -> u64 {
         locked(&self.0.moved).get(&task.id).copied().unwrap_or(task.moved)

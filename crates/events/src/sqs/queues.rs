@@ -177,6 +177,14 @@ impl Sqs {
         })
     }
 
+    /// The queues whose dead letters this one has.
+    #[must_use]
+    pub fn redriving_to(&self, key: &ResourceKey) -> Vec<ResourceKey> {
+        let feeds = |queue: &Queue| queue.attributes.redrive.as_ref().is_some_and(|to| to.target == *key);
+        let queues = self.0.records.all().into_iter().filter(|queue| feeds(&queue.record));
+        queues.map(|queue| queue.record.key.clone()).collect()
+    }
+
     fn page(
         &self,
         account: &str,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lambkin_model::queue::QueueError;
+use lambkin_model::queue::{Peeked, QueueError};
 use lambkin_model::record::ResourceKey;
 use lambkin_model::sqs::{Queue, Receipt, VISIBILITY_SECONDS};
 
@@ -75,6 +75,11 @@ impl Sqs {
             );
             return Err(SqsError::value(&seconds.to_string(), "VisibilityTimeout", &reason));
         }
+        // A lease that is over is not taken up again: SQS says so in no way, and the message stays visible.
+        let standing = self.standing(queue, &receipt).await?;
+        if standing.is_some_and(|peeked| peeked.received == receipt.received && peeked.ready <= self.now()) {
+            return Ok(());
+        }
         let lease = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
         match self.0.store.extend(&receipt.handle, lease).await {
             Ok(()) => Ok(()),
@@ -93,16 +98,21 @@ impl Sqs {
         if !queue.is_fifo() {
             return Ok(Some(receipt));
         }
-        let after = receipt.sequence.saturating_sub(1);
-        let peeked = self.0.store.peek(&queue.store_name(), after, 1).await;
-        let peeked = peeked.map_err(|error| unavailable(&error))?;
-        match peeked.first().filter(|peeked| peeked.sequence == receipt.sequence) {
+        match self.standing(queue, &receipt).await? {
             None => Ok(None),
             Some(peeked) if peeked.received == receipt.received && peeked.ready > self.now() => {
                 Ok(Some(receipt))
             }
             Some(_) => Err(expired(handle)),
         }
+    }
+
+    /// How the message of a receipt stands now; `None`: it is gone.
+    async fn standing(&self, queue: &Queue, receipt: &Receipt) -> Result<Option<Peeked>, SqsError> {
+        let after = receipt.sequence.saturating_sub(1);
+        let peeked = self.0.store.peek(&queue.store_name(), after, 1).await;
+        let first = peeked.map_err(|error| unavailable(&error))?.into_iter().next();
+        Ok(first.filter(|peeked| peeked.sequence == receipt.sequence))
     }
 }
 

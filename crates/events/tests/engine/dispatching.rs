@@ -1,5 +1,6 @@
 //! What becomes of events: retries, ages, throttles, fairness, changes, targets that are away, shutdowns.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lambkin_model::Error;
@@ -206,6 +207,25 @@ async fn a_long_backlog_does_not_delay_another_function() {
     assert!(begin.elapsed() < Duration::from_millis(400), "{:?}", begin.elapsed());
     let done = world.counted("long").succeeded;
     assert!((200..3_000).contains(&done), "the backlog is there, and moves: {done}");
+    world.stop(1.0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn ends_share_their_writes_and_a_lone_one_does_not_wait() {
+    let mut world = World::with(1);
+    world.function("f", |_| {});
+    world.behaves("f", |_, _| Act::Succeed.after(0.001));
+    for _ in 0..500 {
+        world.send("f").await;
+    }
+    world.start();
+    world.until("they end", |world| world.counted("f").succeeded == 500).await;
+    assert_eq!(world.counts("f").await.oldest, None);
+    let writes = world.queues.settlings.load(Ordering::Relaxed);
+    assert!((1..100).contains(&writes), "one after the other they would be 500: {writes}");
+    world.send("f").await;
+    tokio::time::sleep(Duration::from_millis(6)).await;
+    assert_eq!(world.counts("f").await.oldest, None, "it is written at once");
     world.stop(1.0).await;
 }
 

@@ -1,6 +1,6 @@
 //! A world of functions, their events, and targets that can be away.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,12 +17,16 @@ use lambkin_model::catalog::{CatalogRead, Head, Revision, Stored, Watcher};
 use lambkin_model::code::{Code, CodeSha256};
 use lambkin_model::error::ThrottleReason;
 use lambkin_model::event_invoke::EventInvokeConfig;
+use lambkin_model::figure::Figure;
 use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, LoggingConfig, State};
-use lambkin_model::invocation::{FunctionError, Invocation, Invoke, Outcome, Reply, RequestId};
+use lambkin_model::invocation::{FunctionError, Invocation, Invoke, Outcome, Reply, RequestId, Streamed};
 use lambkin_model::name::{FunctionKey, FunctionReference, LATEST};
 use lambkin_model::queue::{Counts, Message, MessageId, Post, QueueName, Queues};
+use lambkin_model::record::ResourceKey;
 use lambkin_model::runtime::Runtime;
 use lambkin_model::time::Timestamp;
+use lambkin_model::trace::{Span, SpanId, Traces};
+use lambkin_model::version::PublishedVersion;
 use lambkin_model::{Error, Pending};
 use tokio::time::Instant;
 
@@ -62,33 +66,25 @@ fn new_head(name: &str, identity: &str) -> Head {
         logging: LoggingConfig::default(),
         ephemeral_storage: 512,
         dead_letter: None,
+        layers: Vec::new(),
+        tracing: lambkin_model::trace::TracingMode::PassThrough,
     };
     let latest = FunctionVersion {
         version: LATEST.into(),
         configuration,
-        code: Code { sha256: CodeSha256([1; 32]), size: 1, sdk_packages: BTreeSet::new() },
+        code: Code { sha256: CodeSha256([1; 32]), size: 1, sdk_packages: BTreeSet::new(), directory: None },
         revision_id: "r".into(),
         last_modified: Timestamp(0),
         state: State::Active,
         last_update: Some(LastUpdate::Successful),
     };
-    Head {
-        key: key(name),
-        identity: identity.into(),
-        latest,
-        serving: None,
-        aliases: BTreeMap::new(),
-        next_version: 1,
-        tags: BTreeMap::new(),
-        reserved_concurrency: None,
-        event_invoke: BTreeMap::new(),
-        recursion_allowed: false,
-    }
+    Head::new(key(name), identity.into(), latest)
 }
 
 #[derive(Default)]
 pub(crate) struct Catalog {
     heads: Mutex<HashMap<FunctionKey, Arc<Stored<Head>>>>,
+    versions: Mutex<HashMap<ResourceKey, Arc<Stored<PublishedVersion>>>>,
     watchers: Mutex<Vec<Watcher>>,
 }
 
@@ -109,6 +105,10 @@ impl CatalogRead for Catalog {
 
     fn all(&self) -> Vec<Arc<Stored<Head>>> {
         self.heads.lock().unwrap().values().cloned().collect()
+    }
+
+    fn version(&self, key: &ResourceKey) -> Option<Arc<Stored<PublishedVersion>>> {
+        self.versions.lock().unwrap().get(key).cloned()
     }
 
     fn watch(&self, watcher: Watcher) {
@@ -197,8 +197,12 @@ impl Invoke for Functions {
                 Act::Refuse(error) => return Err(error),
             };
             let outcome = Outcome { error, payload };
-            Ok(Reply { outcome, executed_version: LATEST.into(), log_tail: None })
+            Ok(Reply { outcome, executed_version: LATEST.into(), log_tail: None, sampled: false })
         })
+    }
+
+    fn stream(&self, invocation: Invocation) -> Pending<'_, Result<Streamed, Error>> {
+        Box::pin(async { self.invoke(invocation).await.map(Streamed::whole) })
     }
 }
 
@@ -272,6 +276,7 @@ pub(crate) struct World {
     pub(crate) functions: Arc<Functions>,
     pub(crate) letters: Arc<Letters>,
     pub(crate) asynchronous: Asynchronous,
+    pub(crate) traces: Arc<Told>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) elsewhere: Arc<Elsewhere>,
     carrier: Arc<Courier>,
@@ -299,9 +304,15 @@ impl World {
     fn built(queues: Arc<MemoryQueues>, port: Arc<dyn Queues>, concurrency: usize) -> Self {
         BEGIN.with(|_| {});
         let (catalog, counters) = (Arc::new(Catalog::default()), Arc::new(Counters::default()));
-        let ambient = Ambient { now, uuid };
-        let asynchronous =
-            Asynchronous::new(port.clone(), catalog.clone(), counters.clone(), ambient, 1024 * 1024);
+        let (ambient, traces) = (Ambient { now, uuid }, Arc::<Told>::default());
+        let asynchronous = Asynchronous::new(
+            port.clone(),
+            catalog.clone(),
+            counters.clone(),
+            traces.clone(),
+            ambient,
+            1024 * 1024,
+        );
         let elsewhere = Arc::new(Elsewhere::default());
         Self {
             carrier: Arc::new(Courier(Arc::clone(&elsewhere))),
@@ -312,6 +323,7 @@ impl World {
             functions: Arc::default(),
             letters: Arc::default(),
             asynchronous,
+            traces,
             counters,
             config: Config { concurrency, retry_scale: 1.0, delivery_age: DELIVERY_AGE },
             dispatcher: None,
@@ -331,6 +343,7 @@ impl World {
             targets: Arc::new(targets),
             counters: self.counters.clone(),
             carrier: Some(self.carrier.clone()),
+            traces: self.traces.clone(),
             ambient: Ambient { now, uuid },
         };
         self.dispatcher = Some(Dispatcher::start(ports, self.config));
@@ -426,4 +439,30 @@ impl World {
 
 pub(crate) fn configured(head: &mut Head, change: impl FnOnce(&mut EventInvokeConfig)) {
     change(head.event_invoke.entry(LATEST.into()).or_default());
+}
+
+/// Spans, as they are told.
+#[derive(Default)]
+pub(crate) struct Told(pub(crate) Mutex<Vec<Span>>, AtomicU64);
+
+impl Traces for Told {
+    fn records(&self) -> bool {
+        true
+    }
+
+    fn samples(&self, _: &FunctionKey) -> bool {
+        true
+    }
+
+    fn span_id(&self) -> SpanId {
+        SpanId((self.1.fetch_add(1, Ordering::Relaxed) + 1).to_be_bytes())
+    }
+
+    fn record(&self, span: Span) {
+        self.0.lock().unwrap().push(span);
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        Vec::new()
+    }
 }

@@ -11,11 +11,12 @@ use lambkin_events::Ambient;
 use lambkin_events::mapping::source::{Source, SourceError, SourceQueue, SqsSource};
 use lambkin_events::mapping::{CreateMapping, Mappings, Ports, UpdateMapping};
 use lambkin_events::sqs::{Ask, Entry, Sqs};
+use lambkin_model::alias::Alias;
 use lambkin_model::catalog::{CatalogRead, Head, Revision, Stored, Watcher};
 use lambkin_model::code::{Code, CodeSha256};
 use lambkin_model::error::ThrottleReason;
 use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, LoggingConfig, State};
-use lambkin_model::invocation::{FunctionError, Invocation, Invoke, Outcome, Reply};
+use lambkin_model::invocation::{FunctionError, Invocation, Invoke, Outcome, Reply, Streamed};
 use lambkin_model::mapping::record::SourceMessage;
 use lambkin_model::mapping::{Change, Mapping};
 use lambkin_model::name::{FunctionKey, FunctionReference, LATEST};
@@ -24,6 +25,8 @@ use lambkin_model::record::{RecordWatcher, Records, ResourceKey};
 use lambkin_model::runtime::Runtime;
 use lambkin_model::sqs::Queue;
 use lambkin_model::time::Timestamp;
+use lambkin_model::trace::NoTraces;
+use lambkin_model::version::{PublishedVersion, Version};
 use lambkin_model::{Error, Pending};
 use tokio::time::Instant;
 
@@ -136,6 +139,7 @@ impl Invoke for Function {
                     outcome: Outcome { error, payload: payload.into() },
                     executed_version: LATEST.into(),
                     log_tail: None,
+                    sampled: false,
                 })
             };
             match said {
@@ -150,6 +154,10 @@ impl Invoke for Function {
                 Said::Platform(error) => Err(error),
             }
         })
+    }
+
+    fn stream(&self, invocation: Invocation) -> Pending<'_, Result<Streamed, Error>> {
+        Box::pin(async { self.invoke(invocation).await.map(Streamed::whole) })
     }
 }
 
@@ -191,6 +199,10 @@ impl CatalogRead for Functions {
 
     fn all(&self) -> Vec<Arc<Stored<Head>>> {
         self.heads.lock().unwrap().values().cloned().collect()
+    }
+
+    fn version(&self, _: &ResourceKey) -> Option<Arc<Stored<PublishedVersion>>> {
+        None
     }
 
     fn watch(&self, watcher: Watcher) {
@@ -330,38 +342,37 @@ pub(crate) fn reference(name: &str) -> FunctionReference {
 }
 
 pub(crate) fn head(name: &str) -> Head {
-    Head {
-        key: reference(name).key,
-        identity: "2d9c1a0e-55a7-4d2a-9b1c-0a4d6f5e7b21".into(),
-        latest: FunctionVersion {
-            version: LATEST.into(),
-            configuration: Configuration {
-                runtime: Runtime::all().last().unwrap(),
-                role: "arn:aws:iam::000000000000:role/r".into(),
-                handler: "index.handler".into(),
-                description: String::new(),
-                timeout: TIMEOUT,
-                memory_size: 128,
-                variables: None,
-                architecture: "x86_64".into(),
-                logging: LoggingConfig::default(),
-                ephemeral_storage: 512,
-                dead_letter: None,
-            },
-            code: Code { sha256: CodeSha256([7; 32]), size: 276, sdk_packages: BTreeSet::new() },
-            revision_id: "7f2c9d6a-0b3e-4e58-8f0d-5d1f3b2a9c40".into(),
-            last_modified: Timestamp(0),
-            state: State::Active,
-            last_update: Some(LastUpdate::Successful),
+    let latest = FunctionVersion {
+        version: LATEST.into(),
+        configuration: Configuration {
+            runtime: Runtime::all().last().unwrap(),
+            role: "arn:aws:iam::000000000000:role/r".into(),
+            handler: "index.handler".into(),
+            description: String::new(),
+            timeout: TIMEOUT,
+            memory_size: 128,
+            variables: None,
+            architecture: "x86_64".into(),
+            logging: LoggingConfig::default(),
+            ephemeral_storage: 512,
+            dead_letter: None,
+            layers: Vec::new(),
+            tracing: lambkin_model::trace::TracingMode::PassThrough,
         },
-        serving: None,
-        aliases: BTreeMap::from([("live".to_owned(), LATEST.to_owned())]),
-        next_version: 1,
-        tags: BTreeMap::new(),
-        reserved_concurrency: None,
-        event_invoke: std::collections::BTreeMap::new(),
-        recursion_allowed: false,
-    }
+        code: Code { sha256: CodeSha256([7; 32]), size: 276, sdk_packages: BTreeSet::new(), directory: None },
+        revision_id: "7f2c9d6a-0b3e-4e58-8f0d-5d1f3b2a9c40".into(),
+        last_modified: Timestamp(0),
+        state: State::Active,
+        last_update: Some(LastUpdate::Successful),
+    };
+    let live = Alias {
+        version: Version::Latest,
+        additional: None,
+        description: String::new(),
+        revision_id: "3b1f0c52-8a44-4e0e-9d7b-6a4f2c1e5d90".into(),
+    };
+    let identity = "2d9c1a0e-55a7-4d2a-9b1c-0a4d6f5e7b21".into();
+    Head { aliases: [("live".to_owned(), live)].into(), ..Head::new(reference(name).key, identity, latest) }
 }
 
 impl World {
@@ -406,6 +417,7 @@ impl World {
             catalog: Arc::<Functions>::clone(functions),
             source: Arc::<Bodies>::clone(bodies),
             invoke: Arc::<Function>::clone(function),
+            traces: Arc::new(NoTraces),
             ambient: Ambient { now: || Timestamp(1_767_225_600_000_000), uuid },
         }
     }
@@ -448,7 +460,7 @@ impl World {
 
     pub(crate) fn request(&self, queue: &str, change: Change) -> CreateMapping {
         let source = Some(key(queue).arn("sqs"));
-        CreateMapping { function: reference("f"), source, enabled: true, change }
+        CreateMapping { function: reference("f"), source, enabled: true, change, tags: BTreeMap::new() }
     }
 
     pub(crate) async fn update(
@@ -541,6 +553,7 @@ impl SqsWorld {
             catalog: functions,
             source: Arc::new(SqsSource::new(sqs.clone(), records)),
             invoke: Arc::<Function>::clone(&function),
+            traces: Arc::new(NoTraces),
             ambient,
         });
         mappings.start();
@@ -549,7 +562,8 @@ impl SqsWorld {
 
     pub(crate) async fn map(&self, change: Change) {
         let source = Some(self.queue.arn("sqs"));
-        let request = CreateMapping { function: reference("f"), source, enabled: true, change };
+        let request =
+            CreateMapping { function: reference("f"), source, enabled: true, change, tags: BTreeMap::new() };
         self.mappings.create(ACCOUNT, REGION, request).await.unwrap();
     }
 

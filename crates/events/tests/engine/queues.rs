@@ -2,6 +2,7 @@
 //! does is what the port says.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub(crate) struct MemoryQueues {
     state: Mutex<State>,
     changed: Notify,
     watchers: Mutex<Vec<(String, Arc<Arrivals>)>>,
+    /// How often something was settled: the syncs of a real store.
+    pub(crate) settlings: AtomicUsize,
 }
 
 impl MemoryQueues {
@@ -55,6 +58,7 @@ impl MemoryQueues {
             state: Mutex::default(),
             changed: Notify::new(),
             watchers: Mutex::default(),
+            settlings: AtomicUsize::new(0),
         })
     }
 
@@ -257,6 +261,7 @@ impl Queues for MemoryQueues {
             self.post(posts)?;
             self.with(&handle, |kept, at| kept.remove(at)).map(|_| ())
         };
+        self.settlings.fetch_add(1, Ordering::Relaxed);
         let done = settled.into_iter().map(one).collect();
         self.changed.notify_waiters();
         Box::pin(async move { done })

@@ -180,6 +180,22 @@ async fn visibility_is_changed_by_handle_and_for_twelve_hours_at_most() {
     }
 }
 
+/// Reported of SQS, and tried against it by others: success, and nothing happens.
+#[tokio::test(start_paused = true)]
+async fn a_visibility_timeout_that_is_over_is_not_taken_up_again() {
+    let world = World::new();
+    let queue = world.create("q", &[]).await;
+    world.send(&queue, "m").await;
+    let message = world.receive(&queue).await.remove(0);
+    advance(Duration::from_secs(31)).await;
+    let change =
+        async || world.sqs.change_visibility(&queue, vec![(message.receipt.clone(), 100)]).await.remove(0);
+    assert_eq!(change().await, Ok(()));
+    let again = world.receive(&queue).await;
+    assert_eq!(again.len(), 1, "it is still there for whoever receives");
+    assert!(change().await.is_err(), "it is somebody else's now");
+}
+
 #[tokio::test(start_paused = true)]
 async fn long_polls_end_with_the_first_message_or_their_time_or_a_shutdown() {
     let world = World::new();

@@ -5,6 +5,9 @@ use lambkin_model::lifecycle::Event;
 use tokio::sync::oneshot;
 
 use super::{Environment, Expects};
+use crate::channel::Broken;
+use crate::posted::Said;
+use crate::running::Running;
 use crate::runtime_api::{self, Begin, Call, Post, Refusal, RuntimeApi, RuntimeState};
 
 impl Environment {
@@ -12,14 +15,37 @@ impl Environment {
         match call {
             Call::Next(answer) => self.next(answer).await,
             Call::Begin(begin) => self.begin(begin).await,
-            Call::Posted(said, answer) => {
-                if let Some(api) = self.runtime_api() {
-                    api.posting = None;
+            Call::Posted { id, said, answer } => {
+                self.left_frames().await;
+                // The rest of an earlier invocation's response is nothing of this one's.
+                if id == self.posted_about(&said) {
+                    if let Some(api) = self.runtime_api() {
+                        api.posting = None;
+                    }
+                    self.said(said).await;
                 }
-                self.said(said).await;
                 // Who posted may be gone: it counts all the same.
                 let _ = answer.send(());
             }
+        }
+    }
+
+    /// What the process wrote to the channel before it posted.
+    async fn left_frames(&mut self) {
+        let unbroken = |running: &mut Running| match running.broken {
+            None => running.channel.next_now(),
+            Some(Broken::Closed | Broken::Garbage) => None,
+        };
+        while let Some(frame) = self.running.as_mut().and_then(unbroken) {
+            self.frame(frame).await;
+        }
+    }
+
+    /// The id that such a post has now.
+    fn posted_about(&self, said: &Said) -> Option<String> {
+        match said {
+            Said::Ended(_) => self.request_id.map(|id| id.to_string()),
+            Said::InitFailed(_) | Said::Ready | Said::Log(..) | Said::Loaded(_) | Said::CacheFile(_) => None,
         }
     }
 
@@ -33,9 +59,12 @@ impl Environment {
             api.posting.take_if(|(_, grant)| grant.is_closed());
             api.posting.as_ref().map(|(post, _)| *post)
         });
+        // A response that has begun and broke off cannot be given once more.
+        let begun = self.assignment.as_ref().is_some_and(|assignment| assignment.has_begun());
         match (posting, self.expects) {
             (Some(post), _) => aim(post),
             (None, Expects::Init) => RuntimeState::Started,
+            (None, Expects::Result) if begun => RuntimeState::InvocationResponse,
             (None, Expects::Result) => RuntimeState::Running,
             (None, Expects::Next) => RuntimeState::ResponseSent,
             (None, Expects::End) => RuntimeState::InitError,
@@ -70,7 +99,7 @@ impl Environment {
     }
 
     async fn begin(&mut self, begin: Begin) {
-        let Begin { post, id, grant, answer } = begin;
+        let Begin { post, id, content_type, grant, answer } = begin;
         let (from, to) = (self.runtime_state(), aim(post));
         let current = match self.expects {
             Expects::Result | Expects::Next => self.request_id.map(|id| id.to_string()),
@@ -93,8 +122,13 @@ impl Environment {
             api.posting = Some((post, grant));
         }
         let streams = granted.is_ok() && post == Post::StreamedResponse;
+        let version = &self.fleet.launch.executed_version;
+        let chunks = match &mut self.assignment {
+            Some(assignment) if streams => assignment.begin(version, content_type),
+            Some(_) | None => None,
+        };
         // Who has gone meanwhile has closed its grant.
-        let _ = answer.send(granted);
+        let _ = answer.send(granted.map(|()| chunks));
         if streams {
             self.happened(Event::ResponseStarted(run)).await;
         }

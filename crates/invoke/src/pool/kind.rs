@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use lambkin_model::function::Configuration;
 use lambkin_model::runtime::{BOOTSTRAP_FILE, InstalledRuntime, Runtime, RuntimeNeed, RuntimeProvider};
-use lambkin_model::sandbox::{Launcher, SandboxSpec, Sources};
+use lambkin_model::sandbox::{CompileCache, Launcher, SandboxSpec, Sources};
 use lambkin_model::variables::{generic_variables, is_read_at_start};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -48,6 +48,8 @@ impl Kind {
     pub(crate) fn specification(&self, launcher: &dyn Launcher, id: &str) -> SandboxSpec {
         let sources = Sources {
             code: None,
+            borrowed: false,
+            opt: None,
             runtime_dir: self.runtime_dir.clone(),
             modules: PathBuf::new(),
             node: self.node.clone(),
@@ -65,6 +67,7 @@ impl Kind {
             runtime_api: self.runtime.has_runtime_api(),
             memory_mb: self.memory_mb,
             ephemeral_mb: self.ephemeral_mb,
+            compile_cache: CompileCache::None,
         }
     }
 }

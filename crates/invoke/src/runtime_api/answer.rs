@@ -6,7 +6,6 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use lambkin_model::invocation::Invocation;
-use lambkin_model::quota;
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -88,8 +87,8 @@ pub(crate) enum Refusal {
     ResponseMode,
     /// The body ended before it was complete.
     Truncated,
-    /// The body is larger than a result may be.
-    TooLarge,
+    /// The body is larger than a result may be: than so many bytes.
+    TooLarge(usize),
     NotFound,
     Method,
 }
@@ -113,9 +112,8 @@ impl Refusal {
             Self::Truncated => {
                 error(StatusCode::BAD_REQUEST, "TruncatedHTTPRequest", "HTTP request detected as truncated")
             }
-            Self::TooLarge => {
-                let message =
-                    format!("Exceeded maximum allowed payload size ({} bytes).", quota::RESPONSE_BYTES);
+            Self::TooLarge(limit) => {
+                let message = format!("Exceeded maximum allowed payload size ({limit} bytes).");
                 error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
             }
             Self::NotFound => {

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::answer::{self, Answer, Refusal};
 use super::{Begin, Call, Post};
+use crate::flow::{Chunks, TooLarge};
 use crate::posted::{PostedError, Result as Posted, Said};
 
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
@@ -101,33 +102,39 @@ async fn post(
     // Held until the answer: where this request ends before, what it began is over.
     let (grant, _held) = oneshot::channel();
     let (answer, granted) = oneshot::channel();
-    calls.send(Call::Begin(Begin { post, id, grant, answer })).await.map_err(over)?;
-    if let Err(refusal) = granted.await.map_err(over)? {
-        return Ok(Err(refusal));
-    }
-    let Some(body) = read(body).await else { return Ok(Err(Refusal::Truncated)) };
+    let content_type = text(headers, CONTENT_TYPE.as_str()).to_owned();
+    let begin = Begin { post, id: id.clone(), content_type, grant, answer };
+    calls.send(Call::Begin(begin)).await.map_err(over)?;
+    let read = match granted.await.map_err(over)? {
+        Ok(None) => read(body).await,
+        Ok(Some(chunks)) => pass(body, chunks).await,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let Some(body) = read else { return Ok(Err(Refusal::Truncated)) };
     let too_large = body.too_large;
     let (answer, counted) = oneshot::channel();
-    calls.send(Call::Posted(said(post, headers, body), answer)).await.map_err(over)?;
+    let said = said(post, headers, body);
+    calls.send(Call::Posted { id, said, answer }).await.map_err(over)?;
     counted.await.map_err(over)?;
-    Ok(if too_large { Err(Refusal::TooLarge) } else { Ok(answer::accepted()) })
+    Ok(too_large.map_or_else(|| Ok(answer::accepted()), |limit| Err(Refusal::TooLarge(limit))))
 }
 
 struct Body {
-    /// Nothing of one that is too large.
+    /// Nothing of one that is too large, or was passed on.
     bytes: Bytes,
-    too_large: bool,
+    /// Than so many bytes.
+    too_large: Option<usize>,
     trailers: HeaderMap,
 }
 
 /// Reads a body to its end, so that the process has sent it and looks for the answer; `None` where
 /// it ends before its time.
 async fn read(body: &mut Incoming) -> Option<Body> {
-    let (mut bytes, mut too_large, mut trailers) = (BytesMut::new(), false, HeaderMap::new());
+    let (mut bytes, mut too_large, mut trailers) = (BytesMut::new(), None, HeaderMap::new());
     while let Some(frame) = body.frame().await {
         match frame.ok()?.into_data() {
-            Ok(data) if too_large || bytes.len() + data.len() > quota::RESPONSE_BYTES => {
-                (bytes, too_large) = (BytesMut::new(), true);
+            Ok(data) if too_large.is_some() || bytes.len() + data.len() > quota::RESPONSE_BYTES => {
+                (bytes, too_large) = (BytesMut::new(), Some(quota::RESPONSE_BYTES));
             }
             Ok(data) => bytes.extend_from_slice(&data),
             Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
@@ -136,13 +143,32 @@ async fn read(body: &mut Incoming) -> Option<Body> {
     Some(Body { bytes: bytes.freeze(), too_large, trailers })
 }
 
+/// Passes a body on as it comes; `None` as above. One that is too large ends there: its client is told
+/// at once, and what is left of it is not waited for.
+async fn pass(body: &mut Incoming, mut chunks: Chunks) -> Option<Body> {
+    let (bytes, mut trailers) = (Bytes::new(), HeaderMap::new());
+    while let Some(frame) = body.frame().await {
+        match frame.ok()?.into_data() {
+            Ok(data) => {
+                if let Err(TooLarge) = chunks.send(data).await {
+                    return Some(Body { bytes, too_large: Some(quota::STREAMED_RESPONSE_BYTES), trailers });
+                }
+            }
+            Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+        }
+    }
+    Some(Body { bytes, too_large: None, trailers })
+}
+
 fn said(post: Post, headers: &HeaderMap, body: Body) -> Said {
     let Body { bytes, too_large, trailers } = body;
     let error_type = || text(headers, ERROR_TYPE).to_owned();
     match post {
-        Post::InitError if too_large => Said::InitFailed(PostedError::too_large()),
+        Post::InitError if too_large.is_some() => Said::InitFailed(PostedError::too_large()),
         Post::InitError => Said::InitFailed(PostedError::new(error_type(), bytes)),
-        Post::Response | Post::StreamedResponse | Post::Error if too_large => Said::Ended(Posted::TooLarge),
+        Post::Response | Post::StreamedResponse | Post::Error if let Some(limit) = too_large => {
+            Said::Ended(Posted::TooLarge(limit))
+        }
         Post::Error => {
             let body = if text(headers, CONTENT_TYPE.as_str()) == ERROR_WITH_CAUSE {
                 without_cause(&bytes)

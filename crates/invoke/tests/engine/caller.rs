@@ -1,7 +1,8 @@
 //! A process of the fake launcher that speaks the Runtime API instead of the channel, where the
 //! variable `HTTP` is set. `$ID` is the running invocation.
 //!
-//! `respond TEXT` · `insist TEXT` (until it is accepted) · `error BODY` · `initerror BODY` · `big N` · `stream PART …` · `failstream PART …` · `get PATH` ·
+//! `respond TEXT` · `insist TEXT` (until it is accepted) · `error BODY` · `initerror BODY` · `big N` · `stream PART …` · `failstream PART …` ·
+//! `begin` (a streamed response), `part TEXT`, `parts N SIZE`, `end` or `break` · `get PATH` ·
 //! `post PATH BODY` · `mode MODE` (a response with this response mode) · `raw TEXT` (on a connection of its own) ·
 //! `truncated` · `hold` (half a response) and `finish` (the other half) · `later` (a response once the invocation is over) · `anew` (from now on another connection) · `open N` (idle connections) · `ask` ("next" on another
 //! connection) and `asked` (its answer) · `late` ("next"
@@ -20,11 +21,20 @@ use tokio::task::JoinHandle;
 use crate::process::Puppet;
 
 const NEXT: &str = "/runtime/invocation/next";
+const STREAMING: &str = "Lambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n\
+    Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n";
 
 pub async fn play(mut puppet: Puppet) -> ExitStatus {
     let address = puppet.spec.variables["AWS_LAMBDA_RUNTIME_API"].clone();
-    let mut caller =
-        Caller { address, connection: None, idle: Vec::new(), answers: Vec::new(), later: None, count: 0 };
+    let mut caller = Caller {
+        address,
+        connection: None,
+        idle: Vec::new(),
+        streaming: None,
+        answers: Vec::new(),
+        later: None,
+        count: 0,
+    };
     let init = [format!("INIT_{}", puppet.run), "INIT".into()];
     let init = init.iter().find_map(|name| puppet.spec.variables.get(name).cloned()).unwrap_or_default();
     if let Some(status) = caller.act(&mut puppet, &init, &Event::default()).await {
@@ -45,6 +55,7 @@ struct Caller {
     address: String,
     connection: Option<TcpStream>,
     idle: Vec<TcpStream>,
+    streaming: Option<TcpStream>,
     answers: Vec<String>,
     later: Option<JoinHandle<Event>>,
     count: usize,
@@ -97,6 +108,29 @@ impl Caller {
                     let trailers = "Lambda-Runtime-Function-Error-Type: Fake\r\nLambda-Runtime-Function-Error-Body: ezJ9\r\n";
                     self.stream(&response, rest, trailers).await;
                 }
+                "begin" => {
+                    let headers = format!("Content-Type: text/plain\r\n{STREAMING}");
+                    let mut connection = self.connect().await;
+                    connection.write_all(head("POST", &response, &headers).as_bytes()).await.unwrap();
+                    self.streaming = Some(connection);
+                }
+                "part" => self.part(rest.as_bytes()).await,
+                "parts" => {
+                    let (times, size) = rest.split_once(' ').unwrap();
+                    let part = vec![b'1'; size.parse().unwrap()];
+                    for _ in 0..times.parse::<usize>().unwrap() {
+                        self.part(&part).await;
+                    }
+                }
+                "end" => {
+                    if let Some(mut connection) = self.streaming.take() {
+                        // Where it is refused the server may close before all is sent.
+                        let _ = connection.write_all(b"0\r\n\r\n").await;
+                        let answer = read(&mut connection).await.expect("an answer");
+                        self.note(&answer);
+                    }
+                }
+                "break" => self.streaming = None,
                 "get" => {
                     let answer = self.call("GET", rest, "", b"").await.expect("an answer");
                     self.note(&answer);
@@ -219,10 +253,17 @@ impl Caller {
         self.note(&answer);
     }
 
+    /// Where the response is refused there is nobody to read it any more.
+    async fn part(&mut self, bytes: &[u8]) {
+        let Some(connection) = &mut self.streaming else { return };
+        let chunk = [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+        if connection.write_all(&chunk).await.is_err() {
+            self.streaming = None;
+        }
+    }
+
     async fn stream(&mut self, path: &str, parts: &str, trailers: &str) {
-        let headers = "Lambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n\
-            Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n";
-        let mut text = head("POST", path, headers);
+        let mut text = head("POST", path, STREAMING);
         for part in parts.split(' ').filter(|part| !part.is_empty()) {
             text.push_str(&format!("{:x}\r\n{part}\r\n", part.len()));
         }

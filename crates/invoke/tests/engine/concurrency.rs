@@ -6,6 +6,7 @@ use std::time::Duration;
 use lambkin_model::Error;
 use lambkin_model::error::ThrottleReason;
 use lambkin_model::invocation::Reply;
+use lambkin_model::metric::FunctionMetric;
 use tokio::task::JoinHandle;
 
 use crate::world::{World, payload};
@@ -60,6 +61,22 @@ async fn none_reserved_runs_nothing() {
     assert_eq!(world.stage.opened.load(Ordering::SeqCst), 0);
     world.reserve("f", None);
     assert_eq!(said(&world, "f").await, Ok(()));
+    world.end(4).await;
+}
+
+/// What is throttled is no invocation; the answer comes after what is measured of it.
+#[tokio::test(start_paused = true)]
+async fn runs_and_throttles_are_measured() {
+    let world = World::new(4, 4);
+    world.function("f", |_| {});
+    assert_eq!(said(&world, "f").await, Ok(()));
+    assert_eq!(world.metrics.of("f", FunctionMetric::Invocations), (1, 1.0));
+    assert_eq!(world.metrics.of("f", FunctionMetric::Errors), (1, 0.0));
+    world.reserve("f", Some(0));
+    assert_eq!(said(&world, "f").await, Err(FUNCTION));
+    assert_eq!(world.metrics.of("f", FunctionMetric::Throttles), (2, 1.0));
+    assert_eq!(world.metrics.of("f", FunctionMetric::Invocations), (1, 1.0));
+    world.reserve("f", None);
     world.end(4).await;
 }
 

@@ -38,10 +38,8 @@ async fn a_failed_init_runs_again_inside_the_invocation() {
         // What it says before it was given anything is no result.
         (&[("INIT", "respond early")], 3, "1.1.1", "INIT_START START END REPORT", 0),
         (&[("INIT", "error early")], 3, "1.1.1", "INIT_START START END REPORT", 0),
-        (&[("INIT", "text early;endstream")], 3, "1.1.1", "INIT_START START END REPORT", 0),
         (&[("INIT_1", "exit 7"), ("INIT_2", "error early")], 3, "1.2.1", again, 0),
         (&[("INIT_1", "exit 7"), ("INIT_2", "big 7000000")], 3, "1.2.1", again, 0),
-        (&[("INIT_1", "exit 7"), ("INIT_2", "text early")], 3, "1.2.1", again, 0),
     ] {
         let world = World::new(4, 2);
         world.function_with_init(timeout, inits);

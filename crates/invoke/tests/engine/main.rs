@@ -2,6 +2,7 @@
 //! time. What a process does is said in words: those of an invocation are its payload, those of an
 //! init the variables `INIT`, `INIT_<run>` and `INIT_S<sandbox>` (see `process.rs`).
 
+mod caching;
 mod caller;
 mod changes;
 mod concurrency;
@@ -17,4 +18,7 @@ mod process;
 mod runtime_api;
 mod shutdown;
 mod storm;
+mod streaming;
+mod traces;
+mod versions;
 mod world;

@@ -18,6 +18,7 @@ fn world(megabytes: u64) -> World {
         idle_timeout: Duration::from_secs(600),
         memory: Some(megabytes << 20),
         warm_pool: 0,
+        ..InvokerConfig::default()
     });
     for name in ["f", "g"] {
         world.function(name, |version| version.configuration.timeout = 60);

@@ -108,8 +108,14 @@ async fn inits_at_once_are_bounded() {
 #[tokio::test(start_paused = true)]
 async fn idle_environments_retire_and_used_ones_stay() {
     let idle_timeout = Duration::from_secs(60);
-    let world =
-        World::with(InvokerConfig { concurrency: 10, inits: 4, idle_timeout, memory: None, warm_pool: 0 });
+    let world = World::with(InvokerConfig {
+        concurrency: 10,
+        inits: 4,
+        idle_timeout,
+        memory: None,
+        warm_pool: 0,
+        ..InvokerConfig::default()
+    });
     world.function("f", |_| {});
     let both = [world.start("sleep 10;who"), world.start("sleep 20;who")];
     for one in both {

@@ -10,7 +10,14 @@ use crate::world::{World, payload};
 
 fn world(warm_pool: usize) -> World {
     let idle_timeout = Duration::from_secs(600);
-    World::with(InvokerConfig { concurrency: 10, inits: 4, idle_timeout, memory: None, warm_pool })
+    World::with(InvokerConfig {
+        concurrency: 10,
+        inits: 4,
+        idle_timeout,
+        memory: None,
+        warm_pool,
+        ..InvokerConfig::default()
+    })
 }
 
 impl World {

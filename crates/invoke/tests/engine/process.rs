@@ -2,9 +2,8 @@
 //!
 //! `sleep MS` · `print TEXT` (a line on its output) · `write TEXT` (no newline; `\xNN` escapes) ·
 //! `lines N` · `widen` (its pipe, to 1 MiB) · `log TEXT` · `logs N` (a LOG frame of N bytes) · `respond TEXT` · `big N` ·
-//! `error BODY` · `handled BODY` · `initerror BODY` · `biginiterror N` · `start` · `chunk N` · `chunks N SIZE` · `text TEXT`
-//! (a chunk) · `endstream` · `failstream BODY` · `ready` · `garbage` · `close` · `exit N` ·
-//! `signal N` · `hang` · `talk` and `shout` (without end) · `who` (responds `sandbox.run.count`) · `length` (responds the
+//! `error BODY` · `handled BODY` · `initerror BODY` · `biginiterror N` · `ready` · `garbage` · `close` · `exit N` ·
+//! `loaded MICROS` · `cache NAME CONTENT` (a file of a compile cache) · `signal N` · `hang` · `talk` and `shout` (without end) · `who` (responds `sandbox.run.count`) · `length` (responds the
 //! payload's) · `variable NAME` · `head` (responds the head that came with the invocation).
 
 use std::collections::BTreeMap;
@@ -157,23 +156,22 @@ impl Puppet {
                 }
                 "log" => self.log(rest.as_bytes()).await,
                 "logs" => self.log(&vec![b'l'; number()]).await,
+                "loaded" => {
+                    let micros = u32::try_from(number()).unwrap();
+                    self.frame(0x19, &micros.to_le_bytes()).await;
+                }
+                "cache" => {
+                    let (name, content) = rest.split_once(' ').unwrap();
+                    let mut body = u16::try_from(name.len()).unwrap().to_le_bytes().to_vec();
+                    body.extend([name.as_bytes(), content.as_bytes()].concat());
+                    self.frame(0x1a, &body).await;
+                }
                 "respond" => self.frame(0x12, rest.as_bytes()).await,
                 "big" => self.frame(0x12, &vec![b'1'; number()]).await,
                 "error" => self.frame(0x13, &error(Some(0), rest)).await,
                 "handled" => self.frame(0x13, &error(Some(1), rest)).await,
                 "biginiterror" => self.frame(0x14, &error(None, &"1".repeat(number()))).await,
                 "initerror" => self.frame(0x14, &error(None, rest)).await,
-                "start" => self.frame(0x16, b"application/octet-stream").await,
-                "text" => self.frame(0x17, rest.as_bytes()).await,
-                "chunk" => self.frame(0x17, &vec![b'1'; number()]).await,
-                "chunks" => {
-                    let (times, size) = rest.split_once(' ').unwrap();
-                    for _ in 0..times.parse::<usize>().unwrap() {
-                        self.frame(0x17, &vec![b'1'; size.parse().unwrap()]).await;
-                    }
-                }
-                "endstream" => self.frame(0x18, b"").await,
-                "failstream" => self.frame(0x18, &error(None, rest)).await,
                 "ready" => self.frame(0x11, b"").await,
                 "garbage" => self.bytes(&[0xff; 64]).await,
                 "close" => self.close_channel(),

@@ -119,6 +119,8 @@ async fn each_call_has_its_answer_and_none_out_of_order_changes_the_outcome() {
         ("big 6291556".into(), "#6291556", None, ACCEPTED.into()),
         ("big 6291557".into(), TOO_LARGE, unhandled, REFUSED_SIZE.into()),
         ("big 20000000".into(), TOO_LARGE, unhandled, REFUSED_SIZE.into()),
+        ("begin;parts 96 65536;part more;end".into(), "#6291460", None, ACCEPTED.into()),
+        ("begin;parts 100 65536;end".into(), TOO_LARGE, unhandled, REFUSED_SIZE.into()),
     ] {
         rows.spawn(async move {
             let world = world(5, &[]);

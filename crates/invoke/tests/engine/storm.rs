@@ -9,7 +9,7 @@ use lambkin_invoke::InvokerConfig;
 use lambkin_model::Error;
 use lambkin_model::code::CodeSha256;
 
-use crate::world::{World, key, payload};
+use crate::world::{World, payload};
 
 /// SplitMix64: the seed says all.
 struct Dice(u64);
@@ -29,7 +29,7 @@ impl Dice {
 }
 
 /// What an invocation does; `MARK` is its own. It is answered with its mark, or not with any.
-const DEEDS: [&str; 22] = [
+const DEEDS: [&str; 21] = [
     "respond MARK",
     "respond MARK",
     "respond MARK",
@@ -44,7 +44,6 @@ const DEEDS: [&str; 22] = [
     "respond MARK;hang",
     "respond MARK;respond MARK",
     "error MARK;exit 129",
-    "start;text MARK;endstream",
     "exit 0",
     "sleep 50;exit 7",
     "log x;hang",
@@ -73,7 +72,14 @@ async fn storm(seed: u64) -> usize {
     let idle_timeout = Duration::from_millis(100 + dice.roll(3000));
     // Room for one, for a few, for all.
     let memory = dice.one_of(&[None, None, Some(130 << 20), Some(400 << 20)]);
-    let world = World::with(InvokerConfig { concurrency, inits, idle_timeout, memory, warm_pool: 0 });
+    let world = World::with(InvokerConfig {
+        concurrency,
+        inits,
+        idle_timeout,
+        memory,
+        warm_pool: 0,
+        ..InvokerConfig::default()
+    });
     world.stage.start_takes.store(dice.roll(20), Ordering::SeqCst);
     world.stage.kill_takes.store(dice.roll(50), Ordering::SeqCst);
     let change = |dice: &mut Dice, name: &str| {
@@ -103,7 +109,7 @@ async fn storm(seed: u64) -> usize {
                 let at = usize::try_from(dice.roll(running.len() as u64)).unwrap();
                 running.swap_remove(at).2.abort();
             }
-            8 => world.invoker.keep(&key(name), usize::try_from(dice.roll(3)).unwrap()),
+            8 => world.keep(name, u32::try_from(dice.roll(3)).unwrap()),
             9..=15 => tokio::time::sleep(Duration::from_millis(dice.roll(400))).await,
             _ => tokio::task::yield_now().await,
         }
@@ -113,7 +119,7 @@ async fn storm(seed: u64) -> usize {
     }
     world.logs.open.send_replace(true);
     for name in ["f", "g"] {
-        world.invoker.keep(&key(name), 0);
+        world.keep(name, 0);
     }
     let mut answered = 0;
     for (mark, words, one) in running {

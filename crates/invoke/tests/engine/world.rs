@@ -12,19 +12,26 @@ use lambkin_invoke::{Invoker, InvokerConfig, Ports};
 use lambkin_model::catalog::{CatalogRead, Head, Revision, Stored, Watcher};
 use lambkin_model::code::{Code, CodeRead, CodeSha256};
 use lambkin_model::exit::ExitStatus;
+use lambkin_model::figure::Figure;
 use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, LoggingConfig, State};
-use lambkin_model::invocation::{Invocation, Invoke, Reply, RequestId};
+use lambkin_model::invocation::{Invocation, Invoke, Reply, RequestId, Streamed};
 use lambkin_model::log::{LogEvent, LogSink, LogStreamName};
+use lambkin_model::metric::{FunctionMetric, Metrics, Subject};
 use lambkin_model::name::{DEFAULT_ACCOUNT, FunctionKey, FunctionReference, LATEST};
+use lambkin_model::provisioned::Provisioned;
+use lambkin_model::record::ResourceKey;
 use lambkin_model::runtime::{InstalledRuntime, Runtime, RuntimeError, RuntimeNeed, RuntimeProvider};
 use lambkin_model::sandbox::{
-    LaunchError, Launcher, Layout, Process, ProcessControl, Sandbox, SandboxSpec, Sources,
+    CompileCache, LaunchError, Launcher, Layout, Process, ProcessControl, Sandbox, SandboxSpec, Sources,
 };
 use lambkin_model::time::Timestamp;
+use lambkin_model::trace::{Span, SpanId, Traces, TracingMode};
+use lambkin_model::version::{Published, PublishedVersion};
 use lambkin_model::{Error, Pending};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::caching::Caches;
 use crate::process::{Inits, Puppet};
 
 pub struct World {
@@ -32,8 +39,11 @@ pub struct World {
     pub catalog: Arc<Catalog>,
     pub stage: Arc<Stage>,
     pub logs: Arc<Logs>,
+    pub metrics: Arc<Measured>,
+    pub traces: Arc<Traced>,
     pub code: Arc<CodeDirectory>,
     pub runtimes: Arc<Runtimes>,
+    pub caches: Arc<Caches>,
     ids: AtomicU64,
 }
 
@@ -45,19 +55,27 @@ impl World {
             idle_timeout: Duration::from_secs(600),
             memory: None,
             warm_pool: 0,
+            ..InvokerConfig::default()
         })
     }
 
     pub fn with(config: InvokerConfig) -> Self {
         let (catalog, stage) = (Arc::<Catalog>::default(), Arc::<Stage>::default());
         let runtimes = Arc::<Runtimes>::default();
+        let caches = Arc::<Caches>::default();
         let (logs, code) = (Arc::<Logs>::default(), Arc::<CodeDirectory>::default());
+        let metrics = Arc::<Measured>::default();
+        let traces = Arc::<Traced>::default();
         let ports = Ports {
             catalog: Arc::clone(&catalog) as _,
             code: Arc::clone(&code) as _,
+            hot_code: None,
             runtimes: Arc::clone(&runtimes) as _,
             launcher: Arc::clone(&stage) as _,
             logs: Arc::clone(&logs) as _,
+            metrics: Arc::clone(&metrics) as _,
+            traces: Arc::clone(&traces) as _,
+            compile_caches: Some(Arc::clone(&caches) as _),
             services: None,
         };
         Self {
@@ -65,8 +83,11 @@ impl World {
             catalog,
             stage,
             logs,
+            metrics,
+            traces,
             code,
             runtimes,
+            caches,
             ids: AtomicU64::new(1),
         }
     }
@@ -85,6 +106,21 @@ impl World {
     pub fn reserve(&self, name: &str, reserved: Option<u32>) {
         let mut head = self.catalog.head(&key(name)).unwrap().record.clone();
         head.reserved_concurrency = reserved;
+        self.catalog.put(head);
+    }
+
+    /// Provisions concurrency for `$LATEST`, as nobody can who is not a test, or ends that; nothing where there is no
+    /// such function.
+    pub fn keep(&self, name: &str, requested: u32) {
+        let Some(stored) = self.catalog.head(&key(name)) else { return };
+        let mut head = stored.record.clone();
+        match requested {
+            0 => drop(head.provisioned.remove(LATEST)),
+            _ => {
+                let last_modified = Timestamp(self.ids.fetch_add(1, Ordering::Relaxed));
+                head.provisioned.insert(LATEST.into(), Provisioned { requested, last_modified });
+            }
+        }
         self.catalog.put(head);
     }
 
@@ -124,6 +160,11 @@ impl World {
         self.invoker.invoke(self.invocation("f", words.to_owned(), true)).await.unwrap()
     }
 
+    /// Invokes the function `f` for its response as it comes.
+    pub async fn stream(&self, words: &str) -> Result<Streamed, Error> {
+        self.invoker.stream(self.invocation("f", words.to_owned(), true)).await
+    }
+
     /// In the background.
     pub fn start(&self, words: &str) -> JoinHandle<Result<Reply, Error>> {
         self.start_of("f", words.to_owned())
@@ -135,6 +176,26 @@ impl World {
         tokio::spawn(async move { invoker.invoke(invocation).await })
     }
 
+    /// What the function says to these words, asked with this trace header.
+    pub async fn traced(&self, name: &str, words: &str, header: Option<&str>) -> Reply {
+        let mut invocation = self.invocation(name, words.to_owned(), false);
+        invocation.trace_id = header.map(str::to_owned);
+        self.invoker.invoke(invocation).await.unwrap()
+    }
+
+    /// The same by a qualifier.
+    pub fn start_by(
+        &self,
+        name: &str,
+        qualifier: Option<&str>,
+        words: &str,
+    ) -> JoinHandle<Result<Reply, Error>> {
+        let mut invocation = self.invocation(name, words.to_owned(), false);
+        invocation.function.qualifier = qualifier.map(str::to_owned);
+        let invoker = self.invoker.clone();
+        tokio::spawn(async move { invoker.invoke(invocation).await })
+    }
+
     /// Lets everything that is under way happen; invocations of that time take no time.
     pub async fn settle(&self) {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -142,6 +203,10 @@ impl World {
 
     /// Asserts that no permit is lost and then that nothing is left after a shutdown.
     pub async fn end(&self, concurrency: usize) {
+        // What is set aside for one function is nobody else's.
+        for head in self.catalog.all().iter().filter(|head| !head.record.provisioned.is_empty()) {
+            self.keep(&head.record.key.name, 0);
+        }
         self.function("permits", |version| version.configuration.timeout = 900);
         let all: Vec<_> = (0..concurrency).map(|_| self.start_of("permits", "sleep 50;who")).collect();
         for one in all {
@@ -178,8 +243,10 @@ fn new_head(name: &str, identity: u64) -> Head {
         logging: LoggingConfig::default(),
         ephemeral_storage: 512,
         dead_letter: None,
+        layers: Vec::new(),
+        tracing: TracingMode::PassThrough,
     };
-    let code = Code { sha256: CodeSha256([1; 32]), size: 1, sdk_packages: BTreeSet::new() };
+    let code = Code { sha256: CodeSha256([1; 32]), size: 1, sdk_packages: BTreeSet::new(), directory: None };
     let latest = FunctionVersion {
         version: LATEST.into(),
         configuration,
@@ -189,23 +256,13 @@ fn new_head(name: &str, identity: u64) -> Head {
         state: State::Active,
         last_update: Some(LastUpdate::Successful),
     };
-    Head {
-        key: key(name),
-        identity: format!("identity {identity}"),
-        latest,
-        serving: None,
-        aliases: BTreeMap::new(),
-        next_version: 1,
-        tags: BTreeMap::new(),
-        reserved_concurrency: None,
-        event_invoke: std::collections::BTreeMap::new(),
-        recursion_allowed: false,
-    }
+    Head::new(key(name), format!("identity {identity}"), latest)
 }
 
 #[derive(Default)]
 pub struct Catalog {
     heads: Mutex<HashMap<FunctionKey, Arc<Stored<Head>>>>,
+    versions: Mutex<HashMap<ResourceKey, Arc<Stored<PublishedVersion>>>>,
     watchers: Mutex<Vec<Watcher>>,
     revision: AtomicU64,
 }
@@ -216,6 +273,27 @@ impl Catalog {
         let revision = Revision(self.revision.fetch_add(1, Ordering::Relaxed) + 1);
         self.heads.lock().unwrap().insert(key.clone(), Arc::new(Stored { revision, record: head }));
         self.tell(&key);
+    }
+
+    /// Publishes `$LATEST` as it is; its number.
+    pub fn publish(&self, name: &str) -> u64 {
+        let mut head = self.head(&key(name)).unwrap().record.clone();
+        let number = head.next_version;
+        let id = format!("{} {number}", head.identity);
+        let body = PublishedVersion::new(&head.key, &head.latest, number, id.clone(), None);
+        head.next_version += 1;
+        head.versions.insert(number, Published { id: id.into(), state: State::Active });
+        let stored = Arc::new(Stored { revision: Revision(1), record: body });
+        self.versions.lock().unwrap().insert(stored.record.key.clone(), stored);
+        self.put(head);
+        number
+    }
+
+    /// Changes a head.
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut Head)) {
+        let mut head = self.head(&key(name)).unwrap().record.clone();
+        change(&mut head);
+        self.put(head);
     }
 
     pub fn delete(&self, name: &str) {
@@ -241,6 +319,10 @@ impl CatalogRead for Catalog {
 
     fn all(&self) -> Vec<Arc<Stored<Head>>> {
         self.heads.lock().unwrap().values().cloned().collect()
+    }
+
+    fn version(&self, key: &ResourceKey) -> Option<Arc<Stored<PublishedVersion>>> {
+        self.versions.lock().unwrap().get(key).cloned()
     }
 
     fn watch(&self, watcher: Watcher) {
@@ -300,6 +382,8 @@ pub struct Stage {
     pub sandboxes: Arc<AtomicUsize>,
     pub processes: Arc<AtomicUsize>,
     pub inits: Arc<Inits>,
+    /// What each function's sandbox had of a compile cache, in their order.
+    pub compile_caches: Arc<Mutex<Vec<CompileCache>>>,
     /// How many of the next openings and starts fail.
     pub failing_opens: AtomicUsize,
     pub failing_starts: Arc<AtomicUsize>,
@@ -331,6 +415,10 @@ impl Launcher for Stage {
         true
     }
 
+    fn has_compile_caches(&self) -> bool {
+        true
+    }
+
     fn open(&self, mut spec: SandboxSpec) -> Pending<'_, Result<Box<dyn Sandbox>, LaunchError>> {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(self.start_takes.load(Ordering::SeqCst))).await;
@@ -338,6 +426,9 @@ impl Launcher for Stage {
                 return Err(LaunchError("no room".into()));
             }
             self.sandboxes.fetch_add(1, Ordering::SeqCst);
+            if spec.sources.code.is_some() {
+                self.compile_caches.lock().unwrap().push(spec.compile_cache.clone());
+            }
             let listener = spec.runtime_api.then(|| {
                 let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
                 listener.set_nonblocking(true).unwrap();
@@ -353,6 +444,7 @@ impl Launcher for Stage {
                 sandboxes: Arc::clone(&self.sandboxes),
                 processes: Arc::clone(&self.processes),
                 inits: Arc::clone(&self.inits),
+                compile_caches: Arc::clone(&self.compile_caches),
                 failing_starts: Arc::clone(&self.failing_starts),
                 failing_assigns: Arc::clone(&self.failing_assigns),
                 start_takes: Arc::clone(&self.start_takes),
@@ -373,6 +465,7 @@ struct Jail {
     sandboxes: Arc<AtomicUsize>,
     processes: Arc<AtomicUsize>,
     inits: Arc<Inits>,
+    compile_caches: Arc<Mutex<Vec<CompileCache>>>,
     failing_starts: Arc<AtomicUsize>,
     failing_assigns: Arc<AtomicUsize>,
     start_takes: Arc<AtomicU64>,
@@ -410,6 +503,7 @@ impl Sandbox for Jail {
             }
             let address = self.spec.variables.get("AWS_LAMBDA_RUNTIME_API").cloned();
             spec.variables.extend(address.map(|address| ("AWS_LAMBDA_RUNTIME_API".to_owned(), address)));
+            self.compile_caches.lock().unwrap().push(spec.compile_cache.clone());
             let variables = spec.variables.clone();
             self.spec = Arc::new(spec);
             Ok(variables)
@@ -487,6 +581,33 @@ impl ProcessControl for Control {
     }
 }
 
+/// By function, qualifier and metric: how many values, and their sum.
+#[derive(Default)]
+pub struct Measured(Mutex<BTreeMap<(String, FunctionMetric), (usize, f64)>>);
+
+impl Measured {
+    /// Of a function by its name, or by name and qualifier.
+    pub fn of(&self, resource: &str, metric: FunctionMetric) -> (usize, f64) {
+        self.0.lock().unwrap().get(&(resource.to_owned(), metric)).copied().unwrap_or_default()
+    }
+}
+
+impl Metrics for Measured {
+    fn record(&self, _: Timestamp, of: Subject<'_>, values: &[(FunctionMetric, f64)]) {
+        let resource = match of {
+            Subject::Account { account, .. } => account.to_owned(),
+            Subject::Function { key, qualifier: None, .. } => key.name.to_string(),
+            Subject::Function { key, qualifier: Some(qualifier), .. } => format!("{}:{qualifier}", key.name),
+        };
+        for (metric, value) in values {
+            let mut measured = self.0.lock().unwrap();
+            let (count, sum) = measured.entry((resource.clone(), *metric)).or_default();
+            *count += 1;
+            *sum += value;
+        }
+    }
+}
+
 pub struct Logs {
     events: Mutex<Vec<(Arc<LogStreamName>, LogEvent)>>,
     pub open: watch::Sender<bool>,
@@ -535,5 +656,31 @@ impl LogSink for Logs {
         Some(Box::pin(async move {
             open.wait_for(|open| *open).await.unwrap();
         }))
+    }
+}
+
+/// Spans, as they are told.
+#[derive(Default)]
+pub struct Traced(pub Mutex<Vec<Span>>, AtomicU64);
+
+impl Traces for Traced {
+    fn records(&self) -> bool {
+        true
+    }
+
+    fn samples(&self, function: &FunctionKey) -> bool {
+        &*function.name != "never"
+    }
+
+    fn span_id(&self) -> SpanId {
+        SpanId((self.1.fetch_add(1, Ordering::Relaxed) + 1).to_be_bytes())
+    }
+
+    fn record(&self, span: Span) {
+        self.0.lock().unwrap().push(span);
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        Vec::new()
     }
 }

@@ -130,6 +130,7 @@ fn names() {
         enabled: true,
         state: State::Enabled,
         last_modified: Timestamp(0),
+        tags: std::collections::BTreeMap::new(),
     };
     assert_eq!(mapping.arn(), "arn:aws:lambda:us-east-1:000000000000:event-source-mapping:u");
     assert_eq!(mapping.function_arn(), "arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST");
@@ -146,5 +147,13 @@ fn reads_format_1() {
     let kept = include_str!("mapping-1.json");
     let mapping: Mapping = serde_json::from_str(kept).unwrap();
     assert_eq!(mapping.settings.maximum_concurrency, Some(5));
+    assert_eq!(serde_json::to_string(&mapping).unwrap(), kept.trim_end());
+}
+
+#[test]
+fn reads_format_2() {
+    let kept = include_str!("mapping-2.json");
+    let mapping: Mapping = serde_json::from_str(kept).unwrap();
+    assert_eq!(mapping.tags["team"], "orders");
     assert_eq!(serde_json::to_string(&mapping).unwrap(), kept.trim_end());
 }

@@ -60,7 +60,7 @@ pub enum SnsError {
     ConcurrentAccess,
     /// SNS's operation of this name is not built.
     #[error(
-        "lambkin does not do SNS's {0}: it has no SMS, no mobile push, no IAM and no inspection of messages"
+        "lambkin does not do SNS's {0}: it has no SMS, no mobile push, no topic policies and no inspection of messages"
     )]
     UnsupportedOperation(String),
     /// The queues are full; nothing was published.

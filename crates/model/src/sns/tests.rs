@@ -144,7 +144,11 @@ fn topic_attributes() {
         ("FifoTopic", "true", "FifoTopic: lambkin has no FIFO topics"),
         ("KmsMasterKeyId", "", ""),
         ("KmsMasterKeyId", "alias/aws/sns", "KmsMasterKeyId: lambkin does not encrypt what it keeps"),
-        ("Policy", "{}", "Policy: lambkin has no IAM yet: a topic's policy would allow and deny nothing"),
+        (
+            "Policy",
+            "{}",
+            "Policy: lambkin asks no topic's policy yet: a topic's policy would allow and deny nothing",
+        ),
         (
             "SQSFailureFeedbackRoleArn",
             "arn",

@@ -164,7 +164,8 @@ impl TopicAttributes {
                 Ok(())
             }
             "Policy" => refused(
-                "Policy: lambkin has no IAM yet: a topic's policy would allow and deny nothing".into(),
+                "Policy: lambkin asks no topic's policy yet: a topic's policy would allow and deny nothing"
+                    .into(),
             ),
             "DeliveryPolicy" => refused("DeliveryPolicy: lambkin delivers to no HTTP endpoints".into()),
             "KmsMasterKeyId" => refused("KmsMasterKeyId: lambkin does not encrypt what it keeps".into()),

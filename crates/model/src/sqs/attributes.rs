@@ -200,7 +200,9 @@ impl Attributes {
             }
             "Policy" | "KmsMasterKeyId" if value.is_empty() => {}
             "Policy" => {
-                return unsupported("lambkin has no IAM yet: a queue's Policy would allow and deny nothing.");
+                return unsupported(
+                    "lambkin asks no queue's policy yet: a queue's Policy would allow and deny nothing.",
+                );
             }
             "KmsMasterKeyId" | "KmsDataKeyReusePeriodSeconds" => {
                 return unsupported(&format!("lambkin has no KMS: a queue cannot have {name}."));

@@ -98,7 +98,7 @@ const ZONES: &str = "/usr/share/zoneinfo";
 
 /// Empty directories. `/home` exists on AWS too, and the user's own in it does not. `/var/tmp` is there and
 /// as read-only as on AWS.
-const MOUNT_POINTS: [&str; 14] = [
+const MOUNT_POINTS: [&str; 16] = [
     "/proc",
     "/sys",
     "/dev",
@@ -108,12 +108,18 @@ const MOUNT_POINTS: [&str; 14] = [
     "/run",
     "/home",
     "/var/task",
+    // Code covers it. The dynamic linker of a process that is booted ahead forgets directories that are not there.
+    "/var/task/lib",
     "/var/runtime",
     "/var/runtime/node_modules",
     "/var/tmp",
     "/var/lang/bin",
     "/var/lang/lib",
+    COMPILE_CACHE,
 ];
+
+/// Where the bootstrap looks for Node.js's: beside the directory of `node`.
+pub(crate) const COMPILE_CACHE: &str = "/var/lang/cache/compile";
 
 /// An empty file, as files can only be mounted over files.
 const NODE: &str = "/var/lang/bin/node";

@@ -21,9 +21,9 @@ pub(super) const SUPERVISOR: &str = "lambkin-supervisor";
 /// What gives lambkin a v2 group for itself.
 fn how_to_get_it() -> &'static str {
     if rustix::process::geteuid().is_root() {
-        "start it by systemd-run -p Delegate=yes, or as a service with Delegate=yes"
+        "start it by systemd-run --scope -p Delegate=yes, or as a service with Delegate=yes (examples/systemd)"
     } else {
-        "start it by systemd-run --user -p Delegate=yes"
+        "start it by systemd-run --user --scope -p Delegate=yes, or as a service with Delegate=yes (examples/systemd)"
     }
 }
 
@@ -39,7 +39,11 @@ pub(super) fn pass_on(own: &Path, wanted: &[&'static str], me: i32) -> Vec<(&'st
             let offered = if offered.is_empty() { "none".to_owned() } else { offered.join(" ") };
             refused.push((
                 *controller,
-                format!("the group {} is not given the controller (it has: {offered})", own.display()),
+                format!(
+                    "the group {} is not given the controller (it has: {offered}); {}",
+                    own.display(),
+                    how_to_get_it()
+                ),
             ));
         } else if !passed.iter().any(|word| word == controller) {
             missing.push(*controller);
@@ -48,7 +52,10 @@ pub(super) fn pass_on(own: &Path, wanted: &[&'static str], me: i32) -> Vec<(&'st
     if missing.is_empty() {
         return refused;
     }
-    match enable(own, &missing) {
+    // Not left to the kernel to refuse: it lets a group with processes pass on `cpu` or `pids` alone, and makes it
+    // a threaded one, below which no process can be put any more.
+    let enabled = if is_in_use(own) { Err(Errno::BUSY) } else { enable(own, &missing) };
+    match enabled {
         Err(Errno::BUSY) => match step_aside(own, me) {
             Ok(moved) => {
                 let failed = one_by_one(own, &missing);
@@ -63,6 +70,11 @@ pub(super) fn pass_on(own: &Path, wanted: &[&'static str], me: i32) -> Vec<(&'st
         Ok(()) => {}
     }
     refused
+}
+
+/// Whether processes live in it. The real root, which has no type, may have them.
+fn is_in_use(group: &Path) -> bool {
+    group.join("cgroup.type").exists() && living(group).is_ok_and(|living| !living.is_empty())
 }
 
 /// One that cannot be had takes the others with it when they are asked for together.

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lambkin_model::Pending;
-use lambkin_model::sandbox::{LaunchError, Launcher, Layout, Sandbox, SandboxSpec, Sources};
+use lambkin_model::compile_cache::{MOST_BYTES, MOST_FILES};
+use lambkin_model::sandbox::{CompileCache, LaunchError, Launcher, Layout, Sandbox, SandboxSpec, Sources};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::SPAWNER_KIND;
@@ -21,7 +22,7 @@ use super::sandbox::JailSandbox;
 use super::stock::{self, Stock, USUAL_TMP};
 use super::users::Users;
 use super::wire::{Mount, What};
-use crate::base::Base;
+use crate::base::{Base, COMPILE_CACHE};
 use crate::cgroup::{Abilities, Ability, Cgroups, Limits};
 use crate::directory::is_id;
 use crate::finding::Finding;
@@ -45,6 +46,7 @@ pub(super) const PORT: u16 = 9001;
 pub(super) const SERVICES_PORT: u16 = 4566;
 
 const TASK_ROOT: &str = "/var/task";
+const OPT: &str = "/opt";
 
 /// Back-to-back invocations are closer together than this.
 const FREEZE_AFTER: Duration = Duration::from_millis(10);
@@ -229,12 +231,23 @@ fn bind(source: &Path, target: &str) -> Mount {
 }
 
 /// What differs from function to function; nothing where there is no code yet.
-pub(super) fn code_mounts(sources: &Sources) -> Vec<Mount> {
+pub(super) fn code_mounts(spec: &SandboxSpec) -> Vec<Mount> {
+    let sources = &spec.sources;
     let Some(code) = &sources.code else { return Vec::new() };
     let mut mounts = vec![bind(code, TASK_ROOT)];
+    mounts.extend(sources.opt.as_deref().map(|opt| bind(opt, OPT)));
     // Without any package there is no directory.
     if sources.modules.is_dir() {
         mounts.push(bind(&sources.modules, "/var/runtime/node_modules"));
+    }
+    match &spec.compile_cache {
+        CompileCache::None => {}
+        CompileCache::Empty => {
+            // With room for names, and for the copy that Node.js renames.
+            let (bytes, files) = (MOST_BYTES as u64, MOST_FILES as u64 + 64);
+            mounts.push(Mount { target: COMPILE_CACHE.into(), what: What::Memory { bytes, files } });
+        }
+        CompileCache::Kept(directory) => mounts.push(bind(directory, COMPILE_CACHE)),
     }
     mounts
 }
@@ -251,14 +264,15 @@ pub(super) fn message(spec: &SandboxSpec) -> Result<(SpawnMessage, BTreeMap<Stri
 }
 
 impl JailLauncher {
-    fn mounts(&self, sources: &Sources, memory_mb: u32) -> Result<Vec<Mount>, LaunchError> {
+    fn mounts(&self, spec: &SandboxSpec) -> Result<Vec<Mount>, LaunchError> {
+        let sources = &spec.sources;
         let mut mounts = vec![
             bind(&sources.node, "/var/lang/bin/node"),
             bind(&sources.runtime_dir, "/var/runtime"),
-            bind(&self.0.memory_files.of(memory_mb)?, "/proc/meminfo"),
+            bind(&self.0.memory_files.of(spec.memory_mb)?, "/proc/meminfo"),
         ];
         mounts.extend(self.0.outside.resolver_file().map(|file| bind(&file, "/etc/resolv.conf")));
-        mounts.extend(code_mounts(sources));
+        mounts.extend(code_mounts(spec));
         Ok(mounts)
     }
 
@@ -279,6 +293,7 @@ impl JailLauncher {
             // What is in `/tmp` is memory too, and must not count as the function's.
             limits.memory += u64::from(spec.ephemeral_mb) << 20;
         }
+        let mounts = self.mounts(&spec)?;
         let sandbox = JailSandbox {
             message,
             program: spec.command.into_iter().next().unwrap_or_default(),
@@ -293,7 +308,6 @@ impl JailLauncher {
             end: Some(end),
             shell,
         };
-        let mounts = self.mounts(&spec.sources, spec.memory_mb)?;
         sandbox.shell.mount(&self.0.keeper, mounts, Vec::new()).await?;
         if spec.ephemeral_mb != USUAL_TMP {
             self.0.mount_tmp(&sandbox.shell, spec.ephemeral_mb).await?;
@@ -309,13 +323,17 @@ impl Launcher for JailLauncher {
             runtime_dir: "/var/runtime".into(),
             modules: "/var/runtime/node_modules".into(),
             bin: "/var/lang/bin".into(),
-            opt: "/opt".into(),
+            opt: OPT.into(),
             tmp: None,
             services: Some((Ipv4Addr::LOCALHOST, SERVICES_PORT).into()),
         }
     }
 
     fn assigns(&self) -> bool {
+        true
+    }
+
+    fn has_compile_caches(&self) -> bool {
         true
     }
 

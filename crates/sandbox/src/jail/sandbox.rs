@@ -108,7 +108,7 @@ impl Sandbox for JailSandbox {
     fn assign(&mut self, spec: SandboxSpec) -> Pending<'_, Result<BTreeMap<String, String>, LaunchError>> {
         Box::pin(async move {
             let (message, variables) = launcher::message(&spec)?;
-            self.shell.mount(&self.keeper, launcher::code_mounts(&spec.sources), Vec::new()).await?;
+            self.shell.mount(&self.keeper, launcher::code_mounts(&spec), Vec::new()).await?;
             self.message = message;
             Ok(variables)
         })

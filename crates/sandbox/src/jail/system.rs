@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use rustix::io::Errno;
+use rustix::mount::MountPropagationFlags;
 use rustix::process::Pid;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -147,6 +148,19 @@ pub(super) fn unshare(flags: rustix::thread::UnshareFlags) -> Result<(), Errno> 
     // SAFETY: descriptors stay shared with nobody (no CLONE_FILES among the callers' flags), and
     // there is no other thread.
     unsafe { rustix::thread::unshare_unsafe(flags) }
+}
+
+/// Gives a program mounts of its own, a copy of the host's that follows them: what it unmounts there stays with
+/// everybody else. For root; another's copy of the host's mounts is in any case nobody else's.
+pub(super) fn with_own_mounts(command: &mut tokio::process::Command) {
+    let prepare = || {
+        unshare(rustix::thread::UnshareFlags::NEWNS)?;
+        let follow = MountPropagationFlags::REC | MountPropagationFlags::DOWNSTREAM;
+        Ok(rustix::mount::mount_change("/", follow)?)
+    };
+    // SAFETY: between `fork` and `execve` of a process with several threads: two system calls, whose one path is
+    // put on the stack; nothing is allocated, no lock is taken. The copy has one thread, as `unshare` wants it.
+    unsafe { command.pre_exec(prepare) };
 }
 
 /// `linux/loop.h`.

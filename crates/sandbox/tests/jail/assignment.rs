@@ -5,14 +5,16 @@ use std::fs;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 
-use crate::bed::{Bed, line, pipe, read, run, within};
+use crate::bed::{Bed, line, pipe};
 use crate::report::Report;
 use crate::rows::Row;
+use crate::sandboxes::read;
+use crate::waiting::{run, within};
 
 /// Looks, waits for a line on its channel, looks again by the same name, and tries to write.
 const SCRIPT: &str = r#"
 cd /
-for file in /var/task/*; do echo "$file"; done
+echo /var/task/* /var/task/lib/*
 read line <&3
 read text < /var/task/text && echo "$text"
 cd /var/task
@@ -39,7 +41,7 @@ pub(crate) fn late(_: &Row, report: &mut Report) {
         let mut sandbox = bed.open(generic).await;
         let process = within(sandbox.start()).await.expect("a process");
         let mut output = pipe(process.output);
-        assert_eq!(line(&mut output).await, "/var/task/*", "nothing is there");
+        assert_eq!(line(&mut output).await, "/var/task/lib /var/task/lib/*", "an empty directory is there");
         let variables = within(sandbox.assign(assigned)).await.expect("it is assigned");
         assert_eq!(variables["MINE"], "m");
         assert_eq!(variables["AWS_LAMBDA_RUNTIME_API"], "127.0.0.1:9001");
@@ -58,7 +60,7 @@ pub(crate) fn late(_: &Row, report: &mut Report) {
         let process = within(sandbox.start()).await.expect("a process");
         drop(process.channel);
         let said = read(process.output).await;
-        assert!(said.starts_with("/var/task/text\n"), "{said}");
+        assert!(said.starts_with("/var/task/text /var/task/lib/*\n"), "{said}");
         report.held();
         drop(sandbox);
         bed.end().await;

@@ -7,10 +7,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
 
-use lambkin_model::sandbox::{Launcher, Process, Sandbox, SandboxSpec, Sources};
+use lambkin_model::sandbox::{CompileCache, Launcher, Process, Sandbox, SandboxSpec, Sources};
 use lambkin_sandbox::{Config, JailConfig, JailLauncher, ProcessLauncher};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
@@ -18,9 +16,8 @@ use tokio::net::unix::pipe;
 
 use crate::acts::ACT;
 use crate::processes;
-
-/// No wait takes longer, unless it failed.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+use crate::sandboxes::{Place, fresh_id};
+use crate::waiting::within;
 
 /// Megabytes of the jails' `/tmp`, and of their memory.
 pub(crate) const TMP_MB: u32 = 16;
@@ -35,21 +32,6 @@ pub(crate) const SETUID: &str = "LAMBKIN_TEST_SETUID";
 pub(crate) struct Bed {
     pub(crate) directory: Place,
     pub(crate) jails: JailLauncher,
-}
-
-/// One that is removed at the end, or another's.
-pub(crate) enum Place {
-    Own(TempDir),
-    Given(PathBuf),
-}
-
-impl Place {
-    pub(crate) fn path(&self) -> &Path {
-        match self {
-            Self::Own(directory) => directory.path(),
-            Self::Given(directory) => directory,
-        }
-    }
 }
 
 impl Bed {
@@ -109,6 +91,8 @@ pub(crate) fn spec(directory: &Path, command: Vec<String>) -> SandboxSpec {
     let at = |name: &str| directory.join(name);
     let sources = Sources {
         code: Some(at("code")),
+        borrowed: false,
+        opt: None,
         runtime_dir: at("runtime"),
         modules: at("runtime/node_modules"),
         node: at("bin/node"),
@@ -121,6 +105,7 @@ pub(crate) fn spec(directory: &Path, command: Vec<String>) -> SandboxSpec {
         variables,
         memory_mb: MEMORY_MB,
         ephemeral_mb: TMP_MB,
+        compile_cache: CompileCache::None,
         runtime_api: false,
     }
 }
@@ -214,41 +199,6 @@ impl Setuid {
 pub(crate) fn outside(act: &[&str]) -> String {
     let output = Command::new("/proc/self/exe").arg(ACT).args(act).output().expect("this program");
     String::from_utf8(output.stdout).expect("UTF-8")
-}
-
-/// Two threads, as lambkin has more than one.
-pub(crate) fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime").block_on(test);
-}
-
-pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, future).await.expect("in time")
-}
-
-/// Waits for a condition that nothing announces.
-pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
-/// 32 decimal digits.
-pub(crate) fn fresh_id() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").subsec_nanos();
-    let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("{:012}{time:010}{next:010}", std::process::id())
-}
-
-/// All that a process writes until everybody has closed it.
-pub(crate) async fn read(output: OwnedFd) -> String {
-    let mut output = pipe::Receiver::from_owned_fd(output).expect("a non-blocking pipe");
-    let mut text = String::new();
-    within(output.read_to_string(&mut text)).await.expect("UTF-8");
-    text
 }
 
 /// Its next line; the rest is lost.

@@ -2,9 +2,11 @@
 
 use lambkin_model::exit::ExitStatus;
 
-use crate::bed::{Bed, MEMORY_MB, TMP_MB, directory, line, outside, pipe, read, run, within};
+use crate::bed::{Bed, MEMORY_MB, TMP_MB, directory, line, outside, pipe};
 use crate::report::Report;
 use crate::rows::Row;
+use crate::sandboxes::read;
+use crate::waiting::{run, within};
 
 /// `RLIMIT_NPROC` of functions, as recorded on AWS.
 const PROCESSES: u64 = 742;

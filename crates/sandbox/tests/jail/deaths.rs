@@ -15,13 +15,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncReadExt as _;
 
 use crate::acts::ACT;
-use crate::bed::{
-    Bed, PROGRAM, SETUID, Setuid, config, directory, put_program, read, run, spec, until, within,
-};
+use crate::bed::{Bed, PROGRAM, SETUID, Setuid, config, directory, put_program, spec};
 use crate::processes;
 use crate::report::{Report, is_root};
 use crate::rows::Row;
+use crate::sandboxes::{read, until};
 use crate::tries;
+use crate::waiting::{run, within};
 
 /// As which program this one is a lambkin to be killed.
 pub(crate) const VICTIM: &str = "__victim";

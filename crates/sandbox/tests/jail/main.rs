@@ -12,17 +12,25 @@ mod assignment;
 mod bed;
 mod bombs;
 mod calls;
+#[path = "../common/command_line.rs"]
+mod command_line;
 mod deaths;
 mod freezing;
 mod neighbours;
 mod processes;
 mod report;
 mod rows;
+#[path = "../common/sandboxes.rs"]
+mod sandboxes;
 mod syscalls;
 mod tries;
+#[path = "../common/waiting.rs"]
+mod waiting;
 mod walls;
 
 use std::process::ExitCode;
+
+use command_line::asked_for;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,22 +44,10 @@ fn main() -> ExitCode {
         [deaths::VICTIM, directory] => deaths::victim(directory),
         [report::AS_USER, row] => return report::as_user(row),
         ["--table"] => rows::print_table(),
-        _ => return test(&words),
+        _ => {
+            let rows = asked_for(&arguments, rows::ROWS, |row| row.name);
+            return rows.map_or(ExitCode::SUCCESS, report::run);
+        }
     }
     ExitCode::SUCCESS
-}
-
-/// The part of libtest's command line that cargo and nextest use.
-fn test(arguments: &[&str]) -> ExitCode {
-    let said = |word| arguments.contains(&word);
-    if said("--list") {
-        if !said("--ignored") {
-            rows::ROWS.iter().for_each(|row| println!("{}: test", row.name));
-        }
-        return ExitCode::SUCCESS;
-    }
-    let wanted: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
-    let fits = |name: &str, word: &str| if said("--exact") { word == name } else { name.contains(word) };
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| fits(name, word));
-    report::run(rows::ROWS.iter().filter(|row| is_wanted(row.name)))
 }

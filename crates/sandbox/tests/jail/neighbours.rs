@@ -6,10 +6,12 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 
 use lambkin_model::exit::ExitStatus;
 
-use crate::bed::{Bed, Outside, fresh_id, line, outside, pipe, read, run, within};
+use crate::bed::{Bed, Outside, line, outside, pipe};
 use crate::processes;
 use crate::report::{Report, is_root};
 use crate::rows::Row;
+use crate::sandboxes::{fresh_id, read};
+use crate::waiting::{run, within};
 
 pub(crate) fn secrets(_: &Row, report: &mut Report) {
     run(async {

@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 
 use crate::bed::{SETUID, Setuid};
 use crate::rows::{ROWS, Row};
+use crate::waiting::slowness;
 
 /// As which program this one runs a row as another user.
 pub(crate) const AS_USER: &str = "__as_user";
@@ -54,7 +55,7 @@ struct Counts {
     failed: usize,
 }
 
-pub(crate) fn run<'a>(rows: impl Iterator<Item = &'a Row>) -> ExitCode {
+pub(crate) fn run(rows: Vec<&Row>) -> ExitCode {
     let mut counts = [Counts::default(), Counts::default()];
     let users = if is_root() { &["root", "user 65534"][..] } else { &["this user"] };
     for row in rows {
@@ -97,6 +98,7 @@ fn elsewhere(row: &Row) -> Went {
     let mut command = Command::new("/proc/self/exe");
     command.args([AS_USER, row.name]).uid(USER).gid(USER).env_clear().current_dir("/");
     command.env("PATH", "/usr/bin:/bin").env("RUST_BACKTRACE", "0");
+    command.env("LAMBKIN_TEST_SLOWNESS", slowness().to_string());
     if let Some(setuid) = &setuid {
         command.env(SETUID, setuid.path());
     }

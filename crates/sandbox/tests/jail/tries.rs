@@ -11,10 +11,12 @@ use std::process::{Command, ExitCode, Stdio};
 use lambkin_model::exit::ExitStatus;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 
-use crate::bed::{Bed, PROGRAM, directory, read, run, spec, within};
+use crate::bed::{Bed, PROGRAM, directory, spec};
 use crate::calls::{self, Outcome, name};
 use crate::report::{Report, is_root};
 use crate::rows::{ROWS, Row};
+use crate::sandboxes::read;
+use crate::waiting::{run, within};
 
 /// As which programs this one starts itself: what tries a row's steps, and the way into namespaces
 /// of its own.

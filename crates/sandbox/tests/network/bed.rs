@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::Duration;
 
-use lambkin_model::sandbox::{LaunchError, Launcher as _, Layout, Process, Sandbox, SandboxSpec, Sources};
+use lambkin_model::sandbox::{
+    CompileCache, LaunchError, Launcher as _, Layout, Process, Sandbox, SandboxSpec, Sources,
+};
 use lambkin_sandbox::{Config, JailConfig, JailLauncher, Network, Subnet};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 
 use crate::PROBE;
-
-/// No wait of a test takes longer, unless it failed.
-const DEADLINE: Duration = Duration::from_secs(30);
+use crate::waiting::within;
 
 pub(crate) struct Bed {
     directory: TempDir,
@@ -66,6 +65,8 @@ impl Bed {
             id: format!("{number:032x}"),
             sources: Sources {
                 code: Some(at("code")),
+                borrowed: false,
+                opt: None,
                 runtime_dir: at("runtime"),
                 modules: at("runtime/node_modules"),
                 node: at("program"),
@@ -75,6 +76,7 @@ impl Bed {
             runtime_api: true,
             memory_mb: 128,
             ephemeral_mb: 512,
+            compile_cache: CompileCache::None,
         };
         within(self.launcher.open(spec)).await
     }
@@ -83,6 +85,8 @@ impl Bed {
         let nowhere = Path::new("/").to_owned();
         let sources = Sources {
             code: Some(nowhere.clone()),
+            borrowed: false,
+            opt: None,
             runtime_dir: nowhere.clone(),
             modules: nowhere.clone(),
             node: nowhere,
@@ -120,8 +124,4 @@ pub(crate) fn copy_self(directory: &Path) {
     let program = directory.join("program");
     std::fs::copy("/proc/self/exe", &program).expect("a copy");
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("permissions");
-}
-
-pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, future).await.expect("in time")
 }

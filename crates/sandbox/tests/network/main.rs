@@ -6,21 +6,24 @@
 #![cfg(target_os = "linux")]
 
 mod bed;
+#[path = "../common/cases.rs"]
+mod cases;
+#[path = "../common/command_line.rs"]
+mod command_line;
 mod nat;
 mod probe;
 mod reach;
 mod user;
+#[path = "../common/waiting.rs"]
+mod waiting;
 mod world;
 
-use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 /// As which program it starts itself in a jail.
 const PROBE: &str = "__probe";
 /// Measures instead of testing.
 const COSTS: &str = "costs";
-
-type Test = (&'static str, fn());
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,37 +40,7 @@ fn main() -> ExitCode {
         Some(user::WITHIN) => user::within_world(&arguments[1]),
         Some(user::HOLDER) => return user::hold(&arguments[1]),
         Some(nat::HOLDER) => return nat::hold(&arguments[1]),
-        Some(_) | None => return test(&arguments),
+        Some(_) | None => return cases::run(&arguments, &[reach::TESTS, nat::TESTS, user::TESTS]),
     }
     ExitCode::SUCCESS
-}
-
-fn tests() -> impl Iterator<Item = &'static Test> {
-    reach::TESTS.iter().chain(nat::TESTS).chain(user::TESTS)
-}
-
-/// The part of libtest's command line that cargo and nextest use.
-fn test(arguments: &[String]) -> ExitCode {
-    let said = |word| arguments.iter().any(|argument| argument == word);
-    if said("--list") {
-        if !said("--ignored") {
-            tests().for_each(|(name, _)| println!("{name}: test"));
-        }
-        return ExitCode::SUCCESS;
-    }
-    let wanted: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
-    let is_wanted = |name: &str| {
-        let fits =
-            |word: &&String| if said("--exact") { **word == name } else { name.contains(word.as_str()) };
-        wanted.is_empty() || wanted.iter().any(fits)
-    };
-    let mut code = ExitCode::SUCCESS;
-    for (name, test) in tests().filter(|(name, _)| is_wanted(name)) {
-        let passed = catch_unwind(test).is_ok();
-        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
-        if !passed {
-            code = ExitCode::from(101);
-        }
-    }
-    code
 }

@@ -13,9 +13,9 @@ use lambkin_sandbox::{Isolated, Isolation, JailConfig, JailLauncher};
 use tokio::io::AsyncBufReadExt as _;
 use tokio::net::unix::pipe;
 
-use crate::Test;
-use crate::bed::{Bed, config, copy_self, nat, within};
-use crate::reach::run;
+use crate::bed::{Bed, config, copy_self, nat};
+use crate::cases::Test;
+use crate::waiting::{run, within};
 use crate::world::{
     ALLOWED, AZURE, HOST, HOST_TOO, INTERNET, METADATA, PRIVATE, World, address, said_by, until,
 };

@@ -10,8 +10,9 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::Test;
-use crate::bed::{Bed, copy_self, within};
+use crate::bed::{Bed, copy_self};
+use crate::cases::Test;
+use crate::waiting::{run, within};
 
 const NOTHING: &str = "nothing_is_beyond_its_own_loopback";
 const LISTENERS: &str = "its_listeners_are_its_own_over_all_starts";
@@ -21,10 +22,6 @@ pub(crate) const TESTS: &[Test] = &[
     (LISTENERS, || run(listeners())),
     ("the_same_as_an_ordinary_user", ordinary_user),
 ];
-
-pub(crate) fn run(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime").block_on(test);
-}
 
 async fn nothing() {
     let Some(bed) = Bed::new().await else { return };

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use lambkin_sandbox::{Isolated, Isolation, JailConfig, Network};
 
-use crate::Test;
-use crate::bed::{Bed, allowed, config, copy_self, within};
+use crate::bed::{Bed, allowed, config, copy_self};
+use crate::cases::Test;
 use crate::nat::{hold_with, served};
 use crate::probe;
-use crate::reach::run;
+use crate::waiting::{run, within};
 use crate::world::{
     ALLOWED, AZURE, HOST, HOST_TOO, INTERNET, METADATA, PRIVATE, World, address, enter, ip, said_by, until,
 };
@@ -94,6 +94,13 @@ pub(crate) fn inside(name: &str, who: &str) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).expect("permissions");
     copy_self(directory.path());
+    // As systemd has it: what is unmounted in a copy of these mounts goes from here too.
+    said_by("mount", &["--make-rshared", "/"]);
+    let (outer, inner) = (directory.path().join("outer"), directory.path().join("outer/inner"));
+    for place in [&outer, &inner] {
+        std::fs::create_dir(place).expect("a directory");
+        mount("tmpfs", place);
+    }
     // As most systems have it; here it may be root's alone.
     mount("tmpfs", Path::new("/dev/net"));
     said_by("mknod", &["-m", "666", "/dev/net/tun", "c", "10", "200"]);
@@ -118,6 +125,11 @@ pub(crate) fn inside(name: &str, who: &str) {
     let done = command.status().expect("a program");
     assert!(done.success(), "{name} as {who}");
     until("nothing is left", || others().is_empty());
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    assert!(
+        mounts.contains(&*inner.to_string_lossy()),
+        "{name} as {who} unmounts what is the host's: {mounts}"
+    );
     drop(world);
 }
 

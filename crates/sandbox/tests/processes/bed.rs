@@ -4,49 +4,30 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
 
-use lambkin_model::sandbox::{LaunchError, Launcher as _, Process, Sandbox, SandboxSpec, Sources};
+use crate::sandboxes::{Place, fresh_id};
+use crate::waiting::within;
+use lambkin_model::sandbox::{
+    CompileCache, LaunchError, Launcher as _, Process, Sandbox, SandboxSpec, Sources,
+};
 use lambkin_sandbox::{Config, ProcessLauncher};
-use tempfile::TempDir;
-use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
-use tokio::net::unix::pipe;
-
-/// No wait of a test takes longer, unless it failed.
-const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Bed {
-    pub(crate) directory: Directory,
+    pub(crate) directory: Place,
     pub(crate) launcher: ProcessLauncher,
-}
-
-/// One that is removed at the end, or another's.
-pub(crate) enum Directory {
-    Own(TempDir),
-    Given(PathBuf),
-}
-
-impl Directory {
-    pub(crate) fn path(&self) -> &Path {
-        match self {
-            Self::Own(directory) => directory.path(),
-            Self::Given(directory) => directory,
-        }
-    }
 }
 
 impl Bed {
     pub(crate) async fn new() -> Self {
-        Self::in_directory(Directory::Own(tempfile::tempdir().expect("a temporary directory"))).await
+        Self::in_directory(Place::Own(tempfile::tempdir().expect("a temporary directory"))).await
     }
 
     pub(crate) async fn at(directory: &Path) -> Self {
-        Self::in_directory(Directory::Given(directory.to_owned())).await
+        Self::in_directory(Place::Given(directory.to_owned())).await
     }
 
-    async fn in_directory(directory: Directory) -> Self {
+    async fn in_directory(directory: Place) -> Self {
         fs::create_dir_all(directory.path().join("code/task")).expect("a task root");
         let launcher = ProcessLauncher::start(Config::new(directory.path().join("environments"))).await;
         Self { directory, launcher: launcher.expect("a launcher") }
@@ -56,6 +37,8 @@ impl Bed {
         let at = |name: &str| self.directory.path().join(name);
         Sources {
             code: Some(at("code/task")),
+            borrowed: false,
+            opt: None,
             runtime_dir: at("runtime"),
             modules: at("runtime/node_modules"),
             node: at("runtime/bin/node"),
@@ -81,6 +64,7 @@ impl Bed {
             runtime_api: false,
             memory_mb: 128,
             ephemeral_mb: 512,
+            compile_cache: CompileCache::None,
         }
     }
 
@@ -104,41 +88,6 @@ impl Bed {
     pub(crate) fn environment(&self, id: &str) -> PathBuf {
         self.directory.path().join("environments").join(id)
     }
-}
-
-/// Two threads, as lambkin has more than one.
-pub(crate) fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime").block_on(test);
-}
-
-pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, future).await.expect("in time")
-}
-
-/// Waits for a condition that nothing announces.
-pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
-/// 32 decimal digits, so that it is a fraction of `sleep`'s seconds too.
-pub(crate) fn fresh_id() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").subsec_nanos();
-    let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("{:012}{time:010}{next:010}", std::process::id())
-}
-
-/// All that a process writes until everybody has closed it.
-pub(crate) async fn read(output: OwnedFd) -> String {
-    let mut output = pipe::Receiver::from_owned_fd(output).expect("a non-blocking pipe");
-    let mut text = String::new();
-    within(output.read_to_string(&mut text)).await.expect("UTF-8");
-    text
 }
 
 pub(crate) fn stream(channel: OwnedFd) -> UnixStream {

@@ -8,8 +8,10 @@ use lambkin_model::exit::ExitStatus;
 use lambkin_model::sandbox::Launcher as _;
 use lambkin_sandbox::{Config, ProcessLauncher};
 
-use crate::Test;
-use crate::bed::{Bed, fresh_id, read, run, until, with_text, within};
+use crate::bed::{Bed, with_text};
+use crate::cases::Test;
+use crate::sandboxes::{fresh_id, read, until};
+use crate::waiting::{run, within};
 
 pub(crate) const TESTS: &[Test] = &[
     ("tmp_is_kept_between_starts_and_removed_with_the_sandbox", || run(tmp())),

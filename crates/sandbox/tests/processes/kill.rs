@@ -10,8 +10,11 @@ use lambkin_model::sandbox::Process;
 use lambkin_sandbox::{Config, ProcessLauncher};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::bed::{Bed, is_alive, parent, read, run, stat, until, with_text, within};
-use crate::{Test, VICTIM};
+use crate::VICTIM;
+use crate::bed::{Bed, is_alive, parent, stat, with_text};
+use crate::cases::Test;
+use crate::sandboxes::{read, until};
+use crate::waiting::{run, within};
 
 pub(crate) const TESTS: &[Test] = &[
     ("exit_of_the_leader_ends_the_rest", || run(leader_exits())),

@@ -12,8 +12,11 @@ use lambkin_model::sandbox::{Launcher as _, SandboxSpec};
 use lambkin_sandbox::{Config, ProcessLauncher, SPAWNER_ARGUMENT};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::bed::{Bed, fresh_id, read, run, stat, stream, until, with_text, within};
-use crate::{DESCRIPTORS, FLOOD, Test};
+use crate::bed::{Bed, stat, stream, with_text};
+use crate::cases::Test;
+use crate::sandboxes::{fresh_id, read, until};
+use crate::waiting::{run, within};
+use crate::{DESCRIPTORS, FLOOD};
 
 pub(crate) const TESTS: &[Test] = &[
     ("variables_are_exactly_those_given", || run(variables())),

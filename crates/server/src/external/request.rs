@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lambkin_events::target::{Attribute, Delivery};
+use lambkin_model::bucket::ObjectName;
 use lambkin_model::time::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
@@ -17,6 +18,7 @@ use serde_json::{Map, Value, json};
 pub(super) const SERVICES: [&str; 5] = ["sqs", "sns", "lambda", "events", "s3"];
 
 const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const PATH: AsciiSet = UNRESERVED.remove(b'/');
 const TRACE_ID: &str = "x-amzn-trace-id";
 
 /// A request without its signature.
@@ -54,6 +56,17 @@ impl Request {
             request.headers.push((TRACE_ID.into(), trace_id.clone()));
         }
         Ok(request)
+    }
+
+    /// For an object's content.
+    pub(super) fn of_object(endpoint: &str, object: &ObjectName) -> Self {
+        let path = utf8_percent_encode(&object.key, &PATH);
+        let mut url = format!("{endpoint}/{}/{path}", object.bucket);
+        if let Some(version) = &object.version {
+            // Writing to a string does not fail.
+            let _ = write!(url, "?versionId={}", utf8_percent_encode(version, &UNRESERVED));
+        }
+        Self { method: "GET", url, headers: Vec::new(), body: Vec::new(), batch: false }
     }
 
     /// Whether an answer with a status of success is one.
@@ -252,6 +265,21 @@ mod tests {
             assert_eq!(traced, !arn.contains(":s3:"), "{arn}");
         }
         assert!(Request::new("http://e", "nothing", &delivery(""), now).is_err());
+    }
+
+    #[test]
+    fn objects() {
+        let object = |key: &str, version: Option<&str>| ObjectName {
+            bucket: "b".into(),
+            key: key.into(),
+            version: version.map(str::to_owned),
+        };
+        for (object, expected) in [
+            (object("a/b c.zip", None), "http://e/b/a/b%20c.zip"),
+            (object("ü?#", Some("1/2&x")), "http://e/b/%C3%BC%3F%23?versionId=1%2F2%26x"),
+        ] {
+            assert_eq!(Request::of_object("http://e", &object).url, expected);
+        }
     }
 
     #[test]

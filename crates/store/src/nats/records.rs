@@ -12,6 +12,7 @@ use lambkin_model::Pending;
 use lambkin_model::catalog::{Catalog, CatalogError, CatalogRead, Head, Revision, Stored, Watcher};
 use lambkin_model::name::FunctionKey;
 use lambkin_model::record::{Record, RecordWatcher, Records, ResourceKey};
+use lambkin_model::version::PublishedVersion;
 
 use super::table::{Follower, Table, WriteError};
 use crate::kind::{Heads, Kind, Kinds, Of};
@@ -96,9 +97,17 @@ impl<R: Record> Records<R> for NatsRecords<Of<R>> {
     }
 }
 
-impl CatalogRead for NatsRecords<Heads> {
+/// Functions' heads and the bodies of their published versions. A bucket's changes come in their order, so that
+/// every machine has a body before the head that names it.
+#[derive(Debug)]
+pub struct NatsCatalog {
+    pub(super) heads: Arc<NatsRecords<Heads>>,
+    pub(super) versions: Arc<NatsRecords<Of<PublishedVersion>>>,
+}
+
+impl CatalogRead for NatsCatalog {
     fn head(&self, key: &FunctionKey) -> Option<Arc<Stored<Head>>> {
-        self.snapshot.get(key)
+        self.heads.snapshot.get(key)
     }
 
     fn heads(
@@ -108,24 +117,40 @@ impl CatalogRead for NatsRecords<Heads> {
         after: Option<&str>,
         limit: usize,
     ) -> Vec<Arc<Stored<Head>>> {
-        self.snapshot.list(account, region, after, limit)
+        self.heads.snapshot.list(account, region, after, limit)
     }
 
     fn all(&self) -> Vec<Arc<Stored<Head>>> {
-        self.snapshot.all()
+        self.heads.snapshot.all()
+    }
+
+    fn version(&self, key: &ResourceKey) -> Option<Arc<Stored<PublishedVersion>>> {
+        self.versions.snapshot.get(key)
     }
 
     fn watch(&self, watcher: Watcher) {
-        self.snapshot.watch(watcher);
+        self.heads.snapshot.watch(watcher);
     }
 }
 
-impl Catalog for NatsRecords<Heads> {
+impl Catalog for NatsCatalog {
     fn put(&self, expected: Option<Revision>, head: Head) -> Pending<'_, Result<Revision, CatalogError>> {
-        Box::pin(async move { self.write(&head.key.clone(), expected, Some(head)).await })
+        Box::pin(async move { self.heads.write(&head.key.clone(), expected, Some(head)).await })
     }
 
     fn delete(&self, expected: Revision, key: FunctionKey) -> Pending<'_, Result<(), CatalogError>> {
-        Box::pin(async move { self.write(&key, Some(expected), None).await.map(|_| ()) })
+        Box::pin(async move { self.heads.write(&key, Some(expected), None).await.map(|_| ()) })
+    }
+
+    fn put_version(&self, version: PublishedVersion) -> Pending<'_, Result<Revision, CatalogError>> {
+        self.versions.put(None, version)
+    }
+
+    fn delete_version(&self, expected: Revision, key: ResourceKey) -> Pending<'_, Result<(), CatalogError>> {
+        self.versions.delete(expected, key)
+    }
+
+    fn versions(&self) -> Vec<Arc<Stored<PublishedVersion>>> {
+        self.versions.all()
     }
 }

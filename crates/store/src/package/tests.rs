@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use flate2::Compression;
@@ -23,6 +23,7 @@ struct Raw {
     method: u16,
     crc: u32,
     claimed: u32,
+    extra: Vec<u8>,
     stored: Vec<u8>,
 }
 
@@ -35,6 +36,7 @@ impl Raw {
             method: 0,
             crc: crc(content),
             claimed: u32::try_from(content.len()).unwrap(),
+            extra: Vec::new(),
             stored: content.to_vec(),
         }
     }
@@ -47,6 +49,15 @@ impl Raw {
 
     fn link(name: &str, target: &str) -> Self {
         Self { mode: LINK | 0o777, ..Self::file(name, target.as_bytes()) }
+    }
+
+    /// A file that PKWARE's field for Unix calls another name of `target`.
+    fn hard_link(name: &str, target: &str, content: &[u8]) -> Self {
+        let mut extra = vec![0x0d, 0];
+        extra.extend(u16::try_from(12 + target.len()).unwrap().to_le_bytes());
+        extra.extend([0; 12]);
+        extra.extend(target.as_bytes());
+        Self { extra, ..Self::file(name, content) }
     }
 
     fn mode(self, mode: u32) -> Self {
@@ -74,7 +85,7 @@ impl Raw {
         out.extend(u32::try_from(self.stored.len()).unwrap().to_le_bytes());
         out.extend(self.claimed.to_le_bytes());
         out.extend(u16::try_from(self.name.len()).unwrap().to_le_bytes());
-        out.extend([0, 0]);
+        out.extend(u16::try_from(self.extra.len()).unwrap().to_le_bytes());
     }
 }
 
@@ -91,6 +102,7 @@ fn zip(entries: &[Raw]) -> Vec<u8> {
         zip.extend(b"PK\x03\x04");
         entry.header(&mut zip);
         zip.extend(&entry.name);
+        zip.extend(&entry.extra);
         zip.extend(&entry.stored);
         directory.extend(b"PK\x01\x02\x14\x03");
         entry.header(&mut directory);
@@ -98,6 +110,7 @@ fn zip(entries: &[Raw]) -> Vec<u8> {
         directory.extend((entry.mode << 16).to_le_bytes());
         directory.extend(start.to_le_bytes());
         directory.extend(&entry.name);
+        directory.extend(&entry.extra);
     }
     let (at, size) = (zip.len(), directory.len());
     zip.extend(directory);
@@ -197,6 +210,19 @@ fn keeps_what_good_packages_hold() {
     commented[length - 2] = 5;
     commented.extend(b"hello");
     assert_eq!(shown(unpacked(&commented)), "a 644 x", "a comment after it");
+}
+
+/// A hard link has no permissions of its own to stop it: a package never makes one, it has the file's content.
+#[test]
+fn a_hard_link_is_a_file_of_its_own() {
+    for target in ["first", "/etc/passwd", "../../secret"] {
+        let zip = zip(&[Raw::file("first", b"1"), Raw::hard_link("second", target, b"2")]);
+        assert_eq!(shown(unpacked(&zip)), "first 644 1, second 644 2", "{target}");
+        let task = tempfile::tempdir().unwrap();
+        let directory = File::open(task.path()).unwrap().into();
+        unpack(&Bytes::from(zip), directory, Limits { written: 100, entries: 2 }).unwrap();
+        assert_eq!(std::fs::metadata(task.path().join("second")).unwrap().nlink(), 1, "{target}");
+    }
 }
 
 #[test]

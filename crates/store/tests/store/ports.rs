@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::support::{head, key, runtime, zip_of};
 use bytes::Bytes;
 use lambkin_model::catalog::{Catalog, CatalogError, Revision};
-use lambkin_model::code::{CodeError, CodeSha256, CodeStore};
+use lambkin_model::code::{CodeError, CodeSha256, CodeStore, Contents};
 use lambkin_model::name::FunctionKey;
+use lambkin_model::version::PublishedVersion;
 use lambkin_store::{Faulty, Store, StoreConfig};
 
 /// Writes are compare-and-set by key.
@@ -124,12 +125,36 @@ async fn catalog_tells_watchers(catalog: &Arc<impl Catalog + 'static>) {
     assert_eq!(take(), [(key("w"), None)]);
 }
 
+/// A version's body is written once, read by its key, and not told to watchers: the head that names it is.
+async fn catalog_keeps_versions(catalog: &impl Catalog) {
+    let body = |id: &str| {
+        let head = head("v", 1);
+        PublishedVersion::new(&head.key, &head.latest, 7, id.into(), Some("its own".into()))
+    };
+    let told = Arc::new(Mutex::new(0));
+    let telling = Arc::clone(&told);
+    catalog.watch(Box::new(move |_| *telling.lock().unwrap() += 1));
+    let (one, other) = (body("one"), body("other"));
+    assert_eq!(catalog.version(&one.key), None);
+    let revision = catalog.put_version(one.clone()).await.unwrap();
+    let again = PublishedVersion { description_of_latest: None, ..one.clone() };
+    assert_eq!(catalog.put_version(again).await, Err(CatalogError::Conflict));
+    assert_eq!(catalog.version(&one.key).unwrap().record, one);
+    let second = catalog.put_version(other.clone()).await.unwrap();
+    assert_eq!(catalog.versions().len(), 2);
+    assert_eq!(catalog.delete_version(second, one.key.clone()).await, Err(CatalogError::Conflict));
+    catalog.delete_version(revision, one.key.clone()).await.unwrap();
+    catalog.delete_version(second, other.key.clone()).await.unwrap();
+    assert_eq!((catalog.versions().len(), *told.lock().unwrap()), (0, 0));
+}
+
 /// What any catalog must do.
 pub(crate) async fn catalog_conforms(catalog: Arc<impl Catalog + 'static>) {
     catalog_compares_and_sets(&*catalog).await;
     catalog_lets_one_of_many_win(&catalog).await;
     catalog_lists_in_order(&*catalog).await;
     catalog_tells_watchers(&catalog).await;
+    catalog_keeps_versions(&*catalog).await;
 }
 
 async fn code_store_keeps(store: &impl CodeStore) {
@@ -139,7 +164,9 @@ async fn code_store_keeps(store: &impl CodeStore) {
     assert_eq!(store.unpacked(sha256), None);
     assert_eq!(store.zip(sha256), None);
     let code = store.put(zip.clone()).await.unwrap();
-    assert_eq!(checked, code);
+    let contents = Contents { unzipped: 45, extensions: false };
+    assert_eq!(checked, (code.clone(), contents));
+    assert_eq!(store.contents(sha256).await.unwrap(), contents);
     assert_eq!((code.sha256, code.size), (sha256, zip.len() as u64));
     assert_eq!(
         code.sdk_packages.iter().map(String::as_str).collect::<Vec<_>>(),
@@ -151,6 +178,33 @@ async fn code_store_keeps(store: &impl CodeStore) {
     assert_eq!(store.unpacked(sha256).unwrap(), task);
     assert_eq!(std::fs::read(task.join("lib/a.mjs")).unwrap(), b"import '@aws-sdk/client-s3'");
     assert_eq!(std::fs::read(store.zip(sha256).unwrap()).unwrap(), zip);
+}
+
+/// A stack has its packages' files, is kept as they are, and does without them.
+async fn code_store_stacks(store: &impl CodeStore) {
+    let (one, two) = (zip_of(&[("a", b"1"), ("d/1", b"1")]), zip_of(&[("a", b"2"), ("extensions/2", b"2")]));
+    let one = store.put(one).await.unwrap().sha256;
+    let two = store.put(two).await.unwrap().sha256;
+    let stack = CodeSha256::of_stack(&[one, two]).unwrap();
+    assert_eq!(store.unpacked(stack), None);
+    for _ in 0..2 {
+        store.stack(vec![one, two]).await.unwrap();
+    }
+    store.stack(vec![two, one]).await.unwrap();
+    let read = |stack, file| std::fs::read_to_string(store.unpacked(stack).unwrap().join(file)).unwrap();
+    assert_eq!((read(stack, "a").as_str(), read(stack, "d/1").as_str()), ("2", "1"));
+    let turned = CodeSha256::of_stack(&[two, one]).unwrap();
+    assert_eq!(read(turned, "a"), "1");
+    assert_eq!(store.zip(stack), None);
+    // Of one it is that one, of none nothing.
+    assert_eq!((CodeSha256::of_stack(&[one]), CodeSha256::of_stack(&[])), (Some(one), None));
+    store.stack(vec![one]).await.unwrap();
+    store.stack(vec![]).await.unwrap();
+    store.sweep(HashSet::from([stack]), Duration::ZERO).await.unwrap();
+    assert_eq!((store.unpacked(one), store.unpacked(turned)), (None, None));
+    assert_eq!((read(stack, "a").as_str(), read(stack, "d/1").as_str()), ("2", "1"));
+    assert!(matches!(store.stack(vec![one, two, one]).await, Err(CodeError::Unavailable(_))));
+    assert!(matches!(store.contents(one).await, Err(CodeError::Unavailable(_))));
 }
 
 async fn code_store_refuses(store: &impl CodeStore) {
@@ -208,6 +262,7 @@ async fn code_store_sweeps(store: &impl CodeStore) {
 
 async fn code_store_conforms(store: Arc<impl CodeStore + 'static>) {
     code_store_keeps(&*store).await;
+    code_store_stacks(&*store).await;
     code_store_refuses(&*store).await;
     code_store_takes_one_package_many_times_at_once(&store).await;
     code_store_sweeps(&*store).await;

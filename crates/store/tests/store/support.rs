@@ -20,38 +20,31 @@ pub(crate) fn key(name: &str) -> FunctionKey {
 }
 
 pub(crate) fn head(name: &str, mark: u64) -> Head {
-    Head {
-        key: key(name),
-        identity: "2d9c1a0e-55a7-4d2a-9b1c-0a4d6f5e7b21".into(),
-        latest: FunctionVersion {
-            version: LATEST.into(),
-            configuration: Configuration {
-                runtime: Runtime::all().last().expect("a runtime"),
-                role: "arn:aws:iam::000000000000:role/r".into(),
-                handler: "index.handler".into(),
-                description: String::new(),
-                timeout: 3,
-                memory_size: 128,
-                variables: Some(BTreeMap::from([("GREETING".into(), "hello".into())])),
-                architecture: "x86_64".into(),
-                logging: LoggingConfig::default(),
-                ephemeral_storage: 512,
-                dead_letter: None,
-            },
-            code: Code { sha256: CodeSha256([7; 32]), size: 276, sdk_packages: BTreeSet::new() },
-            revision_id: "7f2c9d6a-0b3e-4e58-8f0d-5d1f3b2a9c40".into(),
-            last_modified: Timestamp(1_767_323_045_678_901),
-            state: State::Active,
-            last_update: Some(LastUpdate::Successful),
+    let latest = FunctionVersion {
+        version: LATEST.into(),
+        configuration: Configuration {
+            runtime: Runtime::all().last().expect("a runtime"),
+            role: "arn:aws:iam::000000000000:role/r".into(),
+            handler: "index.handler".into(),
+            description: String::new(),
+            timeout: 3,
+            memory_size: 128,
+            variables: Some(BTreeMap::from([("GREETING".into(), "hello".into())])),
+            architecture: "x86_64".into(),
+            logging: LoggingConfig::default(),
+            ephemeral_storage: 512,
+            dead_letter: None,
+            layers: Vec::new(),
+            tracing: lambkin_model::trace::TracingMode::PassThrough,
         },
-        serving: None,
-        aliases: BTreeMap::new(),
-        next_version: mark,
-        tags: BTreeMap::new(),
-        reserved_concurrency: None,
-        event_invoke: std::collections::BTreeMap::new(),
-        recursion_allowed: false,
-    }
+        code: Code { sha256: CodeSha256([7; 32]), size: 276, sdk_packages: BTreeSet::new(), directory: None },
+        revision_id: "7f2c9d6a-0b3e-4e58-8f0d-5d1f3b2a9c40".into(),
+        last_modified: Timestamp(1_767_323_045_678_901),
+        state: State::Active,
+        last_update: Some(LastUpdate::Successful),
+    };
+    let identity = "2d9c1a0e-55a7-4d2a-9b1c-0a4d6f5e7b21".into();
+    Head { next_version: mark, ..Head::new(key(name), identity, latest) }
 }
 
 pub(crate) fn zip_of(files: &[(&str, &[u8])]) -> Bytes {

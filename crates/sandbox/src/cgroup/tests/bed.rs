@@ -13,6 +13,12 @@ use crate::proc;
 /// For a loaded machine; nothing here is expected to take long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// `$LAMBKIN_TEST_SLOWNESS` times as long where a machine says that it is slow.
+fn patience() -> Duration {
+    let slowness = std::env::var("LAMBKIN_TEST_SLOWNESS").ok().and_then(|factor| factor.parse().ok());
+    PATIENCE * slowness.unwrap_or(1)
+}
+
 pub(super) struct Bed {
     pub(super) tag: String,
     pub(super) cgroups: Cgroups,
@@ -94,7 +100,7 @@ pub(super) fn start(group: &Group, program: &[&str]) -> Child {
 }
 
 pub(super) fn await_that(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     while !is_so() {
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
         std::thread::yield_now();
@@ -103,7 +109,7 @@ pub(super) fn await_that(what: &str, is_so: impl Fn() -> bool) {
 
 /// Of a process that ends by itself or was killed.
 pub(super) fn ended(child: &mut Child) -> ExitStatus {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     loop {
         if let Some(status) = child.try_wait().expect("wait") {
             return status;

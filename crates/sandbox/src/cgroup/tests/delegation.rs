@@ -1,5 +1,5 @@
 //! Stepping aside, with the real kernel's refusal. Any controller shows it; here one that v1 leaves to v2
-//! on most machines is passed on to groups of the test's own.
+//! on most machines, or that a service manager delegates, is passed on to groups of the test's own.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -12,11 +12,12 @@ use super::super::discovery::Machine;
 use super::super::{Version, mounts};
 use crate::proc;
 
-const CONTROLLER: &str = "hugetlb";
+const CONTROLLERS: [&str; 2] = ["hugetlb", "pids"];
 
 /// A v2 group that is given the controller, as a service manager does it.
 struct Service {
     path: PathBuf,
+    controller: &'static str,
     children: Vec<Child>,
     /// Other tests that do the same wait.
     _lock: File,
@@ -29,19 +30,29 @@ impl Service {
         let places = mounts::places(&machine.groups, &machine.mountinfo);
         let place = places.into_iter().find(|place| place.version == Version::V2).ok_or("no v2")?;
         let own = place.own?;
+        // Where no process may be beside groups, this one leaves first, as lambkin does.
+        let _ = pass_on(&own, &CONTROLLERS, proc::own_pid());
+        let own =
+            if own.ends_with(SUPERVISOR) { own.parent().expect("a group above").to_owned() } else { own };
+        let offered =
+            fs::read_to_string(own.join("cgroup.controllers")).map_err(|error| error.to_string())?;
+        let is_offered = |controller: &&str| offered.split_ascii_whitespace().any(|word| word == *controller);
+        let controller = CONTROLLERS.into_iter().find(is_offered);
+        let controller =
+            controller.ok_or_else(|| format!("{} has none of {CONTROLLERS:?}", own.display()))?;
         let lock = File::open(&own).map_err(|error| error.to_string())?;
         rustix::fs::flock(&lock, FlockOperation::LockExclusive).map_err(|error| error.to_string())?;
         let passed =
             fs::read_to_string(own.join("cgroup.subtree_control")).map_err(|error| error.to_string())?;
-        let is_passed = passed.split_ascii_whitespace().any(|word| word == CONTROLLER);
+        let is_passed = passed.split_ascii_whitespace().any(|word| word == controller);
         if !is_passed {
-            enable(&own, &[CONTROLLER])
-                .map_err(|errno| format!("{} keeps {CONTROLLER}: {errno}", own.display()))?;
+            enable(&own, &[controller])
+                .map_err(|errno| format!("{} keeps {controller}: {errno}", own.display()))?;
         }
         let undo = (!is_passed).then(|| own.clone());
         let path = own.join(format!("{name}-{}", proc::own_pid()));
         let made = fs::create_dir(&path);
-        let service = Self { path, children: Vec::new(), _lock: lock, undo };
+        let service = Self { path, controller, children: Vec::new(), _lock: lock, undo };
         made.map_err(|error| error.to_string())?;
         Ok(service)
     }
@@ -74,7 +85,7 @@ impl Drop for Service {
         }
         self.children.iter_mut().for_each(|child| drop(child.wait()));
         if let Some(own) = &self.undo {
-            let _ = fs::write(own.join("cgroup.subtree_control"), format!("-{CONTROLLER}"));
+            let _ = fs::write(own.join("cgroup.subtree_control"), format!("-{}", self.controller));
         }
     }
 }
@@ -93,8 +104,8 @@ fn who_lives_alone_steps_aside_with_the_children() {
         // It was there before the shell was moved.
         fs::write(service.path.join("cgroup.procs"), child.to_string()).expect("moved");
     }
-    assert_eq!(pass_on(&service.path, &[CONTROLLER], me), []);
-    assert_eq!(service.passed().trim_ascii(), CONTROLLER);
+    assert_eq!(pass_on(&service.path, &[service.controller], me), []);
+    assert_eq!(service.passed().trim_ascii(), service.controller);
     assert_eq!(service.living(""), Vec::<i32>::new());
     let mut aside = service.living(SUPERVISOR);
     aside.sort_unstable();
@@ -102,7 +113,7 @@ fn who_lives_alone_steps_aside_with_the_children() {
     ours.sort_unstable();
     assert_eq!(aside, ours);
     // Once more changes nothing.
-    assert_eq!(pass_on(&service.path, &[CONTROLLER], me), []);
+    assert_eq!(pass_on(&service.path, &[service.controller], me), []);
 }
 
 #[test]
@@ -110,11 +121,11 @@ fn others_are_not_moved() {
     let Some(mut service) = service("shared") else { return };
     let me = service.start(&["sleep", "60"]);
     let other = service.start(&["sleep", "60"]);
-    let refused = pass_on(&service.path, &[CONTROLLER, "memory"], me);
+    let refused = pass_on(&service.path, &[service.controller, "none-such"], me);
     let why = |controller| &refused.iter().find(|(of, _)| *of == controller).expect("refused").1;
-    assert!(why(CONTROLLER).starts_with("1 other processes live"), "{refused:?}");
-    assert!(why(CONTROLLER).contains("Delegate=yes"));
-    assert!(why("memory").contains("is not given the controller"), "{refused:?}");
+    assert!(why(service.controller).starts_with("1 other processes live"), "{refused:?}");
+    assert!(why(service.controller).contains("Delegate=yes"));
+    assert!(why("none-such").contains("is not given the controller"), "{refused:?}");
     let mut living = service.living("");
     living.sort_unstable();
     let mut both = vec![me, other];
@@ -126,6 +137,6 @@ fn others_are_not_moved() {
 #[test]
 fn a_group_without_processes_needs_nobody_to_move() {
     let Some(service) = service("empty") else { return };
-    assert_eq!(pass_on(&service.path, &[CONTROLLER], proc::own_pid()), []);
-    assert_eq!(service.passed().trim_ascii(), CONTROLLER);
+    assert_eq!(pass_on(&service.path, &[service.controller], proc::own_pid()), []);
+    assert_eq!(service.passed().trim_ascii(), service.controller);
 }

@@ -126,6 +126,18 @@ fn what_is_passed_on_already_is_not_written_again() {
     assert_eq!(fake.read(&format!("{SERVICE}/cgroup.subtree_control")), "cpu memory pids\n");
 }
 
+/// The kernel would let a group with processes pass on `pids` alone, and make a threaded one of it.
+#[test]
+fn a_group_in_use_is_not_asked_for_what_would_make_it_threaded() {
+    let fake = Fake::service("pids\n");
+    // Of two others.
+    fake.files(SERVICE, &[("cgroup.type", "domain\n"), ("cgroup.procs", "1\n2\n")]);
+    let others = Err("2 other processes live in our own group");
+    let has_not = Err("is not given the controller");
+    check(&fake.discover(), [has_not, has_not, others, Ok(Version::V2), Ok(Version::V2), Ok(Version::V2)]);
+    assert_eq!(fake.read(&format!("{SERVICE}/cgroup.subtree_control")), "");
+}
+
 #[test]
 fn a_user_service_is_given_what_its_manager_has() {
     let fake = Fake::service("memory pids\n");

@@ -15,6 +15,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::task::JoinSet;
 
 use crate::jail::nat::find_program;
+use crate::jail::system::with_own_mounts;
 use crate::network::Subnet;
 
 /// Its link, in the router's namespace.
@@ -53,7 +54,12 @@ pub(super) struct Uplink {
 impl Uplink {
     /// Gives the namespaces of this process a way out, and waits until it is there.
     pub(super) async fn start(program: &Path, router: i32) -> Result<Self, String> {
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        if rustix::process::geteuid().is_root() {
+            // For its sandbox it unmounts all it sees, and only `/` itself is kept from being unmounted on the host.
+            with_own_mounts(&mut command);
+        }
+        let mut child = command
             .args(arguments(router))
             .env_clear()
             .env("LC_ALL", "C")

@@ -1,0 +1,18 @@
+// Works on messages one by one and names those that failed: the queue gives only these again. The event source mapping
+// needs FunctionResponseTypes: ReportBatchItemFailures.
+export const handler = async (event) => {
+  const batchItemFailures = [];
+  for (const record of event.Records) {
+    try {
+      await work(JSON.parse(record.body));
+    } catch (error) {
+      console.error(record.messageId, error.message);
+      batchItemFailures.push({ itemIdentifier: record.messageId });
+    }
+  }
+  return { batchItemFailures };
+};
+
+async function work(message) {
+  console.log('message', message);
+}

@@ -1,0 +1,12 @@
+// Writes its answer piece by piece. InvokeWithResponseStream and function URLs in RESPONSE_STREAM mode pass the pieces on;
+// Invoke gathers them.
+import { setTimeout as pause } from 'node:timers/promises';
+
+export const handler = awslambda.streamifyResponse(async (event, responseStream, context) => {
+  responseStream.setContentType('text/plain');
+  for (const word of ['Once ', 'upon ', 'a ', 'time.']) {
+    responseStream.write(word);
+    await pause(200);
+  }
+  responseStream.end();
+});

@@ -1,0 +1,17 @@
+// A function's state in one word and colour.
+
+import StatusIndicator from '@cloudscape-design/components/status-indicator';
+
+import type { Configuration } from '../client/lambda';
+
+export function stateText(configuration: Configuration): string {
+  if (configuration.State === 'Active' && configuration.LastUpdateStatus === 'InProgress') return 'Updating';
+  if (configuration.State === 'Active' && configuration.LastUpdateStatus === 'Failed') return 'Update failed';
+  return configuration.State ?? 'Active';
+}
+
+export function State({ configuration }: { configuration: Configuration }) {
+  const text = stateText(configuration);
+  const type = { Active: 'success', Pending: 'in-progress', Updating: 'in-progress', Inactive: 'stopped', Failed: 'error', 'Update failed': 'error' } as const;
+  return <StatusIndicator type={type[text as keyof typeof type] ?? 'info'}>{text}</StatusIndicator>;
+}

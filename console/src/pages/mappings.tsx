@@ -1,0 +1,7 @@
+// Which functions work on which queues.
+
+import { Mappings } from '../parts/mappings';
+
+export default function MappingsPage() {
+  return <Mappings />;
+}

@@ -1,0 +1,104 @@
+//! lambkin's own paths: how it is, and what links to code give.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use lambkin_model::Error;
+
+use crate::api::Api;
+use crate::callers::Door;
+use crate::code_link;
+use crate::own;
+use crate::prometheus;
+use crate::reply::{Reply, ReplyBody, json, reply};
+
+const HEALTH: &str = "/_lambkin/health";
+/// How the machine is.
+const MACHINE: &str = "/_lambkin/machine";
+const QUEUES: &str = "/_lambkin/queues";
+/// What waits to be run.
+const EVENTS: &str = "/_lambkin/events";
+/// Where Prometheus looks.
+const METRICS: &str = "/metrics";
+/// As whom lambkin sees who asks.
+const CALLER: &str = "/_lambkin/caller";
+
+/// Whether a path is lambkin's own.
+pub(crate) fn is_own(path: &str) -> bool {
+    path == METRICS || path.starts_with("/_lambkin/")
+}
+
+/// lambkin's own paths that need no signature: what is said there is no secret, or the path itself is.
+pub(crate) fn is_open(path: &str) -> bool {
+    path == HEALTH || path.starts_with(own::SAMPLES) || path.starts_with(code_link::PATH)
+}
+
+impl Api {
+    /// lambkin's own paths.
+    pub(crate) async fn own_path(
+        &self,
+        parts: &Parts,
+        path: &str,
+        door: &Door,
+        written: &[u8],
+    ) -> Result<Reply, Error> {
+        if let Some(answer) = self.own_resource(parts, path, written).await {
+            return answer;
+        }
+        if !matches!(parts.method, Method::GET | Method::HEAD) {
+            let mut response = reply(StatusCode::METHOD_NOT_ALLOWED, ReplyBody::Bytes(Bytes::new()));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return Ok(response);
+        }
+        if path == HEALTH {
+            return Ok(json(StatusCode::OK, &serde_json::json!({ "status": "ok" })));
+        }
+        if path == MACHINE {
+            return Ok(self.machine());
+        }
+        if path == QUEUES {
+            return self.queues_page().await;
+        }
+        if path == EVENTS {
+            return self.events_page().await;
+        }
+        if path == METRICS {
+            let mut figures = self.events.figures().await?;
+            figures.extend(self.metrics.figures());
+            figures.extend(self.traces.figures());
+            let text = prometheus::text(&figures);
+            let mut response = reply(StatusCode::OK, ReplyBody::Bytes(text.into()));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(prometheus::CONTENT_TYPE));
+            return Ok(response);
+        }
+        if path == CALLER {
+            let (caller, unread) = self.caller(parts, door, None)?;
+            unread.check(b"")?;
+            let said = caller.map_or(serde_json::json!({}), |caller| {
+                let function = caller.function.qualified_arn(&caller.version);
+                serde_json::json!({ "function": function, "role": caller.role })
+            });
+            return Ok(json(StatusCode::OK, &said));
+        }
+        match path.strip_prefix(code_link::PATH) {
+            Some(token) => self.download(token).await,
+            None => Err(Error::UnknownOperation(format!("lambkin has no {path}"))),
+        }
+    }
+
+    async fn download(&self, token: &str) -> Result<Reply, Error> {
+        let Some(sha256) = self.links.read(token, crate::functions::now()) else {
+            return Err(Error::AccessDenied("The link is not valid or has expired.".into()));
+        };
+        let gone = || Error::ResourceNotFound("The deployment package is no longer kept.".into());
+        let path = self.control.code_zip(sha256).ok_or_else(gone)?;
+        let file = tokio::fs::File::open(path).await.map_err(|_| gone())?;
+        let length = file.metadata().await.map_err(|error| Error::Service(error.to_string()))?.len();
+        let mut response = reply(StatusCode::OK, ReplyBody::File { file, left: length });
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        Ok(response)
+    }
+}

@@ -1,0 +1,18 @@
+//! CloudWatch Logs Insights' query language: `fields`, `filter`, `parse`, `stats … by`, `sort`, `limit`, `display`,
+//! `dedup`, over the events of some groups. A query runs in bounded memory: it fails where it would keep more.
+//!
+//! Deliberately not here: who runs queries and keeps their results (`queries`), the wire.
+
+mod expression;
+mod function;
+mod parse;
+mod pipeline;
+mod row;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub(crate) use parse::Query;
+pub(crate) use pipeline::Run;
+pub(crate) use row::Source;

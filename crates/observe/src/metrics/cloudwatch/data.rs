@@ -1,0 +1,195 @@
+//! GetMetricData.
+
+use super::{CloudWatch, Metric, MetricsError, Seconds, Stat, period};
+
+/// Most queries of one call.
+const QUERIES: usize = 500;
+/// Most data points of one page.
+const DATAPOINTS: usize = 100_800;
+
+/// One query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataQuery {
+    /// Its id.
+    pub id: String,
+    /// What it is.
+    pub asked: Expressed,
+    /// For the legend.
+    pub label: Option<String>,
+    /// Whether it is answered.
+    pub returned: bool,
+}
+
+/// What a query asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expressed {
+    /// `MetricStat`.
+    Stat {
+        /// Which metric.
+        metric: Metric,
+        /// Seconds.
+        period: i64,
+        /// Its name.
+        stat: String,
+        /// In this unit alone.
+        unit: Option<String>,
+    },
+    /// `Expression`, which lambkin does not do.
+    Expression,
+    /// Neither.
+    Nothing,
+    /// Both.
+    Both,
+}
+
+/// What GetMetricData is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Data {
+    /// In order.
+    pub queries: Vec<DataQuery>,
+    /// From here.
+    pub start: Seconds,
+    /// Up to, not with, this.
+    pub end: Seconds,
+    /// The oldest first.
+    pub ascending: bool,
+    /// Most points of the page.
+    pub most: Option<i64>,
+    /// The page.
+    pub token: Option<String>,
+}
+
+/// The answer to one query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataResult {
+    /// The query's.
+    pub id: String,
+    /// For the legend.
+    pub label: String,
+    /// Seconds since 1970 and values.
+    pub points: Vec<(i64, f64)>,
+    /// There is no more of it on the next page.
+    pub complete: bool,
+}
+
+impl CloudWatch {
+    /// GetMetricData: results in the order of the queries, and the token of the next page.
+    pub fn data(&self, data: &Data) -> Result<(Vec<DataResult>, Option<String>), MetricsError> {
+        let invalid = |text: &str| Err(MetricsError::Validation(text.into()));
+        if data.queries.is_empty() {
+            return invalid("The parameter MetricDataQueries is required.");
+        }
+        if data.queries.len() > QUERIES {
+            return invalid("The collection MetricDataQueries must not have a size greater than 500.");
+        }
+        if data.start >= data.end {
+            return invalid("The parameter StartTime must be less than the parameter EndTime.");
+        }
+        let most = match data.most {
+            None => DATAPOINTS,
+            Some(most) => usize::try_from(most).unwrap_or(0).min(DATAPOINTS),
+        };
+        if most == 0 {
+            return invalid("The parameter MaxDatapoints must be greater than 0.");
+        }
+        let mut asked = Vec::new();
+        for (index, query) in data.queries.iter().enumerate() {
+            if data.queries[..index].iter().any(|before| before.id == query.id) {
+                return invalid("The values for parameter id in MetricDataQueries are not unique.");
+            }
+            let read = read(query, index + 1)?;
+            if query.returned {
+                asked.push((query, read));
+            }
+        }
+        if asked.is_empty() {
+            return invalid("At least one of the MetricDataQueries must return data.");
+        }
+        let metrics: Vec<_> = asked.iter().map(|(_, read)| (read.metric, read.unit, read.period)).collect();
+        let found = self.periods(&metrics, (data.start, data.end))?;
+        let mut results = Vec::new();
+        for ((query, read), series) in asked.iter().zip(found) {
+            // Where there are several units, the first one's, as one line cannot show two.
+            let periods = series.into_iter().find(|(_, periods)| !periods.is_empty());
+            let periods = periods.map(|(_, periods)| periods).unwrap_or_default();
+            let points =
+                periods.iter().filter_map(|(minute, of)| Some((i64::from(*minute) * 60, read.stat.of(of)?)));
+            let mut points: Vec<_> = points.collect();
+            if !data.ascending {
+                points.reverse();
+            }
+            let label = query.label.clone().unwrap_or_else(|| read.metric.name.clone());
+            results.push(DataResult { id: query.id.clone(), label, points, complete: true });
+        }
+        let skip = match &data.token {
+            None => 0,
+            Some(token) => token.parse().map_err(|_| MetricsError::InvalidToken)?,
+        };
+        Ok(page(results, skip, most))
+    }
+}
+
+/// A query that lambkin answers.
+struct Read<'q> {
+    metric: &'q Metric,
+    period: u32,
+    stat: Stat,
+    unit: Option<&'q str>,
+}
+
+fn read(query: &DataQuery, number: usize) -> Result<Read<'_>, MetricsError> {
+    let invalid = |text: String| Err(MetricsError::Validation(text));
+    let name = format!("MetricDataQueries.member.{number}");
+    let mut letters = query.id.bytes();
+    let fits = letters.next().is_some_and(|first| first.is_ascii_lowercase())
+        && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == b'_');
+    if !fits {
+        return invalid(format!(
+            "The value {} in parameter {name}.Id must start with a lowercase letter and have letters, digits and _ alone.",
+            query.id
+        ));
+    }
+    if query.label.as_ref().is_some_and(|label| label.contains("${")) {
+        return invalid(format!("lambkin does not do dynamic labels ({name}.Label)."));
+    }
+    match &query.asked {
+        Expressed::Stat { metric, period: seconds, stat, unit } => {
+            let period = period(*seconds, &format!("{name}.MetricStat.Period"));
+            let period = period.map_err(|error| MetricsError::Validation(error.to_string()))?;
+            let stat = Stat::parse(stat).map_err(MetricsError::Validation)?;
+            Ok(Read { metric, period, stat, unit: unit.as_deref() })
+        }
+        Expressed::Expression => invalid(format!(
+            "Error in expression '{}': lambkin does not do metric math ({name}.Expression).",
+            query.id
+        )),
+        Expressed::Nothing => invalid(format!("The parameter {name}.MetricStat is required.")),
+        Expressed::Both => invalid(format!(
+            "The parameters {name}.Expression and {name}.MetricStat are mutually exclusive and you have specified both."
+        )),
+    }
+}
+
+/// The page after so many points.
+fn page(results: Vec<DataResult>, skip: usize, most: usize) -> (Vec<DataResult>, Option<String>) {
+    let all: usize = results.iter().map(|result| result.points.len()).sum();
+    let (mut before, mut left) = (skip, most);
+    let mut shown = Vec::new();
+    for result in results {
+        let from = before.min(result.points.len());
+        before -= from;
+        // What was whole on a page before.
+        if from == result.points.len() && from > 0 {
+            continue;
+        }
+        let count = left.min(result.points.len() - from);
+        left -= count;
+        let complete = from + count == result.points.len();
+        if count > 0 || result.points.is_empty() {
+            let points = result.points[from..from + count].to_vec();
+            shown.push(DataResult { points, complete, ..result });
+        }
+    }
+    let next = skip + (most - left);
+    (shown, (next < all).then(|| next.to_string()))
+}

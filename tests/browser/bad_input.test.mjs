@@ -1,0 +1,131 @@
+// What is too much, too long or no text: the console shows what it can of it, and loses nothing.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+
+import { boto3, createFunction, faultless, functionInput, open, page, server, type } from './world.mjs';
+
+/** More than the 20 pages of 50 that the list asks for one by one, and than one page of the table. */
+const MANY = 1200;
+const LINES = 100_000;
+/** The largest answer of a function. */
+const LARGEST = 6 * 1024 * 1024;
+/** No UTF-8, a NUL among it, and every byte. */
+const BYTES = Buffer.from(Array.from({ length: 512 }, (_, at) => (at * 7) % 256));
+
+const LARGE = `
+exports.handler = async (event) => {
+  for (let line = 1; line <= (event.lines ?? 0); line++) console.log('line ' + line + ' of many');
+  return 'x'.repeat(event.length ?? 0);
+};
+`;
+const BINARY = `
+const fs = require('fs');
+exports.handler = async () => ({ bytes: fs.readFileSync(__dirname + '/data.bin').toString('base64'), said: 'first' });
+`;
+
+const create = (...of) => createFunction(server, ...of);
+const invoked = async (name) => JSON.parse((await boto3(server, 'lambda', 'invoke', { FunctionName: name })).Payload);
+const saved = async (download) => readFile(await (await download).path());
+
+open(async () => {
+  await create('large', { 'index.js': LARGE }, { Timeout: 120, MemorySize: 512 });
+  await create('binary', { 'index.js': BINARY, 'data.bin': { base64: BYTES.toString('base64') } });
+  await create('target', { 'index.js': 'exports.handler = async () => "nothing";' });
+});
+
+test('a binary file is offered as it is, and an edit beside it leaves it whole', async () => {
+  await page.goto(`${server.endpoint}/console#/functions/binary`);
+  await page.getByRole('textbox', { name: 'index.js' }).waitFor();
+  await page.getByRole('button', { name: /data\.bin/ }).click();
+  await page.getByText(`A binary file of ${BYTES.length} bytes.`).waitFor();
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Download', exact: true }).click();
+  assert.deepEqual(await saved(download), BYTES);
+  await page.getByRole('button', { name: /index\.js/ }).click();
+  await type(page, 'index.js', BINARY.replace('first', 'second'));
+  await page.getByRole('button', { name: 'Deploy', exact: true }).click();
+  await page.getByText('Deployed binary.').waitFor();
+  assert.deepEqual(await invoked('binary'), { bytes: BYTES.toString('base64'), said: 'second' });
+});
+
+test('a package is downloaded, and uploaded to another function', async () => {
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'File', exact: true }).click();
+  await page.getByRole('menuitem', { name: 'Download as .zip' }).click();
+  const file = await download;
+  assert.equal(file.suggestedFilename(), 'binary.zip');
+  const zip = await saved(download);
+  await page.goto(`${server.endpoint}/console#/functions/target`);
+  await page.getByRole('heading', { name: 'target' }).waitFor();
+  await page.getByRole('textbox', { name: 'index.js' }).waitFor();
+  const chooser = page.waitForEvent('filechooser');
+  await page.getByRole('button', { name: 'File', exact: true }).click();
+  await page.getByRole('menuitem', { name: 'Upload a .zip file' }).click();
+  await (await chooser).setFiles({ name: 'binary.zip', mimeType: 'application/zip', buffer: zip });
+  await page.getByText('Deployed target.').waitFor();
+  await page.getByRole('button', { name: /data\.bin/ }).waitFor();
+  assert.deepEqual(await invoked('target'), { bytes: BYTES.toString('base64'), said: 'second' });
+  const { Configuration } = await boto3(server, 'lambda', 'get_function', { FunctionName: 'target' });
+  assert.equal(Configuration.CodeSize, zip.length);
+});
+
+test('what is no zip is refused, and the former package stays', async () => {
+  const chooser = page.waitForEvent('filechooser');
+  await page.getByRole('button', { name: 'File', exact: true }).click();
+  await page.getByRole('menuitem', { name: 'Upload a .zip file' }).click();
+  await (await chooser).setFiles({ name: 'no.zip', mimeType: 'application/zip', buffer: BYTES });
+  await page.getByText(/Not deployed: InvalidParameterValueException/).waitFor();
+  assert.equal((await invoked('target')).said, 'second');
+});
+
+test('an answer of 6 MB is shown in its beginning, and downloaded whole', async () => {
+  await page.goto(`${server.endpoint}/console#/functions/large/test`);
+  // The quotes count.
+  await type(page, 'Event JSON', JSON.stringify({ length: LARGEST - 2 }));
+  await page.getByRole('button', { name: 'Test', exact: true }).click();
+  await page.getByText('Executing function: succeeded').waitFor({ timeout: 60_000 });
+  await page.getByText(`The beginning of ${LARGEST.toLocaleString('en-US')} characters.`).waitFor();
+  const shown = (await page.getByTestId('response').textContent()).length;
+  assert.ok(shown > 100_000 && shown < 300_000, `${shown}`);
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Download all of it' }).click();
+  const whole = await saved(download);
+  assert.equal(whole.length, LARGEST);
+  assert.ok(whole.equals(Buffer.from(`"${'x'.repeat(LARGEST - 2)}"`)));
+  // The page still answers.
+  await type(page, 'Event JSON', '{"length": 3}');
+  await page.getByRole('button', { name: 'Test', exact: true }).click();
+  await page.getByTestId('response').getByText('"xxx"').waitFor();
+});
+
+test('a log of 100,000 lines is read to its end, searched, and does not stop the page', async () => {
+  await boto3(server, 'lambda', 'invoke', { FunctionName: 'large', Payload: JSON.stringify({ lines: LINES }) });
+  await page.goto(`${server.endpoint}/console#/logs/${encodeURIComponent('/aws/lambda/large')}`);
+  const lines = page.getByRole('log', { name: 'Log events' });
+  await lines.getByText(`line ${LINES} of many`).waitFor({ timeout: 60_000 });
+  await page.getByText(/The newest 1000 of 100\d\d\d lines/).waitFor();
+  assert.equal(await lines.locator('> div').count(), 1000);
+  await page.getByLabel('Filter pattern').fill('"line 4711 "');
+  await page.getByText('1 line', { exact: true }).waitFor();
+  await lines.getByText('line 4711 of many').waitFor();
+});
+
+test('more than a thousand functions are listed, found and paged', async () => {
+  await page.goto(`${server.endpoint}/console#/functions`);
+  const names = Array.from({ length: MANY }, (_, number) => `many-${String(number).padStart(5, '0')}`);
+  await boto3(server, 'lambda', 'create_function', names.map((name) => functionInput(name, { 'index.js': 'exports.handler = async () => 1;' })));
+  await page.getByRole('button', { name: 'Read again' }).click();
+  await page.getByText(`(${MANY + 3})`).waitFor();
+  await page.getByRole('button', { name: `Page ${Math.ceil((MANY + 3) / 50)} of all pages` }).click();
+  await page.getByRole('link', { name: 'target' }).waitFor();
+  const begun = Date.now();
+  await page.getByLabel('Find functions').fill('many-01199');
+  await page.getByText('1 found').first().waitFor();
+  await page.getByRole('link', { name: 'many-01199' }).waitFor();
+  // The goal is what feels immediate; a busy machine of the tests gets three seconds.
+  assert.ok(Date.now() - begun < 3000, `${Date.now() - begun} ms`);
+});
+
+faultless();

@@ -1,0 +1,133 @@
+// Versions and aliases, and what is provisioned for them; every page in the dark and narrow.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { accessibilityFaults, boto3, browse, createFunction, faultless, open, page, screenshot, server, type } from './world.mjs';
+
+const NAME = 'released';
+
+open(async () => {
+  await createFunction(server, NAME, { 'index.mjs': 'export const handler = async () => ({ batchItemFailures: [] });' });
+  await page.goto(`${server.endpoint}/console#/functions/${NAME}`);
+});
+
+test('versions are published', async () => {
+  await page.getByRole('tab', { name: 'Versions' }).click();
+  for (const [version, description] of [['1', 'the first'], ['2', 'the second']]) {
+    if (version === '2') {
+      await boto3(server, 'lambda', 'update_function_configuration', { FunctionName: NAME, Description: 'changed' });
+    }
+    await page.getByRole('button', { name: 'Publish new version' }).click();
+    await page.getByLabel(/Version description/).fill(description);
+    await page.getByRole('dialog').getByRole('button', { name: 'Publish' }).click();
+    await page.getByText(`Version ${version} is published.`).waitFor();
+    const published = await boto3(server, 'lambda', 'get_function_configuration', { FunctionName: NAME, Qualifier: version });
+    assert.deepEqual([published.Version, published.Description], [version, description]);
+  }
+  await page.getByRole('table', { name: 'Versions' }).getByText('the second').waitFor();
+  assert.deepEqual(await accessibilityFaults(page), []);
+});
+
+test('concurrency is provisioned for a version', async () => {
+  const listed = async () => (await boto3(server, 'lambda', 'list_provisioned_concurrency_configs', { FunctionName: NAME })).ProvisionedConcurrencyConfigs;
+  const about = () => boto3(server, 'lambda', 'get_provisioned_concurrency_config', { FunctionName: NAME, Qualifier: '2' });
+  await page.getByRole('tab', { name: 'Configuration' }).click();
+  const table = page.getByRole('table', { name: 'Provisioned concurrency' });
+  const dialog = page.getByRole('dialog');
+  await page.getByRole('button', { name: 'Add provisioned' }).click();
+  await dialog.getByRole('button', { name: /Version or alias/ }).click();
+  await page.getByRole('option', { name: /^2/ }).click();
+  await dialog.getByLabel('Environments').fill('0');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await dialog.getByText(/greater than or equal to 1/).first().waitFor();
+  await dialog.getByLabel('Environments').fill('1');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await table.getByText('READY').waitFor();
+  const made = await about();
+  assert.deepEqual([made.RequestedProvisionedConcurrentExecutions, made.AvailableProvisionedConcurrentExecutions, made.Status], [1, 1, 'READY']);
+  await page.getByRole('radio', { name: 'Select what is provisioned for 2' }).check({ force: true });
+  await page.getByRole('button', { name: 'Edit provisioned' }).click();
+  await dialog.getByLabel('Environments').fill('2');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  assert.equal((await about()).RequestedProvisionedConcurrentExecutions, 2);
+  assert.deepEqual(await accessibilityFaults(page), []);
+  await page.getByRole('button', { name: 'Remove provisioned' }).click();
+  await page.getByText('Nothing is provisioned for 2 any more.').waitFor();
+  assert.deepEqual(await listed(), []);
+});
+
+test('aliases share their traffic, are tested, changed and deleted', async () => {
+  const alias = () => boto3(server, 'lambda', 'get_alias', { FunctionName: NAME, Name: 'live' });
+  await page.getByRole('tab', { name: 'Aliases' }).click();
+  await page.getByRole('button', { name: 'Create alias' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Alias name').fill('live');
+  await dialog.getByRole('button', { name: /^Version/ }).click();
+  await page.getByRole('option', { name: /^1/ }).click();
+  await dialog.getByRole('button', { name: /Additional version/ }).click();
+  await page.getByRole('option', { name: /^2/ }).click();
+  await dialog.getByLabel('Its weight (%)').fill('25');
+  await dialog.getByRole('button', { name: 'Create' }).click();
+  await page.getByText('The alias live is created.').waitFor();
+  const created = await alias();
+  assert.deepEqual([created.FunctionVersion, created.RoutingConfig.AdditionalVersionWeights], ['1', { 2: 0.25 }]);
+  await page.getByRole('table', { name: 'Aliases' }).getByText('1 (75 %), 2 (25 %)').waitFor();
+  await page.getByRole('radio', { name: 'Select alias live' }).check({ force: true });
+  await page.getByRole('button', { name: 'Edit alias' }).click();
+  await dialog.getByRole('button', { name: /Additional version/ }).click();
+  await page.getByRole('option', { name: 'None' }).click();
+  await dialog.getByLabel(/Description/).fill('what people get');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('The alias live is changed.').waitFor();
+  const changed = await alias();
+  assert.deepEqual([changed.Description, changed.RoutingConfig], ['what people get', undefined]);
+  await screenshot(page, 'aliases');
+  assert.deepEqual(await accessibilityFaults(page), []);
+  await page.getByRole('button', { name: 'Test alias' }).click();
+  await type(page, 'Event JSON', '{"Records": []}');
+  await page.getByRole('button', { name: 'Test', exact: true }).click();
+  await page.getByText('Executing function: succeeded').waitFor();
+  await page.getByRole('region', { name: 'Summary' }).getByText('1', { exact: true }).waitFor();
+  assert.deepEqual(JSON.parse(await page.getByTestId('response').textContent()), { batchItemFailures: [] });
+  await page.getByRole('tab', { name: 'Aliases' }).click();
+  await page.getByRole('radio', { name: 'Select alias live' }).check({ force: true });
+  await page.getByRole('button', { name: 'Delete alias' }).click();
+  await page.getByLabel('To confirm, type delete').fill('delete');
+  await dialog.getByRole('button', { name: 'Delete' }).click();
+  await page.getByText('Deleted the alias live.').waitFor();
+  await assert.rejects(alias(), /ResourceNotFound/);
+  await page.getByRole('tab', { name: 'Versions' }).click();
+  await page.getByRole('radio', { name: 'Select version 1' }).check({ force: true });
+  await page.getByRole('button', { name: 'Delete version' }).click();
+  await page.getByLabel('To confirm, type delete').fill('delete');
+  await dialog.getByRole('button', { name: 'Delete' }).click();
+  await page.getByText('Deleted version 1.').waitFor();
+  const { Versions } = await boto3(server, 'lambda', 'list_versions_by_function', { FunctionName: NAME });
+  assert.deepEqual(Versions.map(({ Version }) => Version), ['$LATEST', '2']);
+});
+
+test('it works in the dark and at 400 px', async () => {
+  const narrow = await browse(server, { width: 400, height: 800, colorScheme: 'dark' });
+  try {
+    for (const place of ['', '#/functions', '#/create', '#/layers', '#/mappings', '#/queues', '#/topics', '#/logs', `#/functions/${NAME}`, `#/functions/${NAME}/test`, `#/functions/${NAME}/monitor`, `#/functions/${NAME}/versions`, `#/functions/${NAME}/aliases`, `#/functions/${NAME}/configuration`]) {
+      await narrow.page.goto(`${server.endpoint}/console${place}`);
+      await narrow.page.getByRole('heading', { level: 1 }).first().waitFor();
+      // All of it is there: nothing is asked for, nothing turns.
+      await narrow.page.waitForLoadState('networkidle');
+      await narrow.page.waitForFunction(() => document.querySelector('[class*="awsui_spinner"]') === null);
+      const wide = await narrow.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(wide <= 0, `${place} is ${wide} px too wide`);
+      assert.deepEqual(await accessibilityFaults(narrow.page), [], place);
+    }
+    await narrow.page.goto(`${server.endpoint}/console#/functions/${NAME}`);
+    await narrow.page.getByRole('textbox', { name: 'index.mjs' }).waitFor();
+    await screenshot(narrow.page, 'narrow-dark');
+    assert.deepEqual(narrow.faults, []);
+  } finally {
+    await narrow.close();
+  }
+});
+
+faultless();

@@ -1,0 +1,243 @@
+"""CloudWatch's metrics with boto3 and the aws CLI: what functions did, what clients put, in every protocol that clients speak."""
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+import time
+
+import boto3
+import botocore.config
+import botocore.model
+import pytest
+from botocore.exceptions import ClientError
+
+import aws_client
+from lambda_client import REGION, create, invoke
+from server import eventually
+
+LAMBDA = "AWS/Lambda"
+
+
+@pytest.fixture(scope="session")
+def metrics(shared):
+    return aws_client.client("cloudwatch", shared.endpoint)
+
+
+@pytest.fixture(params=["json", "smithy-rpc-v2-cbor", "query"])
+def spoken(request, monkeypatch):
+    """A protocol that clients speak: Python's choose JSON, JavaScript's CBOR, older ones Query."""
+    monkeypatch.setattr(botocore.model, "PRIORITY_ORDERED_SUPPORTED_PROTOCOLS", (request.param,))
+    return request.param
+
+
+def speaking(protocol, endpoint, validate=True):
+    """A client of the protocol that was chosen. The answers' shapes are checked where they are JSON."""
+    if protocol == "json":
+        made = aws_client.client("cloudwatch", endpoint, validate=validate)
+    else:
+        made = boto3.session.Session().client(
+            "cloudwatch", endpoint_url=endpoint, region_name=REGION, aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="any",
+            config=botocore.config.Config(retries={"total_max_attempts": 1}, parameter_validation=validate),
+        )
+    assert made.meta.service_model.resolved_protocol == protocol
+    return made
+
+
+def ago(**delta):
+    return datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(**delta)
+
+
+def dimensions(**given):
+    return [{"Name": name, "Value": value} for name, value in given.items()]
+
+
+def total(metrics, metric, statistic="Sum", namespace=LAMBDA, **given):
+    """One statistic of the last hour."""
+    statistics = {"ExtendedStatistics": [statistic]} if statistic.startswith("p") else {"Statistics": [statistic]}
+    answer = metrics.get_metric_statistics(
+        Namespace=namespace, MetricName=metric, Dimensions=dimensions(**given), StartTime=ago(minutes=59), EndTime=ago(minutes=-1), Period=3600, **statistics
+    )
+    points = answer["Datapoints"]
+    assert len(points) <= 1
+    if not points:
+        return None
+    return points[0]["ExtendedStatistics"][statistic] if statistic.startswith("p") else points[0][statistic]
+
+
+def refused(call, **arguments):
+    """(code, message) of a refusal."""
+    with pytest.raises(ClientError) as raised:
+        call(**arguments)
+    error = raised.value.response["Error"]
+    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    return error["Code"], error["Message"]
+
+
+FAILS = """exports.handler = async (event) => {
+  if (event.fail) throw new Error('no');
+  if (event.wait) await new Promise((done) => setTimeout(done, event.wait));
+};"""
+
+
+def test_statistics_agree_with_the_calls_that_were_made(shared, lambda_, metrics, name):
+    create(lambda_, name, FAILS)
+    lambda_.publish_version(FunctionName=name)
+    lambda_.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    for _ in range(7):
+        assert invoke(lambda_, name).error is None
+    for _ in range(3):
+        assert invoke(lambda_, name, {"fail": True}).error == "Unhandled"
+    for _ in range(2):
+        invoke(lambda_, name, Qualifier="live")
+    invoke(lambda_, name, Qualifier="1")
+    invoke(lambda_, name, {"wait": 300})
+    for metric, expected in [("Invocations", 14), ("Errors", 3), ("Throttles", 0)]:
+        assert total(metrics, metric, FunctionName=name) == expected, metric
+        assert total(metrics, metric, "SampleCount", FunctionName=name) == 14, metric
+    for resource, expected in [(name, 11), (f"{name}:live", 2), (f"{name}:1", 1)]:
+        assert total(metrics, "Invocations", FunctionName=name, Resource=resource) == expected, resource
+    assert total(metrics, "Invocations", FunctionName=name, Resource=f"{name}:live", ExecutedVersion="1") == 2
+    assert total(metrics, "Invocations") >= 14
+    assert total(metrics, "Duration", "SampleCount", FunctionName=name) == 14
+    assert 290 <= total(metrics, "Duration", "Maximum", FunctionName=name) < 2000
+    p50, p100 = (total(metrics, "Duration", each, FunctionName=name) for each in ("p50", "p100"))
+    assert p50 < 250 <= p100
+    assert total(metrics, "ConcurrentExecutions", "Maximum", FunctionName=name) == 1
+    assert total(metrics, "UnreservedConcurrentExecutions", "Maximum") >= 1
+    # The same by the aws CLI, whose words an operator types.
+    environment = {**os.environ, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": REGION}
+    command = ["cloudwatch", "get-metric-statistics", "--namespace", LAMBDA, "--metric-name", "Invocations"]
+    command += ["--dimensions", f"Name=FunctionName,Value={name}", "--statistics", "Sum", "--period", "3600"]
+    command += ["--start-time", ago(minutes=59).isoformat(), "--end-time", ago(minutes=-1).isoformat()]
+    said = subprocess.run(
+        [sys.executable, "-m", "awscli", "--endpoint-url", shared.endpoint, "--output", "json", *command],
+        capture_output=True, env=environment, timeout=60, check=True,
+    )
+    points = json.loads(said.stdout)["Datapoints"]
+    assert [(point["Sum"], point["Unit"]) for point in points] == [(14, "Count")]
+
+
+def test_throttles_and_events(lambda_, metrics, name):
+    create(lambda_, name, FAILS)
+    lambda_.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    for _ in range(4):
+        with pytest.raises(ClientError):
+            lambda_.invoke(FunctionName=name)
+    assert total(metrics, "Throttles", FunctionName=name) == 4
+    assert total(metrics, "Invocations", FunctionName=name) is None, "what is throttled is no invocation"
+    lambda_.delete_function_concurrency(FunctionName=name)
+    lambda_.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+    for event in ("{}", '{"fail": true}', '{"fail": true}'):
+        lambda_.invoke(FunctionName=name, InvocationType="Event", Payload=event)
+    eventually(lambda: total(metrics, "AsyncEventsDropped", FunctionName=name) == 2, 20, "two events end without success")
+    assert total(metrics, "AsyncEventsReceived", FunctionName=name) == 3
+    eventually(lambda: total(metrics, "Invocations", FunctionName=name) == 3, 20, "all have run")
+    assert total(metrics, "AsyncEventAge", "SampleCount", FunctionName=name) == 3
+    assert total(metrics, "Errors", FunctionName=name) == 2
+
+
+def test_what_is_put_is_found(shared, spoken, name):
+    metrics = speaking(spoken, shared.endpoint)
+    namespace, at = f"Shop/{name}/{spoken}", ago(minutes=10).replace(second=30, microsecond=0)
+    own = dimensions(stage="prod", page="cart")
+    metrics.put_metric_data(
+        Namespace=namespace,
+        MetricData=[
+            {"MetricName": "Latency", "Dimensions": own, "Timestamp": at, "Unit": "Milliseconds", "Values": [1, 2, 3.5], "Counts": [1, 2, 1]},
+            {"MetricName": "Latency", "Dimensions": own, "Timestamp": at, "Unit": "Milliseconds", "Value": 100},
+            {"MetricName": "Sets", "StatisticValues": {"SampleCount": 4, "Sum": 10, "Minimum": 1, "Maximum": 5}},
+        ],
+    )
+    answer = metrics.get_metric_statistics(
+        Namespace=namespace, MetricName="Latency", Dimensions=own[::-1], StartTime=ago(minutes=30), EndTime=ago(), Period=60,
+        Statistics=["SampleCount", "Average", "Sum", "Minimum", "Maximum"], ExtendedStatistics=["p50", "p99.9"],
+    )
+    (point,) = answer["Datapoints"]
+    assert answer["Label"] == "Latency" and point["Timestamp"] == at.replace(second=0)
+    assert (point["SampleCount"], point["Sum"], point["Minimum"], point["Maximum"], point["Unit"]) == (5, 108.5, 1, 100, "Milliseconds")
+    assert point["Average"] == pytest.approx(21.7)
+    assert point["ExtendedStatistics"]["p50"] == pytest.approx(2, rel=0.05)
+    assert point["ExtendedStatistics"]["p99.9"] == pytest.approx(100, rel=0.05)
+    assert total(metrics, "Sets", "Sum", namespace) == 10
+    listed = metrics.list_metrics(Namespace=namespace)["Metrics"]
+    assert [(each["MetricName"], len(each["Dimensions"])) for each in listed] == [("Latency", 2), ("Sets", 0)]
+    assert [each["MetricName"] for each in metrics.list_metrics(Namespace=namespace, Dimensions=[{"Name": "stage"}])["Metrics"]] == ["Latency"]
+    stat = {"Metric": {"Namespace": namespace, "MetricName": "Latency", "Dimensions": own}, "Period": 60, "Stat": "Maximum"}
+    data = metrics.get_metric_data(
+        MetricDataQueries=[{"Id": "a", "MetricStat": stat}, {"Id": "b", "Label": "none", "MetricStat": {**stat, "Unit": "Bytes"}}],
+        StartTime=ago(minutes=30), EndTime=ago(),
+    )["MetricDataResults"]
+    shown = [(each["Id"], each["Label"], each["Values"], each["StatusCode"]) for each in data]
+    assert shown == [("a", "Latency", [100], "Complete"), ("b", "none", [], "Complete")]
+    assert data[0]["Timestamps"] == [at.replace(second=0)]
+
+
+def test_a_large_request_comes_packed(metrics, name):
+    """botocore packs PutMetricData of more than 10 KB with gzip."""
+    sent = []
+    metrics.meta.events.register("before-send.cloudwatch.PutMetricData", lambda request, **_: sent.append(dict(request.headers)))
+    data = [{"MetricName": f"m{number:03}", "Value": number} for number in range(600)]
+    metrics.put_metric_data(Namespace=f"Many/{name}", MetricData=data)
+    assert "gzip" in str(sent[0].get("Content-Encoding"))
+    pages = list(metrics.get_paginator("list_metrics").paginate(Namespace=f"Many/{name}"))
+    names = [each["MetricName"] for page in pages for each in page["Metrics"]]
+    assert names == [each["MetricName"] for each in data] and len(pages) == 2
+
+
+def test_refusals(shared, spoken, name):
+    metrics, unchecked_metrics = (speaking(spoken, shared.endpoint, validate) for validate in (True, False))
+    put = lambda *data: refused(metrics.put_metric_data, Namespace=name, MetricData=list(data))
+    assert put({"MetricName": "m", "Value": 1, "Values": [1]}) == (
+        "InvalidParameterCombination",
+        "The parameters MetricData.member.1.Value and MetricData.member.1.Values are mutually exclusive and you have specified both.",
+    )
+    assert put({"MetricName": "m", "Value": 1}, {"MetricName": "m", "Value": float("nan")}) == (
+        "InvalidParameterValue",
+        "The value NaN for parameter MetricData.member.2.Value is invalid.",
+    )
+    assert put({"MetricName": "m"})[0] == "MissingParameter"
+    assert put(*[{"MetricName": "m", "Value": 1}] * 1001) == ("InvalidParameterValue", "The collection MetricData must not have a size greater than 1000.")
+    assert put({"MetricName": "m", "Value": 1, "Timestamp": ago(days=15)})[0] == "InvalidParameterValue"
+    ask = lambda **more: refused(
+        metrics.get_metric_statistics,
+        **{"Namespace": name, "MetricName": "m", "StartTime": ago(days=3), "EndTime": ago(), "Period": 60, "Statistics": ["Sum"], **more},
+    )
+    code, message = ask()
+    assert code == "InvalidParameterCombination" and message.startswith("You have requested up to 4,32") and "exceeds the limit of 1,440." in message
+    assert ask(Period=61)[0] == "InvalidParameterValue"
+    assert ask(EndTime=ago(days=4)) == ("InvalidParameterValue", "The parameter StartTime must be less than the parameter EndTime.")
+    math = {"Id": "e", "Expression": "a + 1"}
+    code, message = refused(metrics.get_metric_data, MetricDataQueries=[math], StartTime=ago(days=1), EndTime=ago())
+    assert code == "ValidationError" and "metric math" in message
+    code, message = refused(unchecked_metrics.get_metric_statistics, Namespace=name)
+    assert code == "ValidationError" and "'metricName'" in message
+    code, message = refused(metrics.describe_alarms)
+    assert code == "InvalidAction" and "DescribeAlarms" in message
+
+
+def test_metrics_outlive_a_kill(server, name):
+    first = server()
+    metrics = aws_client.client("cloudwatch", first.endpoint)
+    for minutes in (5, 0):
+        metrics.put_metric_data(Namespace=name, MetricData=[{"MetricName": "m", "Value": 1, "Timestamp": ago(minutes=minutes)}])
+    kept = first.data / "metrics" / "open-minutes"
+    # The file of the current minute is written anew within five seconds.
+    eventually(lambda: kept.exists() and time.time() - kept.stat().st_mtime < 1 and total(metrics, "m", namespace=name) == 2, 15, "it is kept")
+    first.kill()
+    first.start()
+    assert total(aws_client.client("cloudwatch", first.endpoint), "m", namespace=name) == 2
+
+
+def test_a_function_puts_metrics_itself(lambda_, metrics, name):
+    code = """const http = require('http');
+exports.handler = (event) => new Promise((done, failed) => {
+  const url = new URL(process.env.AWS_ENDPOINT_URL_CLOUDWATCH);
+  const headers = { 'X-Amz-Target': 'GraniteServiceVersion20100801.PutMetricData', 'Content-Type': 'application/x-amz-json-1.0', Authorization: 'AWS4-HMAC-SHA256 Credential=' + process.env.AWS_ACCESS_KEY_ID + '/20260101/' + process.env.AWS_REGION + '/monitoring/aws4_request, SignedHeaders=host, Signature=0' };
+  const request = http.request({ host: url.hostname, port: url.port, method: 'POST', path: '/', headers }, (answer) => { answer.resume(); answer.on('end', () => done(answer.statusCode)); });
+  request.on('error', failed); request.end(JSON.stringify(event));
+});"""
+    create(lambda_, name, code)
+    assert invoke(lambda_, name, {"Namespace": name, "MetricData": [{"MetricName": "inside", "Value": 3}]}).payload == 200
+    assert total(metrics, "inside", namespace=name) == 3
