@@ -208,7 +208,7 @@ def resident_peak(server):
 
 @pytest.mark.parametrize("how", ["console", "raw", "child"])
 def test_log_flood_slows_the_function_and_loses_nothing(jails, lambda_, name, how):
-    lines, width = 60_000, 500
+    lines, width = 40_000, 1500
     write = {
         "console": "console.log(i+' '+x)",
         "raw": "fs.writeSync(1,i+' '+x+'\\n')",
@@ -226,5 +226,5 @@ def test_log_flood_slows_the_function_and_loses_nothing(jails, lambda_, name, ho
 
     eventually(lambda: len(numbers()) >= lines, 30, "all lines are kept")
     assert numbers() == list(range(lines))
-    # 30 MB went through.
-    assert grown < 24, f"lambkin grew by {grown} MB"
+    # 60 MB went through. The queue before the log's writer holds 16 MiB, and what is around it was seen to make 28 of that.
+    assert grown < 45, f"lambkin grew by {grown} MB"
