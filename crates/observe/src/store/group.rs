@@ -94,6 +94,8 @@ pub(crate) struct State {
     /// In the order they were begun.
     pub segments: Vec<Arc<Segment>>,
     pub tail: Tail,
+    /// What older lambkins wrote is taken in. Until then readers wait for whoever does that.
+    whole: bool,
 }
 
 /// What only who changes the group needs.
@@ -159,7 +161,7 @@ impl Group {
         packer: Option<&mut Packer>,
         use_it: impl FnOnce(&State) -> T,
     ) -> io::Result<T> {
-        if let Some(state) = &*self.read() {
+        if let Some(state) = self.read().as_ref().filter(|state| state.whole) {
             return Ok(use_it(state));
         }
         let mut writing = self.lock();
@@ -253,17 +255,32 @@ impl Group {
             }
         }
         writing.tail = None;
-        *self.write() = Some(State { settings, streams, segments, tail });
+        *self.write() = Some(State { settings, streams, segments, tail, whole: old.is_empty() });
+        if old.is_empty() {
+            return Ok(());
+        }
+        old.sort();
+        let taken_in = self.import_all(writing, packer, &old, now);
+        // Also where something went wrong: what is not taken in stays for the next start, and the rest is there.
+        if let Some(state) = &mut *self.write() {
+            state.whole = true;
+        }
+        taken_in
+    }
+
+    fn import_all(
+        &self,
+        writing: &mut Writing,
+        packer: Option<&mut Packer>,
+        files: &[PathBuf],
+        now: u64,
+    ) -> io::Result<()> {
         let mut own = None;
         let packer = match packer {
             Some(packer) => packer,
             None => own.insert(Packer::new()?),
         };
-        old.sort();
-        for path in old {
-            self.import(writing, packer, &path, now)?;
-        }
-        Ok(())
+        files.iter().try_for_each(|file| self.import(writing, packer, file, now))
     }
 
     /// Takes in a stream's file of an older lambkin. Events that are there already came of it before lambkin was
