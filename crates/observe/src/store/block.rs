@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::tail;
+use super::tail::{self, Run};
 use super::varint::{put, put_signed, take, take_signed};
 use super::words::Gatherer;
 
@@ -15,8 +15,9 @@ const MAGIC: [u8; 4] = *b"lkb1";
 pub(crate) const HEAD: usize = 72;
 /// Some message has a backslash.
 const ESCAPES: u32 = 1;
-/// zstd's own default.
-const LEVEL: i32 = 3;
+/// Of lines with ids and times in them zstd's quickest level makes less than its default, 3, and in a third of the time: its
+/// matches are longer. Of other text it makes up to a tenth more.
+const LEVEL: i32 = 1;
 /// No block says it is larger: its memory is taken before its checksum is known.
 const LARGEST: u32 = 1 << 30;
 
@@ -86,8 +87,12 @@ impl Entry {
 
 /// What every stream has of a tail, in order of their ids.
 pub(crate) fn shares(tail: &[u8]) -> Vec<Share> {
+    shares_of(tail::runs(tail))
+}
+
+fn shares_of<'t>(runs: impl IntoIterator<Item = Run<'t>>) -> Vec<Share> {
     let mut shares: BTreeMap<u32, Share> = BTreeMap::new();
-    for run in tail::runs(tail) {
+    for run in runs {
         let times = || run.events().map(|(at, _)| at);
         let (Some(min), Some(max)) = (times().min(), times().max()) else { continue };
         let share =
@@ -111,7 +116,9 @@ impl Packer {
 
     /// The block of a tail's events, and its entry at the beginning of a file; `None` where the tail is empty.
     pub(crate) fn pack(&mut self, number: u64, tail: &[u8]) -> std::io::Result<Option<(Vec<u8>, Entry)>> {
-        let streams = shares(tail);
+        // Once, because that verifies them.
+        let runs: Vec<Run<'_>> = tail::runs(tail).collect();
+        let streams = shares_of(runs.iter().copied());
         let (Some(min), Some(max)) =
             (streams.iter().map(|share| share.min).min(), streams.iter().map(|share| share.max).max())
         else {
@@ -122,22 +129,22 @@ impl Packer {
         raw.clear();
         let (mut ingested, mut at) = (0, min);
         let (mut events, mut text) = (0_u32, 0_u64);
-        put(raw, tail::runs(tail).count() as u64);
-        for run in tail::runs(tail) {
+        put(raw, runs.len() as u64);
+        for run in &runs {
             put(raw, u64::from(run.stream));
             put(raw, u64::from(run.count));
             put_signed(raw, (run.ingested.wrapping_sub(ingested)).cast_signed());
             ingested = run.ingested;
         }
-        for (time, _) in tail::runs(tail).flat_map(|run| run.events()) {
+        for (time, _) in runs.iter().flat_map(Run::events) {
             put_signed(raw, time.wrapping_sub(at).cast_signed());
             at = time;
         }
-        for (_, message) in tail::runs(tail).flat_map(|run| run.events()) {
+        for (_, message) in runs.iter().flat_map(Run::events) {
             put(raw, message.len() as u64);
         }
         let begin = raw.len();
-        for (_, message) in tail::runs(tail).flat_map(|run| run.events()) {
+        for (_, message) in runs.iter().flat_map(Run::events) {
             raw.extend_from_slice(message);
             words.add(message);
             events += 1;

@@ -13,6 +13,7 @@ const RUN_HEAD: usize = 16;
 const EVENT_HEAD: usize = 12;
 
 /// Events of one stream that came together.
+#[derive(Clone, Copy)]
 pub(crate) struct Run<'t> {
     pub stream: u32,
     /// When they came, in milliseconds since 1970.

@@ -5,7 +5,7 @@
 //! Deliberately not here: what a search needs (`Need`, made by the languages).
 
 use crate::need::Need;
-use crate::word::is_word;
+use crate::word::each_word;
 
 const BITS_FOR_EACH: usize = 5;
 const PROBES: u32 = 3;
@@ -26,12 +26,19 @@ pub(crate) fn hash(word: &[u8]) -> u64 {
     for chunk in chunks {
         hash = mix(hash ^ u64::from_le_bytes(*chunk));
     }
-    if !rest.is_empty() {
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        hash = mix(hash ^ u64::from_le_bytes(last));
+    if rest.is_empty() { hash } else { mix(hash ^ up_to_eight(rest)) }
+}
+
+/// One to seven bytes as the low ones of a number. Read as two fields that may overlap: a copy of so few bytes would cost
+/// more than the hash.
+fn up_to_eight(bytes: &[u8]) -> u64 {
+    let length = bytes.len();
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return u64::from(first) | u64::from(last) << (8 * (length - 4));
     }
-    hash
+    let at = |index: usize| u64::from(bytes[index]) << (8 * index);
+    at(0) | at(length / 2) | at(length - 1)
 }
 
 fn mix(value: u64) -> u64 {
@@ -39,72 +46,76 @@ fn mix(value: u64) -> u64 {
     (value ^ value >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9)
 }
 
+/// Places for hashes that came lately.
+const RECENT: usize = 1 << 12;
+/// Bits of the estimate. A block of 1 MiB has some 60,000 distinct words, which it counts to a percent.
+const ESTIMATE_BITS: usize = 1 << 17;
+
 /// Gathers the words of one block; kept between blocks for its memory.
-#[derive(Default)]
+///
+/// No table of all distinct words is kept, which would not stay in the processor's caches: a repeated word costs the
+/// filter nothing, and how many are distinct, which is its size, is estimated.
 pub(crate) struct Gatherer {
-    /// Hashes in open addressing; zero is free.
-    seen: Vec<u64>,
-    count: usize,
+    /// Hashes in the order they came, without most that came before.
+    hashes: Vec<u64>,
+    /// The last hash of each place: words of a request come close together, and those of all lines again and again.
+    recent: Box<[u64; RECENT]>,
+    /// A bit for each hash.
+    estimate: Box<[u64; ESTIMATE_BITS / 64]>,
+}
+
+impl Default for Gatherer {
+    fn default() -> Self {
+        Self {
+            hashes: Vec::new(),
+            recent: Box::new([0; RECENT]),
+            estimate: Box::new([0; ESTIMATE_BITS / 64]),
+        }
+    }
 }
 
 impl Gatherer {
     pub(crate) fn clear(&mut self) {
-        self.seen.fill(0);
-        self.count = 0;
+        self.hashes.clear();
+        self.recent.fill(0);
+        self.estimate.fill(0);
     }
 
     /// All words of a message.
     pub(crate) fn add(&mut self, message: &[u8]) {
-        let mut begin = 0;
-        let mut digits = false;
-        for (at, byte) in message.iter().enumerate() {
-            if is_word(*byte) {
-                digits |= byte.is_ascii_digit();
-                continue;
+        each_word(message, |word| {
+            if is_kept(word) {
+                self.insert(hash(word) | 1 << 63);
             }
-            self.word(&message[begin..at], digits);
-            begin = at + 1;
-            digits = false;
-        }
-        self.word(&message[begin..], digits);
-    }
-
-    fn word(&mut self, word: &[u8], digits: bool) {
-        if word.len() >= SHORTEST && (word.len() > NUMBER || !digits) {
-            self.insert(hash(word) | 1 << 63);
-        }
+        });
     }
 
     fn insert(&mut self, hash: u64) {
-        if self.seen.len() < 2 * (self.count + 1) {
-            let grown = vec![0; (self.seen.len() * 2).max(4096)];
-            for old in std::mem::replace(&mut self.seen, grown).into_iter().filter(|old| *old != 0) {
-                let slot = self.slot(old);
-                self.seen[slot] = old;
-            }
+        let recent = &mut self.recent[hash as usize % RECENT];
+        if *recent == hash {
+            return;
         }
-        let slot = self.slot(hash);
-        if self.seen[slot] == 0 {
-            self.seen[slot] = hash;
-            self.count += 1;
-        }
+        *recent = hash;
+        self.hashes.push(hash);
+        // Other bits than those of `recent`.
+        let bit = (hash >> 32) as usize % ESTIMATE_BITS;
+        self.estimate[bit / 64] |= 1 << (bit % 64);
     }
 
-    /// Where the hash is, or would be.
-    fn slot(&self, hash: u64) -> usize {
-        let mask = self.seen.len() - 1;
-        let mut slot = hash as usize & mask;
-        while self.seen[slot] != 0 && self.seen[slot] != hash {
-            slot = (slot + 1) & mask;
-        }
-        slot
+    /// About how many distinct words there are, by how many bits are still clear (linear counting).
+    fn distinct(&self) -> usize {
+        let set: u32 = self.estimate.iter().map(|bits| bits.count_ones()).sum();
+        let bits = ESTIMATE_BITS as f64;
+        let clear = bits - f64::from(set);
+        let estimated = if clear > 0.0 { (bits * (bits / clear).ln()).round() } else { f64::INFINITY };
+        self.hashes.len().min(estimated as usize)
     }
 
     /// The filter's bytes; empty where there are no words.
     pub(crate) fn filter(&self) -> Vec<u8> {
-        let bytes = (self.count * BITS_FOR_EACH).div_ceil(8);
+        let bytes = (self.distinct() * BITS_FOR_EACH).div_ceil(8);
         let mut bits = vec![0_u8; bytes];
-        for hash in self.seen.iter().filter(|hash| **hash != 0) {
+        for hash in &self.hashes {
             for bit in probes(*hash, bytes) {
                 bits[bit / 8] |= 1 << (bit % 8);
             }
@@ -142,6 +153,40 @@ pub(crate) fn may_have(filter: &[u8], escapes: bool, need: &Need) -> bool {
 mod tests {
     use super::*;
 
+    /// Blocks on disk have bits of these.
+    #[test]
+    fn hashes_stay_what_they_are() {
+        let plain = |word: &[u8]| {
+            word.chunks(8).fold(0xCBF2_9CE4_8422_2325_u64 ^ word.len() as u64, |hash, chunk| {
+                let mut padded = [0; 8];
+                padded[..chunk.len()].copy_from_slice(chunk);
+                mix(hash ^ u64::from_le_bytes(padded))
+            })
+        };
+        let text: Vec<u8> = (1..=40).map(|byte| byte * 6).collect();
+        for length in 0..=text.len() {
+            assert_eq!(hash(&text[..length]), plain(&text[..length]), "{length} bytes");
+        }
+        assert_eq!(hash(b"RequestId"), 0x9E3B_DE2F_6847_A0B1);
+    }
+
+    #[test]
+    fn a_filter_is_as_large_as_its_distinct_words_ask_for() {
+        for (distinct, times) in
+            [(1, 100_000), (1_000, 100), (5_000, 20), (20_000, 10), (400_000, 1), (400_000, 2)]
+        {
+            let mut gatherer = Gatherer::default();
+            for _ in 0..times {
+                for number in 0..distinct {
+                    gatherer.insert(mix(number) | 1 << 63);
+                }
+            }
+            let exact = distinct as usize * BITS_FOR_EACH / 8;
+            let found = gatherer.filter().len();
+            assert!(found.abs_diff(exact) <= exact / 50 + 1, "{distinct} words, {found} bytes, not {exact}");
+        }
+    }
+
     #[test]
     fn words_that_are_there_are_found_and_few_others() {
         let mut gatherer = Gatherer::default();
@@ -149,7 +194,8 @@ mod tests {
             gatherer.add(format!("id-{:08x} said \"word{number}\" x=7", mix(number)).as_bytes());
         }
         let filter = gatherer.filter();
-        assert_eq!(filter.len(), (40_001 * BITS_FOR_EACH).div_ceil(8));
+        let exact = 40_001 * BITS_FOR_EACH / 8;
+        assert!(filter.len().abs_diff(exact) < exact / 50, "{} bytes instead of {exact}", filter.len());
         let may = |word: String| may_have(&filter, false, &Need::words(word.as_bytes()));
         assert!((0..20_000_u64).all(|number| may(format!("word{number}"))));
         let wrong = (0..20_000).filter(|number| may(format!("other{number}"))).count();
