@@ -19,6 +19,7 @@ mod server;
 mod test;
 mod tools;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -89,6 +90,9 @@ enum Verb {
         /// Only logs, against SQLite rows, gzip and zstd
         #[arg(long, conflicts_with_all = ["starts", "events"])]
         logs: bool,
+        /// This binary, instead of the release build made for it
+        #[arg(long)]
+        lambkin: Option<PathBuf>,
     },
 }
 
@@ -100,11 +104,11 @@ fn main() -> ExitCode {
         Verb::Guest { only } => guest::run(only.as_deref()),
         Verb::Coverage => coverage::run(),
         Verb::Check => check::run(),
-        Verb::Bench { quick, starts, events, logs } => {
+        Verb::Bench { quick, starts, events, logs, lambkin } => {
             let parts =
                 [(starts, bench::Part::Starts), (events, bench::Part::Events), (logs, bench::Part::Logs)];
             let part = parts.into_iter().find_map(|(wanted, part)| wanted.then_some(part));
-            bench::run(quick, part)
+            bench::run(quick, part, lambkin)
         }
     };
     match result {
