@@ -5,12 +5,13 @@
 
 mod cbor;
 mod coerce;
+mod fault;
 mod form;
+mod service;
 mod xml;
 
 use std::borrow::Cow;
 use std::io::Read as _;
-use std::sync::LazyLock;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -19,12 +20,16 @@ use http::{Method, StatusCode};
 use lambkin_model::Error;
 use lambkin_model::invocation::RequestId;
 
-use crate::error_table::ErrorAnswer;
 use crate::gate;
 use crate::node::Node;
 use crate::reply::{Reply, ReplyBody, reply};
 use crate::route::query_value;
-use crate::service_model::{CLOUDWATCH, IAM, LOGS, Operation, SNS, SQS, STS, ServiceModel};
+use crate::service_model::Operation;
+
+pub(crate) use self::fault::Fault;
+use self::fault::{malformed, unknown};
+use self::service::SERVICES;
+pub(crate) use self::service::{SQS_SERVICE, Service, Which};
 
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 /// The error's code in the Query protocol, and who is to blame, for clients that knew it before JSON.
@@ -37,108 +42,6 @@ const SMITHY: HeaderName = HeaderName::from_static("smithy-protocol");
 const RPC_V2_CBOR: HeaderValue = HeaderValue::from_static("rpc-v2-cbor");
 const XML: HeaderValue = HeaderValue::from_static("text/xml");
 const FORM: &str = "application/x-www-form-urlencoded";
-
-/// Which service it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which {
-    CloudWatch,
-    Iam,
-    Logs,
-    Sns,
-    Sqs,
-    Sts,
-}
-
-/// A service that lambkin answers for beside Lambda.
-pub(crate) struct Service {
-    pub(crate) which: Which,
-    /// As the credential's scope names it.
-    pub(crate) name: &'static str,
-    pub(crate) model: &'static LazyLock<ServiceModel>,
-    /// Before an operation's name in `X-Amz-Target`; `None`: the service speaks no JSON.
-    target: Option<&'static str>,
-    /// `None`: it speaks no Query.
-    query: Option<Query>,
-    /// Largest request body, in bytes.
-    pub(crate) request_bytes: usize,
-}
-
-/// What tells one Query protocol from another.
-pub(crate) struct Query {
-    /// `Version` of its requests.
-    version: &'static str,
-    /// Of its XML documents.
-    namespace: &'static str,
-}
-
-pub(crate) static SQS_SERVICE: Service = Service {
-    which: Which::Sqs,
-    name: "sqs",
-    model: &SQS,
-    target: Some("AmazonSQS."),
-    query: Some(Query { version: "2012-11-05", namespace: "http://queue.amazonaws.com/doc/2012-11-05/" }),
-    request_bytes: lambkin_model::sqs::REQUEST_BYTES,
-};
-
-pub(crate) static SNS_SERVICE: Service = Service {
-    which: Which::Sns,
-    name: "sns",
-    model: &SNS,
-    target: None,
-    query: Some(Query { version: "2010-03-31", namespace: "http://sns.amazonaws.com/doc/2010-03-31/" }),
-    request_bytes: lambkin_model::sns::REQUEST_BYTES,
-};
-
-/// A batch of log events has a megabyte of text, which JSON may write with six characters for one. lambkin's own bound.
-const LOGS_REQUEST_BYTES: usize = 8 << 20;
-
-pub(crate) static LOGS_SERVICE: Service = Service {
-    which: Which::Logs,
-    name: "logs",
-    model: &LOGS,
-    target: Some("Logs_20140328."),
-    query: None,
-    request_bytes: LOGS_REQUEST_BYTES,
-};
-
-/// What IAM takes of a document is less than half of it; both as a form writes them.
-const IAM_REQUEST_BYTES: usize = 1 << 20;
-
-static IAM_SERVICE: Service = Service {
-    which: Which::Iam,
-    name: "iam",
-    model: &IAM,
-    target: None,
-    query: Some(Query { version: "2010-05-08", namespace: "https://iam.amazonaws.com/doc/2010-05-08/" }),
-    request_bytes: IAM_REQUEST_BYTES,
-};
-
-static STS_SERVICE: Service = Service {
-    which: Which::Sts,
-    name: "sts",
-    model: &STS,
-    target: None,
-    query: Some(Query { version: "2011-06-15", namespace: "https://sts.amazonaws.com/doc/2011-06-15/" }),
-    request_bytes: 64 * 1024,
-};
-
-/// What AWS takes of one PutMetricData, before it is packed.
-const CLOUDWATCH_REQUEST_BYTES: usize = 1 << 20;
-
-pub(crate) static CLOUDWATCH_SERVICE: Service = Service {
-    which: Which::CloudWatch,
-    name: "monitoring",
-    model: &CLOUDWATCH,
-    target: Some("GraniteServiceVersion20100801."),
-    query: Some(Query {
-        version: "2010-08-01",
-        namespace: "http://monitoring.amazonaws.com/doc/2010-08-01/",
-    }),
-    request_bytes: CLOUDWATCH_REQUEST_BYTES,
-};
-
-static SERVICES: [&Service; 6] =
-    [&CLOUDWATCH_SERVICE, &SQS_SERVICE, &SNS_SERVICE, &LOGS_SERVICE, &STS_SERVICE, &IAM_SERVICE];
 
 /// How a request is written, and its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,21 +63,6 @@ pub(crate) struct Request<'b> {
     pub(crate) operation: &'static Operation,
     /// Checked for types and known members only.
     pub(crate) input: Node<'b>,
-}
-
-/// An error as it goes out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) status: StatusCode,
-    /// JSON's `__type`: `com.amazonaws.sqs#QueueDoesNotExist`.
-    pub(crate) shape: &'static str,
-    /// The Query protocol's code.
-    pub(crate) code: &'static str,
-    /// Whether the sender is to blame.
-    pub(crate) sender: bool,
-    pub(crate) message: String,
-    /// What JSON says beside the message.
-    pub(crate) detail: Option<Box<(&'static str, serde_json::Value)>>,
 }
 
 /// The service a request is for; `None`: none of these.
@@ -405,100 +293,10 @@ impl Asked {
     }
 }
 
-impl Service {
-    pub(crate) fn namespace(&self) -> &'static str {
-        self.query.as_ref().map_or("", |query| query.namespace)
-    }
-}
-
-impl Fault {
-    /// What the door before the services refused.
-    pub(crate) fn of_the_door(error: &Error) -> Self {
-        let answer = ErrorAnswer::of(error);
-        let (shape, code) = match error {
-            Error::AccessDenied(_) => ("com.amazon.coral.service#AccessDeniedException", "AccessDenied"),
-            Error::MissingAuthentication => {
-                ("com.amazon.coral.service#MissingAuthenticationTokenException", "MissingAuthenticationToken")
-            }
-            Error::UnrecognizedClient => {
-                ("com.amazon.coral.service#UnrecognizedClientException", "InvalidClientTokenId")
-            }
-            Error::InvalidSignature(_) => {
-                ("com.amazon.coral.service#InvalidSignatureException", "SignatureDoesNotMatch")
-            }
-            Error::IncompleteSignature(_) => {
-                ("com.amazon.coral.service#IncompleteSignatureException", "IncompleteSignature")
-            }
-            Error::RequestTooLarge(_) => {
-                ("com.amazon.coral.service#RequestEntityTooLargeException", "RequestEntityTooLarge")
-            }
-            Error::InvalidRequestContent(_) | Error::Serialization(_) => {
-                ("com.amazon.coral.service#SerializationException", "MalformedInput")
-            }
-            Error::UnsupportedMediaType(_) => {
-                ("com.amazon.coral.service#UnsupportedMediaTypeException", "UnsupportedMediaType")
-            }
-            Error::UnknownOperation(_) => {
-                ("com.amazon.coral.service#UnknownOperationException", "InvalidAction")
-            }
-            Error::Service(_) => ("com.amazon.coral.service#InternalFailure", "InternalFailure"),
-            // Lambda's own, which the door does not say.
-            Error::FunctionNotFound { .. }
-            | Error::ResourceNotFound(_)
-            | Error::NotProvisioned
-            | Error::FunctionExists { .. }
-            | Error::ResourceConflict(_)
-            | Error::ResourceInUse(_)
-            | Error::RevisionMismatch
-            | Error::PolicyRevisionMismatch { .. }
-            | Error::PolicyLengthExceeded { .. }
-            | Error::InvalidParameterValue(_)
-            | Error::Validation(_)
-            | Error::UnreservedConcurrency { .. }
-            | Error::UntypedParameterValue(_)
-            | Error::PayloadTooLarge { .. }
-            | Error::TooManyRequests { .. }
-            | Error::RecursiveInvocation
-            | Error::InvalidRuntime(_) => ("com.amazon.coral.service#InternalFailure", "InternalFailure"),
-        };
-        let sender = answer.status.is_client_error();
-        Self { status: answer.status, shape, code, sender, message: error.to_string(), detail: None }
-    }
-}
-
-impl Fault {
-    /// Of a service that speaks no JSON: nobody reads a shape.
-    pub(crate) fn of_query(status: StatusCode, code: &'static str, message: String) -> Self {
-        Self { status, shape: code, code, sender: status.is_client_error(), message, detail: None }
-    }
-}
-
-fn unknown(operation: &str) -> Fault {
-    Fault {
-        status: StatusCode::NOT_FOUND,
-        shape: "com.amazon.coral.service#UnknownOperationException",
-        code: "InvalidAction",
-        sender: true,
-        message: format!("The action {operation} is not valid for this endpoint."),
-        detail: None,
-    }
-}
-
 fn smithy(status: StatusCode, bytes: Vec<u8>) -> Reply {
     let mut response = document(status, CBOR, bytes);
     response.headers_mut().insert(SMITHY, RPC_V2_CBOR);
     response
-}
-
-pub(crate) fn malformed(message: String) -> Fault {
-    Fault {
-        status: StatusCode::BAD_REQUEST,
-        shape: "com.amazon.coral.service#SerializationException",
-        code: "MalformedInput",
-        sender: true,
-        message,
-        detail: None,
-    }
 }
 
 fn document(status: StatusCode, media_type: HeaderValue, bytes: Vec<u8>) -> Reply {
