@@ -3,6 +3,8 @@
 //!
 //! Deliberately not here: which functions have events (`dispatcher`), and the rules of retries (`model`).
 
+mod ends;
+
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -11,27 +13,25 @@ use std::time::Duration;
 
 use lambkin_model::Pending;
 use lambkin_model::catalog::{Head, Stored};
-use lambkin_model::event_invoke::{Attempt, Condition, EventInvokeConfig, Next, Progress, RetryPolicy};
+use lambkin_model::event_invoke::{Condition, EventInvokeConfig, Progress, RetryPolicy};
 use lambkin_model::invocation::RequestId;
 use lambkin_model::metric::FunctionMetric;
-use lambkin_model::queue::{Handle, Lease, Post, QueueError, QueueName, Receive, Received};
+use lambkin_model::queue::{Handle, Lease, QueueError, QueueName, Receive, Received};
 use lambkin_model::time::Timestamp;
-use lambkin_model::trace::{Span, TraceContext};
+use lambkin_model::trace::TraceContext;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::attempt::{Tried, attempt, gone, zero_concurrency};
 use super::pace::Pace;
-use super::settling::{Decision, Settlement};
+use super::settling::Decision;
 use super::{Shared, elapsed};
 use crate::asynchronous::{dead_letter, identity};
-use crate::counters::{count, uncount};
-use crate::deliveries;
-use crate::destination::{End, Response};
+use crate::counters::count;
+use crate::destination::Response;
 use crate::event::Event;
 use crate::spans;
-use crate::target::Target;
 
 /// How long a worker without events stays.
 const QUIET: Duration = Duration::from_secs(5);
@@ -305,56 +305,6 @@ impl Worker {
         self.handles.insert(running.id(), given);
     }
 
-    async fn ended(&mut self, ended: Ended) {
-        let (mut held, tried) = match ended {
-            Ok((id, ended)) => {
-                self.handles.remove(&id);
-                ended
-            }
-            Err(error) => {
-                tracing::error!(%error, queue = %self.queue, "an attempt failed in lambkin itself; the event is tried again");
-                if let Some((handle, progress)) = self.handles.remove(&error.id()) {
-                    let progress = Progress { holds: progress.holds.saturating_add(1), ..progress };
-                    let pause = self.policy(None).hold(progress.holds);
-                    self.decide(Decision::Release(handle, pause, progress.mark())).await;
-                }
-                return;
-            }
-        };
-        let counters = self.shared.counters(&held.event);
-        uncount(&counters.running);
-        let head = self.head(&held.event);
-        let config = head.as_ref().and_then(|head| head.record.event_invoke.get(held.event.qualifier()));
-        let policy = self.policy(config);
-        let (now, others) = (Instant::now(), self.running.len());
-        if let Some(reason) = tried.throttle {
-            count(&counters.throttled);
-            self.pace.throttled(now, reason, others, |refusals| policy.hold(refusals));
-            // It stays here and goes next: nothing has to be written for it.
-            self.begin_wait(&held.event);
-            held.refusal = Some(tried.response);
-            self.buffer.push_front(held);
-            return;
-        }
-        if tried.attempt == Attempt::SystemError {
-            tracing::warn!(function = %held.event.function.key, request_id = %held.event.request_id, response = ?tried.response, "the platform could not run an event");
-            if others == 0 {
-                self.pace.refused(now, |refusals| policy.hold(refusals));
-            }
-        } else {
-            self.pace.ended(now);
-        }
-        let progress = Progress::of(held.received.mark);
-        self.begin_wait(&held.event);
-        match policy.after(tried.attempt, progress, self.age(&held)) {
-            Next::Again { after, progress } => {
-                count(&counters.retried);
-                self.decide(Decision::Release(held.received.handle, after, progress.mark())).await;
-            }
-            Next::End(condition) => self.over(held, head.as_ref(), tried, condition).await,
-        }
-    }
-
     /// Where its trace is recorded: until when it waited.
     fn tell_wait(&mut self, held: &Held) {
         let Held { received, event, .. } = held;
@@ -385,132 +335,8 @@ impl Worker {
         }
     }
 
-    fn measure(&self, event: &Event, metric: FunctionMetric, value: f64) {
-        let ports = &self.shared.ports;
-        ports.counters.measure((ports.ambient.now)(), &event.function, metric, value);
-    }
-
     fn age(&self, held: &Held) -> Duration {
         elapsed(held.received.sent, (self.shared.ports.ambient.now)())
-    }
-
-    /// Ends what became too old while nothing could be started.
-    async fn sweep(&mut self) {
-        for _ in 0..self.buffer.len() {
-            let Some(held) = self.buffer.pop_front() else { return };
-            let head = self.head(&held.event);
-            let config = head.as_ref().and_then(|head| head.record.event_invoke.get(held.event.qualifier()));
-            match head {
-                Some(head) if self.policy(config).is_too_old(self.age(&held)) => {
-                    self.expired(held, &head).await;
-                }
-                // Those of a deleted function are seen to when they are next.
-                Some(_) | None => self.buffer.push_back(held),
-            }
-        }
-    }
-
-    fn first_expiry(&self) -> Option<Instant> {
-        let left = self.buffer.iter().filter_map(|held| {
-            let head = self.head(&held.event)?;
-            let policy = self.policy(head.record.event_invoke.get(held.event.qualifier()));
-            Some(policy.age.saturating_sub(self.age(held)))
-        });
-        left.min().map(|left| Instant::now() + left)
-    }
-
-    async fn expired(&mut self, mut held: Held, head: &Arc<Stored<Head>>) {
-        // Whoever waited so long waited for concurrency.
-        let response = held.refusal.take().unwrap_or_else(|| Response::Refused(429, "Rate Exceeded.".into()));
-        let tried = Tried { attempt: Attempt::Throttled, response, throttle: None };
-        self.over(held, Some(head), tried, Condition::EventAgeExceeded).await;
-    }
-
-    /// The event has ended: it goes, and what is to be told of it comes, in one step.
-    async fn over(
-        &mut self,
-        held: Held,
-        head: Option<&Arc<Stored<Head>>>,
-        tried: Tried,
-        condition: Condition,
-    ) {
-        let Held { received, event, .. } = held;
-        self.waits.remove(&event.request_id);
-        let counters = self.shared.counters(&event);
-        let config = head.and_then(|head| head.record.event_invoke.get(event.qualifier()));
-        let (destination, dead_letter) = match (condition, head) {
-            (Condition::Success, _) => (config.and_then(|config| config.on_success.as_deref()), None),
-            (_, Some(head)) if head.record.version(event.function.qualifier.as_deref()).is_some() => {
-                (config.and_then(|config| config.on_failure.as_deref()), self.dead_letter(&event, head))
-            }
-            (_, Some(_) | None) => (event.on_failure.as_deref(), event.dead_letter.clone()),
-        };
-        if condition == Condition::Success {
-            count(&counters.succeeded);
-        } else {
-            count(&counters.dropped);
-            self.measure(&event, FunctionMetric::AsyncEventsDropped, 1.0);
-            if condition == Condition::RecursiveInvocation {
-                count(&counters.recursive);
-                self.measure(&event, FunctionMetric::RecursiveInvocationsDropped, 1.0);
-            }
-            tracing::info!(
-                function = %event.function.key,
-                request_id = %event.request_id,
-                condition = condition.as_str(),
-                kept = destination.is_some() || dead_letter.is_some(),
-                "an event ended without success"
-            );
-        }
-        let (mut posts, mut spans) = (Vec::new(), Vec::new());
-        if destination.is_some() || dead_letter.is_some() {
-            let invoked = Progress::of(received.mark).invoked(tried.attempt);
-            let at = (self.shared.ports.ambient.now)();
-            let end = End { condition, invoked, response: tried.response, at };
-            if let Some(arn) = destination {
-                posts.extend(self.posts(arn, &event, deliveries::Kind::Record, &end, &mut spans));
-            }
-            if let Some(arn) = &dead_letter {
-                posts.extend(self.posts(arn, &event, deliveries::Kind::DeadLetter, &end, &mut spans));
-            }
-        }
-        let settlement = Settlement { spans, ..Settlement::new(received.handle, posts, received.mark) };
-        self.decide(Decision::Settle(settlement)).await;
-    }
-
-    fn posts(
-        &self,
-        arn: &str,
-        event: &Event,
-        kind: deliveries::Kind,
-        end: &End,
-        spans: &mut Vec<Span>,
-    ) -> Vec<Post> {
-        let ports = &self.shared.ports;
-        let mut delivery = match kind {
-            deliveries::Kind::Record => end.record(event),
-            deliveries::Kind::DeadLetter => end.dead_letter(event),
-        };
-        let (function, header) = (&event.function.key, event.trace_id.as_deref());
-        let span = spans::delivery(&*ports.traces, header, function, event.request_id, (kind, arn), end.at);
-        let span = span.map(|(span, header)| {
-            delivery.trace_id = Some(header);
-            span
-        });
-        let counters = self.shared.counters(event);
-        match ports.targets.posts(arn, &delivery) {
-            Ok(posts) => {
-                spans.extend(span);
-                count(kind.counter(&counters));
-                posts
-            }
-            Err(error) => {
-                // What comes of it is below the event's own parent again.
-                delivery.trace_id.clone_from(&event.trace_id);
-                spans::end(&*ports.traces, span, end.at, Some(&error.code));
-                deliveries::keep(ports, event, arn, kind, delivery, &error)
-            }
-        }
     }
 
     async fn decide(&self, decision: Decision) {
