@@ -3,17 +3,17 @@
 //! machine says.
 
 mod calls;
+mod hearing;
+mod telling;
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use lambkin_model::Error;
 use lambkin_model::exit::ExitStatus;
-use lambkin_model::fault;
-use lambkin_model::invocation::{FunctionError, Outcome, Reply, RequestId};
-use lambkin_model::lifecycle::{Action, Event, Lifecycle, Line, Run, Status, Verdict};
-use lambkin_model::metric::{FunctionMetric, Subject};
-use lambkin_model::platform_line::{Facts, Speaker};
+use lambkin_model::invocation::{Outcome, RequestId};
+use lambkin_model::lifecycle::{Action, Event, Lifecycle, Run};
+use lambkin_model::platform_line::Speaker;
 use lambkin_model::provisioned::{Initialization, KeepFailure};
 use lambkin_model::sandbox::{LaunchError, ProcessControl, Sandbox};
 use lambkin_model::time::{Moment, Timestamp};
@@ -27,10 +27,10 @@ use crate::compile_cache::Share;
 use crate::fleet::{Fleet, Freed, Mailbox, Message, Next};
 use crate::gate::Turn;
 use crate::pool::Assigned;
-use crate::posted::{self, Posted};
+use crate::posted::Posted;
 use crate::running::{Running, call, delivery_head};
 use crate::runtime_api::{self, Call, Listener, RuntimeApi};
-use crate::traced::{Init, Ran, Told, Traced};
+use crate::traced::{Init, Told, Traced};
 
 /// Log events of a long invocation are handed on at least this often.
 const FLUSH_EVERY: Duration = Duration::from_millis(250);
@@ -312,119 +312,6 @@ impl Environment {
         self.happened(Event::Invoke { timeout }).await;
     }
 
-    async fn frame(&mut self, frame: Frame) {
-        let Some(running) = &self.running else { return };
-        match posted::read(frame) {
-            // "next" by a process that cannot have read what it was given is against the rules too.
-            Some(said) if !(matches!(said, posted::Said::Ready) && running.channel.has_unsent()) => {
-                self.said(said).await;
-            }
-            Some(_) | None => self.happened(Event::Broken(running.run)).await,
-        }
-    }
-
-    async fn said(&mut self, said: posted::Said) {
-        let Some(running) = &mut self.running else { return };
-        let run = running.run;
-        let event = match said {
-            posted::Said::Ready => {
-                if let Some(api) = &mut running.api {
-                    api.asked = false;
-                }
-                if self.expects == Expects::Init
-                    && let Some(share) = self.share.take()
-                {
-                    share.seal();
-                }
-                if self.expects == Expects::Init {
-                    self.init_ended(true);
-                }
-                Event::Ready(run)
-            }
-            posted::Said::Loaded(micros) => {
-                if self.expects == Expects::Init
-                    && let Some(share) = &self.share
-                {
-                    let (function, part) = (&self.fleet.launch.key.name, share.part());
-                    tracing::debug!(%function, micros, cache = ?part, "its handler is loaded");
-                    let memory = self.fleet.launch.memory();
-                    share.loaded(micros, || memory.saturating_sub(running.measure_memory()));
-                }
-                return;
-            }
-            posted::Said::CacheFile(file) => {
-                if self.expects == Expects::Init
-                    && let Some(share) = &mut self.share
-                {
-                    share.file(file);
-                }
-                return;
-            }
-            posted::Said::Log(at, message) => {
-                self.capture.push_raw(at, &message);
-                return;
-            }
-            posted::Said::InitFailed(error) => {
-                if self.expects != Expects::Init {
-                    return;
-                }
-                self.expects = Expects::End;
-                self.posted.error = Some(error);
-                // It ends next, and then it is too late.
-                self.peak_memory = self.peak_memory.max(running.measure_memory());
-                Event::InitFailed(run)
-            }
-            posted::Said::Ended(result) => {
-                // A second result must not change the first, nor one that was not asked for the next.
-                if self.expects != Expects::Result {
-                    return;
-                }
-                Event::ResponseEnded(run, self.posted.end(result))
-            }
-        };
-        self.happened(event).await;
-    }
-
-    fn drain_output(&mut self) {
-        if let Some(running) = &mut self.running {
-            let capture = &mut self.capture;
-            running.output.drain(&mut |line| capture.push_raw(capture::now(), line));
-        }
-    }
-
-    /// What it left behind in the channel and the pipe comes before its end.
-    async fn exited(&mut self, status: ExitStatus) {
-        // After garbage there is no next frame to be found.
-        let left = |running: &mut Running| match running.broken {
-            Some(Broken::Garbage) => None,
-            Some(Broken::Closed) | None => running.channel.next_now(),
-        };
-        while let Some(frame) = self.running.as_mut().and_then(left) {
-            self.frame(frame).await;
-        }
-        while let Some(call) = self.left_call().await {
-            self.call(call).await;
-        }
-        // What the next process of this sandbox does in its init may be what an event left there.
-        self.share = None;
-        if let Some(mut running) = self.running.take() {
-            self.init_ended(false);
-            self.expects = Expects::Nothing;
-            // A group still knows; a process alone has taken it with it.
-            self.peak_memory = self.peak_memory.max(running.control.peak_memory().unwrap_or(0));
-            let capture = &mut self.capture;
-            running.output.finish(&mut |line| capture.push_raw(capture::now(), line));
-            self.happened(Event::Exited(running.run, status)).await;
-            if self.fleet.withdraw(&self.mailbox) {
-                self.happened(Event::Retire).await;
-            }
-        }
-    }
-
-    async fn left_call(&mut self) -> Option<Call> {
-        self.running.as_mut()?.api.as_mut()?.left().await
-    }
-
     /// Tells the machine and does what it says.
     async fn happened(&mut self, event: Event) {
         let mut next = Some(event);
@@ -538,119 +425,6 @@ impl Environment {
         }
         let head = delivery_head(&assignment.invocation, self.deadline_ms);
         running.channel.send_invoke(&head, payload);
-    }
-
-    fn say(&mut self, line: Line) {
-        match line {
-            Line::Start => {
-                let tail = self.assignment.as_ref().is_some_and(|assignment| assignment.invocation.log_tail);
-                self.capture.begin(tail);
-            }
-            Line::Report { took, status, .. } => {
-                self.reported = true;
-                self.trace(status);
-                self.measured(&[(FunctionMetric::Duration, took.as_secs_f64() * 1000.0)]);
-                if let Some(running) = &mut self.running {
-                    self.peak_memory = self.peak_memory.max(running.measure_memory());
-                }
-                self.mailbox.room.measured(self.peak_memory);
-            }
-            Line::InitStart(_)
-            | Line::InitReport { .. }
-            | Line::TimedOut(_)
-            | Line::Fault(_)
-            | Line::End { .. } => self.drain_output(),
-        }
-        let facts = Facts {
-            at: capture::now(),
-            request_id: self.request_id,
-            error_type: self.posted.error.as_ref().map(|error| error.error_type.as_str()),
-            peak_memory: self.peak_memory,
-            trace: self.traced.filter(|traced| traced.active).map(|traced| traced.told),
-        };
-        if let Some(text) = self.speaker.say(line, &facts) {
-            self.capture.push(facts.at, text.into());
-        }
-    }
-
-    fn answer(&mut self, verdict: Verdict) {
-        let (Some(assignment), Some(id)) = (self.assignment.take(), self.request_id) else { return };
-        if !self.is_free && !self.comes_back {
-            self.comes_back = true;
-            self.fleet.comes_back();
-        }
-        self.expects = Expects::Next;
-        if let Some(api) = self.running.as_mut().and_then(|running| running.api.as_mut()) {
-            api.given = None;
-        }
-        let unhandled = |payload| Ok(Outcome { error: Some(FunctionError::Unhandled), payload });
-        let generation = self.fleet.launch.configuration().runtime.generation();
-        let outcome = match verdict {
-            Verdict::Posted(_) => Ok(self.posted.take_outcome()),
-            Verdict::InitFailed => unhandled(self.posted.take_outcome().payload),
-            Verdict::Exited(status) => unhandled(fault::exited(generation, id, status)),
-            Verdict::TimedOut => unhandled(fault::timed_out(id, assignment.timeout)),
-            Verdict::LaunchFailed => Err(Error::Service(self.launch_error.take().unwrap_or_default())),
-        };
-        // Before the answer: who has it and asks how often it ran finds it counted.
-        if let Ok(outcome) = &outcome {
-            let failed = f64::from(u8::from(outcome.error.is_some()));
-            self.measured(&[
-                (FunctionMetric::Invocations, 1.0),
-                (FunctionMetric::Errors, failed),
-                (FunctionMetric::Throttles, 0.0),
-            ]);
-        }
-        if assignment.invocation.log_tail {
-            self.held = Some((assignment, outcome));
-        } else {
-            self.reply(*assignment, outcome);
-        }
-    }
-
-    /// The invocation is over: it is told of, and the init that it had inside.
-    fn trace(&mut self, status: Status) {
-        let inside = self.init.take();
-        let (Some(traced), Some(id)) = (&self.traced, self.request_id) else { return };
-        if traced.spans.is_none() {
-            return;
-        }
-        let (traces, launch) = (&*self.told.traces, &self.fleet.launch);
-        if let Some(init) = inside {
-            traced.init(traces, launch, init, true);
-        }
-        let ran = Ran {
-            began: self.began,
-            request_id: id.to_string(),
-            qualifier: self.qualifier.as_deref(),
-            cold: self.cold || inside.is_some(),
-            instance: self.capture.stream(),
-            status,
-            error_type: self.posted.error.as_ref().map(|error| error.error_type.as_str()),
-        };
-        traced.invocation(traces, launch, ran);
-    }
-
-    fn measured(&self, values: &[(FunctionMetric, f64)]) {
-        let launch = &self.fleet.launch;
-        let (qualifier, version) = (self.qualifier.as_deref(), Some(&*launch.executed_version));
-        self.told.metrics.record(
-            self.began,
-            Subject::Function { key: &launch.key, qualifier, version },
-            values,
-        );
-    }
-
-    fn reply(&mut self, assignment: Assignment, outcome: Result<Outcome, Error>) {
-        tracing::debug!(
-            function = %self.fleet.launch.key.name,
-            id = %assignment.invocation.request_id,
-            failed = !matches!(outcome, Ok(Outcome { error: None, .. })),
-            "invoked"
-        );
-        let (log_tail, sampled) = (self.capture.take_tail(), assignment.traced.is_some());
-        let executed_version = self.fleet.launch.executed_version.clone();
-        assignment.answer(outcome.map(|outcome| Reply { outcome, executed_version, log_tail, sampled }));
     }
 }
 
