@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 import aws_client
 import node_binaries
 from lambda_client import REGION
+from server import ROOT
 from tour import blob
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -141,4 +142,17 @@ class SdkJs(Program):
         return [node_binaries.installed("nodejs22.x")[1], "driver.mjs"]
 
 
-CLIENTS = [Boto3, Cli, SdkJs]
+class SdkRust(Program):
+    """The AWS SDK for Rust; `cargo xtask test` builds its driver."""
+
+    name = "sdk-rust"
+    services = {"lambda"}
+    folder = HERE / "sdk-rust"
+
+    def command(self):
+        program = ROOT / "target/xtask/sdk-rust/debug/lambkin-tests-sdk-rust"
+        assert program.is_file(), f"no {program}: run `cargo build --locked --target-dir ../../../target/xtask/sdk-rust` in tests/clients/sdk-rust first"
+        return [program]
+
+
+CLIENTS = [Boto3, Cli, SdkJs, SdkRust]

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use crate::browser;
 use crate::chaos;
-use crate::tools::{self, EVERYTHING, Result};
+use crate::tools::{self, EVERYTHING, Result, SDK_RUST};
 
 /// The rings of tests.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -17,7 +17,7 @@ pub(crate) enum Ring {
     Rust,
     /// The bootstrap against a fake supervisor, on every Node.js
     Bootstrap,
-    /// The binary with boto3, the aws CLI and the AWS SDK for JavaScript; the semantics table
+    /// The binary with boto3, the aws CLI and the AWS SDKs for JavaScript and Rust; the semantics table
     Clients,
     /// The console in Chromium
     Browser,
@@ -68,6 +68,8 @@ fn rings(only: Option<Ring>, arguments: &[String], untested: &mut Vec<&str>) -> 
     if wanted(Ring::Clients) {
         let sdk = tools::root().join("tests/clients/sdk-js");
         tools::run(tools::command("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(sdk))?;
+        let target = tools::scratch("sdk-rust").display().to_string();
+        tools::run_cargo(&["build", "--locked", "--manifest-path", SDK_RUST, "--target-dir", &target])?;
         // Files side by side, the longest first: most of their time they wait. An argument of the caller's counts more.
         let side_by_side = ["--numprocesses=2", "--dist=loadfile"].map(String::from);
         pytest("tests/clients", &lambkin, &runtimes, &[&side_by_side, arguments].concat())?;

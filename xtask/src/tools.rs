@@ -76,6 +76,9 @@ pub(crate) fn cargo_output(arguments: &[&str]) -> Result<String> {
 /// which is most of what the rings cost on a fresh machine: so all of them select this.
 pub(crate) const EVERYTHING: [&str; 2] = ["--workspace", "--all-features"];
 
+/// The AWS SDK for Rust on the clients' tour: a workspace of its own, so that nothing else builds the SDK.
+pub(crate) const SDK_RUST: &str = "tests/clients/sdk-rust/Cargo.toml";
+
 /// The release binary, built.
 pub(crate) fn lambkin() -> Result<PathBuf> {
     run_cargo(&["build", "--release", "--package", "lambkin"])?;
