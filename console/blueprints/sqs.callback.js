@@ -4,7 +4,7 @@ exports.handler = function (event, context, callback) {
   var failures = [];
   event.Records.forEach(function (record) {
     try {
-      work(JSON.parse(record.body));
+      work(record.body);
     } catch (error) {
       console.error(record.messageId, error.message);
       failures.push({ itemIdentifier: record.messageId });
@@ -13,6 +13,8 @@ exports.handler = function (event, context, callback) {
   callback(null, { batchItemFailures: failures });
 };
 
-function work(message) {
-  console.log('message', message);
+// What throws for a message fails that one alone.
+function work(body) {
+  if (body.trim() === '') throw new Error('The message is empty.');
+  console.log('message', body);
 }

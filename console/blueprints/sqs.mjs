@@ -4,7 +4,7 @@ export const handler = async (event) => {
   const batchItemFailures = [];
   for (const record of event.Records) {
     try {
-      await work(JSON.parse(record.body));
+      await work(record.body);
     } catch (error) {
       console.error(record.messageId, error.message);
       batchItemFailures.push({ itemIdentifier: record.messageId });
@@ -13,6 +13,8 @@ export const handler = async (event) => {
   return { batchItemFailures };
 };
 
-async function work(message) {
-  console.log('message', message);
+// What throws for a message fails that one alone.
+async function work(body) {
+  if (body.trim() === '') throw new Error('The message is empty.');
+  console.log('message', body);
 }

@@ -12,6 +12,7 @@ import { onKeysWanted } from './client/request';
 import { keepRegion, region, REGIONS } from './client/session';
 import { choice, type Choice, choose } from './mode';
 import { Notices } from './notices';
+import { Failure } from './parts/failure';
 import { KeysDialog } from './parts/keys_dialog';
 import { follow, type Place, to, usePlace } from './router';
 
@@ -135,7 +136,9 @@ export function App() {
               />
             }
             content={
-              <Suspense fallback={<Box textAlign="center" padding="xxl"><Spinner size="large" /></Box>}>{page(place)}</Suspense>
+              <Failure key={place.words.slice(0, 2).join('/')}>
+                <Suspense fallback={<Box textAlign="center" padding="xxl"><Spinner size="large" /></Box>}>{page(place)}</Suspense>
+              </Failure>
             }
           />
         )}

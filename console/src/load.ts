@@ -28,7 +28,15 @@ export function useLoaded<T>(read: () => Promise<T>, key: string, interval?: num
     setState({ loading: true });
     void reload();
     if (interval === undefined) return () => void turn.current++;
-    const timer = setInterval(() => document.visibilityState === 'visible' && void reload(), interval);
+    // One at a time: where lambkin is slow, questions would pile up.
+    let asking = false;
+    const again = async () => {
+      if (asking || document.visibilityState !== 'visible') return;
+      asking = true;
+      await reload();
+      asking = false;
+    };
+    const timer = setInterval(() => void again(), interval);
     return () => {
       clearInterval(timer);
       turn.current++;

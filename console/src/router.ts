@@ -13,10 +13,19 @@ function subscribe(changed: () => void): () => void {
   return () => window.removeEventListener('hashchange', changed);
 }
 
+/** As it stands where somebody wrote a % that encodes nothing. */
+export function decoded(word: string): string {
+  try {
+    return decodeURIComponent(word);
+  } catch {
+    return word;
+  }
+}
+
 export function usePlace(): Place {
   const hash = useSyncExternalStore(subscribe, () => location.hash);
   const [path = '', query = ''] = hash.replace(/^#\/?/, '').split('?');
-  return { words: path.split('/').filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query) };
+  return { words: path.split('/').filter(Boolean).map(decoded), query: new URLSearchParams(query) };
 }
 
 export function to(...words: string[]): string {

@@ -30,15 +30,16 @@ test('general configuration', async () => {
   await page.goto(`${server.endpoint}/console#/create?blueprint=sqs`);
   await page.getByLabel('Function name').fill(NAME);
   await page.getByRole('button', { name: 'Create function' }).click();
-  await page.getByRole('heading', { name: NAME }).waitFor({ timeout: 120_000 });
+  await page.getByRole('heading', { name: NAME, exact: true }).waitFor({ timeout: 120_000 });
   await page.getByRole('tab', { name: 'Configuration' }).click();
   const { form, save } = await edit('General configuration');
   await form.getByLabel('Memory (MB)').fill('256');
   await form.getByLabel('Timeout (seconds)').fill('17');
+  await form.getByLabel('Execution role').fill('arn:aws:iam::000000000000:role/other');
   await form.getByLabel('Description').fill('works on orders');
   await save();
-  const { MemorySize, Timeout, Description } = await configuration();
-  assert.deepEqual([MemorySize, Timeout, Description], [256, 17, 'works on orders']);
+  const { MemorySize, Timeout, Description, Role } = await configuration();
+  assert.deepEqual([MemorySize, Timeout, Description, Role], [256, 17, 'works on orders', 'arn:aws:iam::000000000000:role/other']);
 });
 
 test('environment variables', async () => {
@@ -71,13 +72,17 @@ test('what another client changed meanwhile is not overwritten', async () => {
 
 test('asynchronous invocation, destinations and dead letters', async () => {
   const { form, save } = await edit('Asynchronous invocation');
+  await form.getByRole('button', { name: /^Retry attempts/ }).click();
+  await page.getByRole('option', { name: '1', exact: true }).click();
   await form.getByLabel('Maximum age of event').fill('120');
+  await form.getByLabel('Destination on success').fill('arn:aws:sqs:us-east-1:000000000000:orders');
   const arn = 'arn:aws:sqs:us-east-1:000000000000:dead';
   await form.getByLabel('Destination on failure').fill(arn);
   await form.getByLabel('Dead-letter queue').fill(arn);
   await save();
   const config = await boto3(server, 'lambda', 'get_function_event_invoke_config', { FunctionName: NAME });
-  assert.deepEqual([config.MaximumEventAgeInSeconds, config.DestinationConfig.OnFailure.Destination], [120, arn]);
+  assert.deepEqual([config.MaximumRetryAttempts, config.MaximumEventAgeInSeconds], [1, 120]);
+  assert.deepEqual(config.DestinationConfig, { OnSuccess: { Destination: 'arn:aws:sqs:us-east-1:000000000000:orders' }, OnFailure: { Destination: arn } });
   assert.equal((await configuration()).DeadLetterConfig.TargetArn, arn);
 });
 
@@ -169,25 +174,6 @@ test('logging', async () => {
   await second.form.getByLabel('Log group').fill('');
   await second.save();
   assert.deepEqual((await configuration()).LoggingConfig, { LogFormat: 'Text', LogGroup: `/aws/lambda/${NAME}` });
-});
-
-test('layers', async () => {
-  const publish = async (LayerName) => {
-    const Content = { ZipFile: { zip: { [`nodejs/${LayerName}.js`]: 'exports.shared = 1;' } } };
-    return (await boto3(server, 'lambda', 'publish_layer_version', { LayerName, Description: `has ${LayerName}`, Content })).LayerVersionArn;
-  };
-  const arns = [await publish('shared'), await publish('shared'), await publish('more')];
-  const { form, save } = await edit('Layers');
-  await form.getByLabel('Layer version ARNs').fill('not an ARN');
-  await form.getByRole('button', { name: 'Save' }).click();
-  await form.getByText(/validation error|Invalid Layer/i).first().waitFor();
-  await form.getByLabel('Layer version ARNs').fill(arns[0]);
-  await form.getByRole('button', { name: /Add a layer/ }).click();
-  await page.getByRole('option', { name: 'more, version 1' }).waitFor();
-  assert.equal(await page.getByRole('option', { name: 'shared, version 1' }).count(), 0, 'the function has it');
-  await page.getByRole('option', { name: 'more, version 1' }).click();
-  await save();
-  assert.deepEqual((await configuration()).Layers.map(({ Arn }) => Arn), [arns[0], arns[2]]);
 });
 
 test('permissions', async () => {

@@ -3,13 +3,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { accessibilityFaults, boto3, browse, faultless, open, page, screenshot, server, type } from './world.mjs';
+import { accessibilityFaults, boto3, browse, faultless, open, page, screenshot, server, type, until } from './world.mjs';
 
 const NAME = 'first_Function-1';
 
 open();
 
 test('the first view says how the machine is', async () => {
+  await until('lambkin says where the console is', () => server.said.includes(`console: ${server.endpoint}/console\n`));
   await page.goto(`${server.endpoint}/console`);
   await page.getByRole('heading', { name: 'Overview' }).waitFor();
   await page.getByText('Start from a blueprint').waitFor();
@@ -66,6 +67,14 @@ test('it is tested with Hello World', async () => {
   await summary.getByText('128 MB').waitFor();
   const log = await page.getByTestId('log').textContent();
   for (const word of ['START RequestId', 'edited', 'END RequestId', 'REPORT RequestId']) assert.ok(log.includes(word), word);
+  // The summary says what the REPORT line says.
+  const shown = await summary.locator('dl').evaluate((list) => Object.fromEntries([...list.querySelectorAll('dt')].map((term) => [term.textContent, term.nextElementSibling.textContent])));
+  const said = (name) => new RegExp(`${name}: ([\\d.]+ (ms|MB))`).exec(log)?.[1];
+  assert.equal(shown['Request ID'], /REPORT RequestId: (\S+)/.exec(log)[1]);
+  for (const [label, name] of [['Duration', '\\tDuration'], ['Billed duration', 'Billed Duration'], ['Memory size', 'Memory Size'], ['Max memory used', 'Max Memory Used']]) {
+    assert.equal(shown[label], said(name), label);
+  }
+  assert.equal(shown['Init duration'], said('Init Duration') ?? 'warm');
   await screenshot(page, 'test', 1560);
   assert.deepEqual(await accessibilityFaults(page), []);
 });

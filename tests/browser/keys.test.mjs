@@ -20,9 +20,16 @@ test('it asks for a key, and takes no wrong one', async () => {
   }
   await page.getByText('Up', { exact: true }).waitFor();
   assert.equal(await dialog.count(), 0);
-  // In this tab alone.
+  // In this tab alone, and only as long as it is there.
   assert.ok(!(await page.evaluate(() => JSON.stringify(localStorage))).includes(secretAccessKey));
+  assert.ok((await page.evaluate(() => JSON.stringify(sessionStorage))).includes(secretAccessKey));
   assert.deepEqual(await page.context().cookies(), []);
+  const other = await page.context().newPage();
+  await other.goto(`${server.endpoint}/console`);
+  await other.getByRole('dialog').getByLabel('Secret access key').waitFor();
+  await other.close();
+  await page.reload();
+  await page.getByText('Up', { exact: true }).waitFor();
 });
 
 test('a function is made, changed and tested with it', async () => {

@@ -1,6 +1,7 @@
 """boto3 for the browser's tests: each line on standard input is a call as JSON, each line of the answer what it gave.
 
-A list of parameters is as many calls at once."""
+A list of parameters is as many calls at once. The service `zip` is none: it makes a package in
+Base64, or reads one."""
 
 import base64
 import concurrent.futures
@@ -21,24 +22,29 @@ def decoded(value):
             return base64.b64decode(value["base64"])
         if value.keys() == {"zip"}:
             package = io.BytesIO()
-            with zipfile.ZipFile(package, "w") as files:
+            with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as files:
                 for name, text in value["zip"].items():
                     entry = zipfile.ZipInfo(name)
                     # Readable for whoever the function runs as.
                     entry.external_attr = 0o644 << 16
-                    files.writestr(entry, decoded(text))
+                    files.writestr(entry, decoded(text), zipfile.ZIP_DEFLATED)
             return package.getvalue()
         return {name: decoded(inner) for name, inner in value.items()}
     return value
 
 
 def answer(asked):
-    key = (asked["endpoint"], asked["service"])
+    if asked["service"] == "zip" and asked["operation"] == "read":
+        with zipfile.ZipFile(io.BytesIO(base64.b64decode(asked["parameters"]["zip"]))) as package:
+            return {"files": {name: package.read(name).decode(errors="replace") for name in package.namelist()}}
+    if asked["service"] == "zip":
+        return {"ZipFile": base64.b64encode(decoded({"zip": asked["parameters"]["files"]})).decode()}
+    key = (asked["endpoint"], asked["region"], asked["service"])
     if key not in clients:
         clients[key] = boto3.client(
             asked["service"],
             endpoint_url=asked["endpoint"],
-            region_name="us-east-1",
+            region_name=asked["region"],
             aws_access_key_id="any",
             aws_secret_access_key="any",
         )

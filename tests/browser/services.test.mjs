@@ -64,6 +64,39 @@ test('a dead-letter queue is redriven', async () => {
   await boto3(server, 'sqs', 'delete_message', { QueueUrl: urls.orders, ReceiptHandle: Messages[0].ReceiptHandle });
 });
 
+test('a FIFO queue keeps its order; a subject goes with a topic’s message', async () => {
+  const dialog = page.getByRole('dialog');
+  await page.getByRole('button', { name: 'Create queue' }).click();
+  await dialog.getByLabel('Queue name').fill('steps_of-1');
+  await dialog.getByText('FIFO: in order').click();
+  await dialog.getByRole('button', { name: 'Create', exact: true }).click();
+  await page.getByText('Created the queue steps_of-1.fifo.').waitFor();
+  await page.getByRole('radio', { name: 'Select steps_of-1.fifo' }).check({ force: true });
+  for (const [group, body] of [['a', 'first'], ['a', 'second']]) {
+    await page.getByLabel('Message group').fill(group);
+    await page.getByLabel('Message', { exact: true }).fill(body);
+    await page.getByRole('button', { name: 'Send message' }).click();
+    await page.waitForFunction(() => document.querySelector('textarea')?.value === '');
+  }
+  const { QueueUrl } = await boto3(server, 'sqs', 'get_queue_url', { QueueName: 'steps_of-1.fifo' });
+  const { Messages } = await boto3(server, 'sqs', 'receive_message', { QueueUrl, MaxNumberOfMessages: 10, AttributeNames: ['MessageGroupId'], VisibilityTimeout: 0 });
+  assert.deepEqual(Messages.map(({ Body, Attributes }) => [Attributes.MessageGroupId, Body]), [['a', 'first'], ['a', 'second']]);
+  const orders = await boto3(server, 'sqs', 'get_queue_url', { QueueName: 'orders' });
+  const { TopicArn } = await boto3(server, 'sns', 'create_topic', { Name: 'titled' });
+  await boto3(server, 'sns', 'subscribe', { TopicArn, Protocol: 'sqs', Endpoint: 'arn:aws:sqs:us-east-1:000000000000:orders' });
+  await page.goto(`${server.endpoint}/console#/topics`);
+  await page.getByRole('radio', { name: 'Select titled' }).check({ force: true });
+  await page.getByLabel('Subject').fill('the news');
+  await page.getByLabel('Message body').fill('and the rest');
+  await page.getByRole('button', { name: 'Publish message' }).click();
+  await page.getByText('Published a message to titled.').waitFor();
+  const came = await boto3(server, 'sqs', 'receive_message', { QueueUrl: orders.QueueUrl, WaitTimeSeconds: 20 });
+  const { Subject, Message } = JSON.parse(came.Messages[0].Body);
+  assert.deepEqual([Subject, Message], ['the news', 'and the rest']);
+  await boto3(server, 'sqs', 'delete_message', { QueueUrl: orders.QueueUrl, ReceiptHandle: came.Messages[0].ReceiptHandle });
+  await boto3(server, 'sns', 'delete_topic', { TopicArn });
+});
+
 test('topics are created, subscribed to and published to', async () => {
   const topic = 'arn:aws:sns:us-east-1:000000000000:news';
   const subscriptions = async () => (await boto3(server, 'sns', 'list_subscriptions_by_topic', { TopicArn: topic })).Subscriptions;

@@ -108,10 +108,15 @@ test('aliases share their traffic, are tested, changed and deleted', async () =>
   assert.deepEqual(Versions.map(({ Version }) => Version), ['$LATEST', '2']);
 });
 
-test('it works in the dark and at 400 px', async () => {
+const OWN = ['', '/test', '/monitor', '/configuration', '/versions', '/aliases'].map((tab) => `#/functions/${NAME}${tab}`);
+const PLACES = ['', '#/functions', '#/create', '#/layers', '#/mappings', '#/queues', '#/topics', '#/logs', `#/logs/${encodeURIComponent(`/aws/lambda/${NAME}`)}`, ...OWN];
+
+test('every page works at 400 px, in the dark and in the light', async () => {
   const narrow = await browse(server, { width: 400, height: 800, colorScheme: 'dark' });
+  const modeIs = (dark) => narrow.page.waitForFunction((wanted) => document.body.classList.contains('awsui-dark-mode') === wanted, dark);
   try {
-    for (const place of ['', '#/functions', '#/create', '#/layers', '#/mappings', '#/queues', '#/topics', '#/logs', `#/functions/${NAME}`, `#/functions/${NAME}/test`, `#/functions/${NAME}/monitor`, `#/functions/${NAME}/versions`, `#/functions/${NAME}/aliases`, `#/functions/${NAME}/configuration`]) {
+    for (const place of PLACES) {
+      await narrow.page.emulateMedia({ colorScheme: 'dark' });
       await narrow.page.goto(`${server.endpoint}/console${place}`);
       await narrow.page.getByRole('heading', { level: 1 }).first().waitFor();
       // All of it is there: nothing is asked for, nothing turns.
@@ -119,8 +124,14 @@ test('it works in the dark and at 400 px', async () => {
       await narrow.page.waitForFunction(() => document.querySelector('[class*="awsui_spinner"]') === null);
       const wide = await narrow.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(wide <= 0, `${place} is ${wide} px too wide`);
-      assert.deepEqual(await accessibilityFaults(narrow.page), [], place);
+      for (const colorScheme of ['dark', 'light']) {
+        // As the system changes, the page does.
+        await narrow.page.emulateMedia({ colorScheme });
+        await modeIs(colorScheme === 'dark');
+        assert.deepEqual(await accessibilityFaults(narrow.page), [], `${place} in the ${colorScheme}`);
+      }
     }
+    await narrow.page.emulateMedia({ colorScheme: 'dark' });
     await narrow.page.goto(`${server.endpoint}/console#/functions/${NAME}`);
     await narrow.page.getByRole('textbox', { name: 'index.mjs' }).waitFor();
     await screenshot(narrow.page, 'narrow-dark');

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { Agent, request } from 'node:http';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -43,10 +44,12 @@ export class Server {
     const options = ['serve', '--listen', `127.0.0.1:${port}`, '--data', this.data, ...runtimes];
     this.process = spawn(wanted('LAMBKIN_BIN'), options, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.log = '';
+    this.said = '';
     this.process.stderr.on('data', (piece) => (this.log = (this.log + piece).slice(-20_000)));
     this.endpoint = await new Promise((resolve, reject) => {
       const late = setTimeout(() => reject(new Error(`lambkin said nothing: ${this.log}`)), STARTED);
       createInterface({ input: this.process.stdout }).on('line', (line) => {
+        this.said = `${this.said}${line}\n`.slice(-20_000);
         const found = /^listening on (http:\S+)$/.exec(line);
         if (found) {
           clearTimeout(late);
@@ -62,6 +65,15 @@ export class Server {
   async key() {
     const made = await promisify(execFile)(wanted('LAMBKIN_BIN'), ['keys', 'create', '--name', 'browser', '--json', '--data', this.data]);
     return JSON.parse(made.stdout);
+  }
+
+  /** Nothing is answered until `resume`; what is asked waits. */
+  pause() {
+    this.process.kill('SIGSTOP');
+  }
+
+  resume() {
+    this.process.kill('SIGCONT');
   }
 
   /** A clean end; the data stay for who starts it again. */
@@ -83,7 +95,7 @@ export class Server {
 let python;
 const waiting = [];
 
-export async function boto3(server, service, operation, parameters = {}) {
+export async function boto3(server, service, operation, parameters = {}, region = 'us-east-1') {
   if (python === undefined) {
     python = spawn(wanted('LAMBKIN_PYTHON'), [join(HERE, 'read_back.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
     createInterface({ input: python.stdout }).on('line', (line) => waiting.shift().resolve(JSON.parse(line)));
@@ -91,18 +103,52 @@ export async function boto3(server, service, operation, parameters = {}) {
   }
   const said = await new Promise((resolve, reject) => {
     waiting.push({ resolve, reject });
-    python.stdin.write(`${JSON.stringify({ endpoint: server.endpoint, service, operation, parameters })}\n`);
+    python.stdin.write(`${JSON.stringify({ endpoint: server.endpoint, region, service, operation, parameters })}\n`);
   });
   if (said.error) throw new Error(said.error);
   return said.answer;
 }
+
+/** What lambkin wants where it verifies no signatures. */
+export const UNSIGNED = 'AWS4-HMAC-SHA256 Credential=any/19700101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0';
 
 /** CreateFunction's members, for files by their names. */
 export const functionInput = (name, files, more = {}) => (
   { FunctionName: name, Runtime: 'nodejs22.x', Handler: 'index.handler', Role: 'arn:aws:iam::000000000000:role/any', Code: { ZipFile: { zip: files } }, ...more }
 );
 
-export const createFunction = (server, ...of) => boto3(server, 'lambda', 'create_function', functionInput(...of));
+/** Until it is there, nobody may invoke it. */
+export async function createFunction(server, ...of) {
+  const { FunctionName } = await boto3(server, 'lambda', 'create_function', functionInput(...of));
+  await until(`${FunctionName} is active`, async () => (await boto3(server, 'lambda', 'get_function_configuration', { FunctionName })).State === 'Active');
+}
+
+/** Waits for what another client has to see. */
+export async function until(what, holds) {
+  const late = Date.now() + STARTED;
+  while (!(await holds())) {
+    if (Date.now() > late) throw new Error(`never came: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Very many functions at once, all of the same code: boto3 would take its minutes. */
+export async function createMany(server, names) {
+  const { ZipFile } = await boto3(server, 'zip', 'of', { files: { 'index.js': 'exports.handler = async () => 1;' } });
+  const agent = new Agent({ keepAlive: true, maxSockets: 32 });
+  const headers = { 'content-type': 'application/json', authorization: UNSIGNED };
+  const create = (FunctionName) => new Promise((resolve, reject) => {
+    const asked = request(`${server.endpoint}/2015-03-31/functions`, { method: 'POST', agent, headers }, (response) => {
+      response.resume().on('end', () => (response.statusCode === 201 ? resolve() : reject(new Error(`${FunctionName}: ${response.statusCode}`))));
+    });
+    asked.on('error', reject).end(JSON.stringify({ ...functionInput(FunctionName, {}), Code: { ZipFile } }));
+  });
+  const left = [...names];
+  await Promise.all(Array.from({ length: 32 }, async () => {
+    while (left.length > 0) await create(left.pop());
+  }));
+  agent.destroy();
+}
 
 /** Presses Tab until that has the focus. */
 export async function tabTo(page, target) {

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from lambda_client import ROLE, zipped
+from server import binary
 
 HANDLERS = {
     "nodejs6.10": (
@@ -123,3 +124,23 @@ def test_reserved_concurrency(aws, tmp_path, name):
     assert aws("get-function-concurrency", *of_it) is None
     assert aws("invoke", *of_it, "out.json")["StatusCode"] == 200
     assert aws("get-account-settings")["AccountLimit"]["ConcurrentExecutions"] == 1000
+
+
+def test_sample_events_are_generated(tmp_path):
+    """Without a server: all of them, with the account and the region that are meant, and with parameters."""
+
+    def generated(*words, **variables):
+        command = [str(binary()), "generate-event", *words]
+        done = subprocess.run(command, capture_output=True, text=True, env={"HOME": str(tmp_path), **variables})
+        return done.returncode, done.stdout, done.stderr
+
+    code, listed, _ = generated()
+    names = [line.split()[0] for line in listed.splitlines() if line and not line[0].isspace()]
+    assert code == 0 and len(names) >= 50 and "s3-put" in names
+    for name in names:
+        code, text, said = generated(name)
+        assert code == 0 and json.loads(text), (name, said)
+    record = json.loads(generated("s3-put", "--bucket", "b", "--key=c/d", AWS_REGION="eu-west-3")[1])["Records"][0]
+    assert (record["awsRegion"], record["s3"]["bucket"]["name"], record["s3"]["object"]["key"]) == ("eu-west-3", "b", "c/d")
+    assert generated("s3-put", "--nothing", "b")[0] != 0
+    assert "there is no sample event" in generated("nothing")[2]

@@ -25,7 +25,7 @@ export interface Backlog {
   in_flight: number;
   waiting_for_retry: number;
   oldest_seconds: number | null;
-  since_start: { received: number; succeeded: number; retried: number; dropped: number; dead_lettered: number };
+  since_start: { received: number; running: number; succeeded: number; retried: number; dropped: number; dead_lettered: number; recorded: number };
 }
 
 export interface QueueLine {

@@ -43,8 +43,7 @@ async function members(action: string, input: Record<string, string>): Promise<E
 export const listTopics = async () => (await members('ListTopics', {})).map((topic) => textOf(topic, 'TopicArn'));
 
 export async function createTopic(name: string): Promise<string> {
-  const attributes: Record<string, string> = name.endsWith('.fifo') ? { FifoTopic: 'true', ContentBasedDeduplication: 'true' } : {};
-  return textOf(await ask('CreateTopic', { Name: name, Attributes: attributes }), 'TopicArn');
+  return textOf(await ask('CreateTopic', { Name: name }), 'TopicArn');
 }
 
 export async function deleteTopic(arn: string): Promise<void> {
@@ -64,6 +63,6 @@ export async function unsubscribe(subscription: string): Promise<void> {
   await ask('Unsubscribe', { SubscriptionArn: subscription });
 }
 
-export async function publish(topic: string, message: string, subject: string, group: string | undefined): Promise<void> {
-  await ask('Publish', { TopicArn: topic, Message: message, ...(subject && { Subject: subject }), ...(group !== undefined && { MessageGroupId: group }) });
+export async function publish(topic: string, message: string, subject: string): Promise<void> {
+  await ask('Publish', { TopicArn: topic, Message: message, ...(subject && { Subject: subject }) });
 }

@@ -74,6 +74,11 @@ function languageOf(language: Language): Extension {
   return [];
 }
 
+/** With the line ends of a former text: those of Windows stay, where it had no others. The editor itself knows one kind. */
+function withEnds(text: string, former: string): string {
+  return /\r\n/.test(former) && !/(^|[^\r])\n|\r(?!\n)/.test(former) ? text.replaceAll('\n', '\r\n') : text;
+}
+
 export default function CodeMirror(properties: Properties) {
   const { document: name, text, language, label, readOnly = false, mark } = properties;
   const place = useRef<HTMLDivElement>(null);
@@ -91,7 +96,7 @@ export default function CodeMirror(properties: Properties) {
       return latest.current.onSave !== undefined;
     };
     const changed = (update: ViewUpdate) => {
-      if (update.docChanged) latest.current.onChange?.(update.state.doc.toString());
+      if (update.docChanged) latest.current.onChange?.(withEnds(update.state.doc.toString(), latest.current.text));
     };
     const editor = new EditorView({
       parent: place.current!,
@@ -113,7 +118,7 @@ export default function CodeMirror(properties: Properties) {
 
   useEffect(() => {
     const editor = view.current;
-    if (editor && editor.state.doc.toString() !== text) {
+    if (editor && editor.state.doc.toString() !== text.replace(/\r\n?/g, '\n')) {
       editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: text } });
     }
   }, [text]);

@@ -1,44 +1,39 @@
 // The aliases of a function: names of versions, which may share their traffic with a second one.
 
-import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import FormField from '@cloudscape-design/components/form-field';
-import Header from '@cloudscape-design/components/header';
 import Input from '@cloudscape-design/components/input';
-import Modal from '@cloudscape-design/components/modal';
 import Select from '@cloudscape-design/components/select';
 import SpaceBetween from '@cloudscape-design/components/space-between';
-import Table from '@cloudscape-design/components/table';
 import { useState } from 'react';
 
 import { type Alias, type AliasInput, createAlias, deleteAlias, LATEST, listAliases, listVersions, updateAlias } from '../client/lambda';
-import { said } from '../client/request';
 import { useLoaded } from '../load';
 import { useNotices } from '../notices';
+import { ChosenTable, useChoice } from '../parts/chosen_table';
 import { ConfirmDelete } from '../parts/confirm_delete';
-import { Problem } from '../parts/problem';
+import { Dialog } from '../parts/dialog';
 
 const weightsOf = (alias: Alias | undefined) => Object.entries(alias?.RoutingConfig?.AdditionalVersionWeights ?? {});
 
 export function AliasesTab({ name, test }: { name: string; test: (alias: string) => void }) {
   const notices = useNotices();
-  const aliases = useLoaded(() => listAliases(name), name);
-  const [selected, setSelected] = useState<string>();
+  const choice = useChoice(useLoaded(() => listAliases(name), name), ({ Name }) => Name);
+  const { chosen, loaded } = choice;
   const [dialog, setDialog] = useState<'create' | 'edit' | 'delete'>();
-  const chosen = aliases.value?.find(({ Name }) => Name === selected);
   const close = () => setDialog(undefined);
   const save = async (alias: string, input: AliasInput) => {
     if (dialog === 'edit' && chosen) await updateAlias(name, alias, { ...input, RevisionId: chosen.RevisionId });
     else await createAlias(name, alias, input);
     notices.done(`The alias ${alias} is ${dialog === 'edit' ? 'changed' : 'created'}.`);
     close();
-    await aliases.reload();
+    await loaded.reload();
   };
   const remove = async (alias: string) => {
     try {
       await deleteAlias(name, alias);
       notices.done(`Deleted the alias ${alias}.`);
-      await aliases.reload();
+      await loaded.reload();
     } catch (problem) {
       notices.failed(`${alias} is not deleted`, problem);
     }
@@ -46,33 +41,21 @@ export function AliasesTab({ name, test }: { name: string; test: (alias: string)
   };
   return (
     <>
-      <Table
-        variant="container"
-        items={aliases.value ?? []}
-        loading={aliases.loading}
-        trackBy="Name"
-        selectionType="single"
-        selectedItems={chosen ? [chosen] : []}
-        onSelectionChange={({ detail }) => setSelected(detail.selectedItems[0]?.Name)}
-        ariaLabels={{ tableLabel: 'Aliases', selectionGroupLabel: 'Alias', itemSelectionLabel: (_, item) => `Select alias ${item.Name}` }}
-        empty={aliases.error === undefined ? <Box textAlign="center">No aliases.</Box> : <Problem error={aliases.error} retry={() => void aliases.reload()} />}
-        header={
-          <Header
-            variant="h2"
-            counter={`(${aliases.value?.length ?? 0})`}
-            actions={
-              <SpaceBetween direction="horizontal" size="xs">
-                <Button disabled={!chosen} onClick={() => chosen && test(chosen.Name)}>Test alias</Button>
-                <Button disabled={!chosen} onClick={() => setDialog('edit')}>Edit alias</Button>
-                <Button disabled={!chosen} onClick={() => setDialog('delete')}>Delete alias</Button>
-                <Button onClick={() => setDialog('create')}>Create alias</Button>
-              </SpaceBetween>
-            }
-          >
-            Aliases
-          </Header>
+      <ChosenTable
+        choice={choice}
+        title="Aliases"
+        noun="Alias"
+        nameOf={(item) => `alias ${item.Name}`}
+        empty="No aliases."
+        actions={
+          <SpaceBetween direction="horizontal" size="xs">
+            <Button disabled={!chosen} onClick={() => chosen && test(chosen.Name)}>Test alias</Button>
+            <Button disabled={!chosen} onClick={() => setDialog('edit')}>Edit alias</Button>
+            <Button disabled={!chosen} onClick={() => setDialog('delete')}>Delete alias</Button>
+            <Button onClick={() => setDialog('create')}>Create alias</Button>
+          </SpaceBetween>
         }
-        columnDefinitions={[
+        columns={[
           { id: 'name', header: 'Name', isRowHeader: true, cell: (item) => item.Name },
           { id: 'versions', header: 'Versions', cell: routes },
           { id: 'description', header: 'Description', cell: (item) => item.Description || '–' },
@@ -100,45 +83,25 @@ function Edit({ name, alias, close, save }: { name: string; alias: Alias | undef
   const [description, setDescription] = useState(alias?.Description ?? '');
   const [second, setSecond] = useState(former?.[0] ?? '');
   const [share, setShare] = useState(String(Math.round((former?.[1] ?? 0.1) * 1000) / 10));
-  const [error, setError] = useState<unknown>();
   const options = (versions.value ?? []).map(({ Version: value, Description: words }) => ({ value, label: value, description: words }));
   const weight = Number(share) / 100;
   const wrong = text === '' || (second !== '' && !(weight >= 0 && weight <= 1));
-  const submit = () => {
-    const weights = second === '' ? {} : { [second]: weight };
-    save(text, { FunctionVersion: version, Description: description, RoutingConfig: { AdditionalVersionWeights: weights } }).catch(setError);
-  };
+  const submit = () => save(text, { FunctionVersion: version, Description: description, RoutingConfig: { AdditionalVersionWeights: second === '' ? {} : { [second]: weight } } });
   return (
-    <Modal
-      visible
-      onDismiss={close}
-      header={alias ? `Edit the alias ${alias.Name}` : 'Create alias'}
-      footer={
-        <Box float="right">
-          <SpaceBetween direction="horizontal" size="xs">
-            <Button variant="link" onClick={close}>Cancel</Button>
-            <Button variant="primary" disabled={wrong} onClick={submit}>{alias ? 'Save' : 'Create'}</Button>
-          </SpaceBetween>
-        </Box>
-      }
-    >
-      <SpaceBetween size="m">
-        <FormField label="Alias name"><Input value={text} autoFocus disabled={alias !== undefined} spellcheck={false} onChange={({ detail }) => setText(detail.value.trim())} /></FormField>
-        <FormField label="Version">
-          <Select selectedOption={{ value: version, label: version }} options={options} onChange={({ detail }) => setVersion(detail.selectedOption.value ?? version)} />
-        </FormField>
-        <FormField label="Additional version">
-          <Select
-            selectedOption={{ value: second, label: second || 'None' }}
-            options={[{ value: '', label: 'None' }, ...options.filter(({ value }) => value !== LATEST && value !== version)]}
-            onChange={({ detail }) => setSecond(detail.selectedOption.value ?? '')}
-          />
-        </FormField>
-        {second !== '' && <FormField label="Its weight (%)"><Input type="number" value={share} onChange={({ detail }) => setShare(detail.value)} /></FormField>}
-        <FormField label={<span>Description <i>– optional</i></span>} errorText={error === undefined ? undefined : said(error)}>
-          <Input value={description} onChange={({ detail }) => setDescription(detail.value)} />
-        </FormField>
-      </SpaceBetween>
-    </Modal>
+    <Dialog title={alias ? `Edit the alias ${alias.Name}` : 'Create alias'} word={alias ? 'Save' : 'Create'} wrong={wrong} close={close} submit={submit}>
+      <FormField label="Alias name"><Input value={text} autoFocus disabled={alias !== undefined} spellcheck={false} onChange={({ detail }) => setText(detail.value.trim())} /></FormField>
+      <FormField label="Version">
+        <Select selectedOption={{ value: version, label: version }} options={options} onChange={({ detail }) => setVersion(detail.selectedOption.value ?? version)} />
+      </FormField>
+      <FormField label="Additional version">
+        <Select
+          selectedOption={{ value: second, label: second || 'None' }}
+          options={[{ value: '', label: 'None' }, ...options.filter(({ value }) => value !== LATEST && value !== version)]}
+          onChange={({ detail }) => setSecond(detail.selectedOption.value ?? '')}
+        />
+      </FormField>
+      {second !== '' && <FormField label="Its weight (%)"><Input type="number" value={share} onChange={({ detail }) => setShare(detail.value)} /></FormField>}
+      <FormField label={<span>Description <i>– optional</i></span>}><Input value={description} onChange={({ detail }) => setDescription(detail.value)} /></FormField>
+    </Dialog>
   );
 }

@@ -3,15 +3,19 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 
 import { type Configuration, getConfiguration, getFunction, settled, updateCode } from '../client/lambda';
-import { Refusal } from '../client/request';
+import { Refusal, said, Unreachable } from '../client/request';
 import { useNotices } from '../notices';
 import { base64, bytesOf, EDITABLE_BYTES, newFile, pack, type Package, textOf, unpack } from '../package/archive';
-import { type Draft, dropDraft, keepDraft, readDraft } from '../package/draft';
+import { type Draft, keepDraft, takeDraft } from '../package/draft';
+import { bytes } from '../parts/numbers';
 
 export interface Code {
-  /** What is deployed; `undefined` while it is read, or where it is too large. */
+  /** What is deployed; `undefined` while it is read, or where it cannot be edited here. */
   files: Package | undefined;
-  tooLarge: number | undefined;
+  /** Why it cannot. */
+  locked: string | undefined;
+  /** The directory of this machine that is the code, where there is no package. */
+  directory: string | undefined;
   error: unknown;
   /** Deployed and new files. */
   names: string[];
@@ -33,24 +37,55 @@ export interface Code {
   zip: () => Promise<Uint8Array>;
 }
 
-async function fetchPackage(name: string): Promise<{ configuration: Configuration; zip: Uint8Array | undefined; location: string }> {
+interface Deployed {
+  sha: string;
+  files?: Package;
+  locked?: string;
+  directory?: string;
+}
+
+const FILE = 'file://';
+
+async function fetchDeployed(name: string): Promise<{ configuration: Configuration; deployed: Deployed }> {
   const { Configuration: configuration, Code: { Location: location } } = await getFunction(name);
-  if (configuration.CodeSize > EDITABLE_BYTES) return { configuration, zip: undefined, location };
-  return { configuration, zip: await fetchZip(location), location };
+  const { CodeSha256: sha, CodeSize: size } = configuration;
+  if (location.startsWith(FILE)) return { configuration, deployed: { sha, directory: location.slice(FILE.length) } };
+  if (size > EDITABLE_BYTES) {
+    return { configuration, deployed: { sha, locked: `It has ${bytes(size)}; packages of up to ${bytes(EDITABLE_BYTES)} are edited here.` } };
+  }
+  const zip = await fetchZip(location);
+  try {
+    return { configuration, deployed: { sha, files: unpack(zip) } };
+  } catch (problem) {
+    return { configuration, deployed: { sha, locked: said(problem) } };
+  }
 }
 
 async function fetchZip(location: string): Promise<Uint8Array> {
   // The link is of this origin, whatever name the browser used.
   const { pathname, search } = new URL(location);
-  const response = await fetch(pathname + search);
+  let response: Response;
+  try {
+    response = await fetch(pathname + search);
+  } catch {
+    throw new Unreachable();
+  }
   if (!response.ok) throw new Error(`The package cannot be read (${response.status}).`);
   return new Uint8Array(await response.arrayBuffer());
 }
 
+/** As AWS has it, in Base64; nothing where the page is no secure context. */
+async function digestOf(zip: Uint8Array): Promise<string | undefined> {
+  if (globalThis.crypto?.subtle === undefined) return undefined;
+  return base64(new Uint8Array(await crypto.subtle.digest('SHA-256', zip as BufferSource)));
+}
+
 export function useCode(name: string, changedConfiguration: (configuration: Configuration) => void): Code {
   const notices = useNotices();
-  const [base, setBase] = useState<{ files?: Package; sha: string; revision: string; size: number }>();
+  const [base, setBase] = useState<Deployed>();
   const [draft, setDraft] = useState<Draft['files']>({});
+  /** The package that the draft began from. */
+  const [began, setBegan] = useState('');
   const [error, setError] = useState<unknown>();
   const [conflict, setConflict] = useState(false);
   const [deploying, setDeploying] = useState(false);
@@ -58,18 +93,23 @@ export function useCode(name: string, changedConfiguration: (configuration: Conf
   const [turn, setTurn] = useState(0);
   const told = useRef(changedConfiguration);
   told.current = changedConfiguration;
+  const latest = useRef(draft);
+  latest.current = draft;
 
+  /** Reads what is deployed, and with it a draft: by default the one that is kept. Editors of the same texts go on. */
   const load = useCallback(
-    async (keep: boolean) => {
+    async (draftFor?: (deployed: Deployed) => Draft['files'], sameTexts = false) => {
       try {
-        const { configuration, zip } = await fetchPackage(name);
-        const { CodeSha256: sha, RevisionId: revision, CodeSize: size } = configuration;
-        const former = keep ? readDraft(name) : undefined;
-        setBase({ ...(zip && { files: unpack(zip) }), sha, revision, size });
-        setDraft(former?.files ?? {});
-        setConflict(former !== undefined && former.codeSha256 !== sha);
+        const [{ configuration, deployed }, taken] = await Promise.all([fetchDeployed(name), draftFor ? undefined : takeDraft(name)]);
+        const files = draftFor?.(deployed) ?? taken?.files ?? {};
+        const sha = taken?.codeSha256 ?? deployed.sha;
+        if (draftFor) keepDraft(name, { codeSha256: sha, files });
+        setBase(deployed);
+        setDraft(files);
+        setBegan(sha);
+        setConflict(sha !== deployed.sha);
         setError(undefined);
-        setTurn((now) => now + 1);
+        if (!sameTexts) setTurn((now) => now + 1);
         told.current(configuration);
       } catch (problem) {
         setError(problem);
@@ -77,14 +117,11 @@ export function useCode(name: string, changedConfiguration: (configuration: Conf
     },
     [name],
   );
-  useEffect(() => void load(true), [load]);
+  useEffect(() => void load(), [load]);
 
   const change = (next: Draft['files']) => {
-    if (!base) return;
     setDraft(next);
-    // A draft that began from another package goes on naming that one.
-    const codeSha256 = readDraft(name)?.codeSha256 ?? base.sha;
-    setKept(keepDraft(name, { codeSha256, files: next }));
+    setKept(keepDraft(name, { codeSha256: began, files: next }));
   };
 
   const deployed = (file: string) => {
@@ -92,7 +129,7 @@ export function useCode(name: string, changedConfiguration: (configuration: Conf
     return found && textOf(found.bytes);
   };
   const text = (file: string) => {
-    const drafted = draft[file];
+    const drafted = Object.hasOwn(draft, file) ? draft[file] : undefined;
     if (drafted === null) return undefined;
     return drafted ?? deployed(file);
   };
@@ -117,6 +154,8 @@ export function useCode(name: string, changedConfiguration: (configuration: Conf
   /** Sends a package that began from `base`; false where another one is deployed meanwhile. */
   const send = async (zip: Uint8Array, over: boolean): Promise<boolean> => {
     const now = await getConfiguration(name);
+    // Sent before, by an attempt whose answer was lost.
+    if (now.CodeSha256 === (await digestOf(zip))) return true;
     // Another revision of the same code is a change of the configuration: nothing of it is overwritten here.
     if (!over && (now.CodeSha256 !== base?.sha || conflict)) return false;
     try {
@@ -128,13 +167,19 @@ export function useCode(name: string, changedConfiguration: (configuration: Conf
     return true;
   };
 
-  const bring = async (zip: Uint8Array, over: boolean) => {
+  const bring = async (zip: Uint8Array, over: boolean, sameTexts: boolean) => {
+    const sent = draft;
     setDeploying(true);
     try {
       if (await send(zip, over)) {
-        dropDraft(name);
         const configuration = await settled(name);
-        await load(false);
+        // What was typed while it was sent is a change of what is deployed now.
+        await load(() => {
+          const since: Draft['files'] = {};
+          for (const [file, text] of Object.entries(latest.current)) if (!Object.hasOwn(sent, file) || sent[file] !== text) since[file] = text;
+          for (const file of Object.keys(sent)) if (!Object.hasOwn(latest.current, file)) since[file] = deployed(file) ?? null;
+          return since;
+        }, sameTexts);
         if (configuration.LastUpdateStatus === 'Failed') throw new Error(configuration.LastUpdateStatusReason);
         notices.done(`Deployed ${name}.`);
       } else {
@@ -152,21 +197,19 @@ export function useCode(name: string, changedConfiguration: (configuration: Conf
     return {
       changed: new Set(entries.filter(([, next]) => next !== null).map(([file]) => file)),
       deleted: new Set(entries.filter(([, next]) => next === null).map(([file]) => file)),
-      names: [...new Set([...(base?.files?.keys() ?? []), ...entries.map(([file]) => file)])].sort(),
+      names: [...new Set([...(base?.files?.keys() ?? []), ...entries.map(([file]) => file)])].filter((file) => !file.endsWith('/')).sort(),
     };
   }, [draft, base]);
 
   return {
     files: base?.files,
-    tooLarge: base && !base.files ? base.size : undefined,
+    locked: base?.locked,
+    directory: base?.directory,
     error, names, changed, deleted, conflict, deploying, kept, turn, text, edit, remove,
-    discard: () => {
-      dropDraft(name);
-      void load(false);
-    },
-    reload: () => void load(true),
-    deploy: (over = false) => bring(pack(edited()), over),
-    upload: async (file) => bring(new Uint8Array(await file.arrayBuffer()), false),
+    discard: () => void load(() => ({})),
+    reload: () => void load(),
+    deploy: (over = false) => bring(pack(edited()), over, true),
+    upload: async (file) => bring(new Uint8Array(await file.arrayBuffer()), false, false),
     zip: async () => (base?.files ? pack(edited()) : fetchZip((await getFunction(name)).Code.Location)),
   };
 }

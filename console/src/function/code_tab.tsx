@@ -6,28 +6,32 @@ import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import ButtonDropdown from '@cloudscape-design/components/button-dropdown';
 import Container from '@cloudscape-design/components/container';
+import FormField from '@cloudscape-design/components/form-field';
 import Header from '@cloudscape-design/components/header';
 import Input from '@cloudscape-design/components/input';
 import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
-import Modal from '@cloudscape-design/components/modal';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Spinner from '@cloudscape-design/components/spinner';
 import StatusIndicator from '@cloudscape-design/components/status-indicator';
 import { useRef, useState } from 'react';
 
-import type { Configuration } from '../client/lambda';
 import type { Language, Mark } from '../editor/code_mirror';
-import { download } from '../package/archive';
+import { useNotices } from '../notices';
+import { download, EDITABLE_BYTES } from '../package/archive';
+import { Dialog } from '../parts/dialog';
 import { Editor } from '../parts/editor';
-import { bytes } from '../parts/numbers';
+import { ago, bytes, moment } from '../parts/numbers';
 import { Problem } from '../parts/problem';
 import type { Code } from './code';
+import type { Section } from './configuration_tab';
 import { Files } from './files';
+import { LayersSection } from './layers_section';
 import { Result, type Show } from './result';
 import { type Runs, useNewest } from './runs';
+import { RuntimeSection } from './runtime_section';
 
 interface Properties {
-  configuration: Configuration;
+  section: Section;
   code: Code;
   open: string | undefined;
   setOpen: (name: string) => void;
@@ -37,10 +41,12 @@ interface Properties {
   test: () => void;
 }
 
-export function CodeTab({ configuration, code, open, setOpen, mark, show, runs, test }: Properties) {
+export function CodeTab({ section, code, open, setOpen, mark, show, runs, test }: Properties) {
+  const notices = useNotices();
   const [asking, setAsking] = useState(false);
   const upload = useRef<HTMLInputElement>(null);
   const result = useNewest(runs);
+  const configuration = section.document.Configuration;
   const name = configuration.FunctionName;
   const text = open === undefined ? undefined : code.text(open);
   const unsaved = code.changed.size + code.deleted.size;
@@ -52,7 +58,7 @@ export function CodeTab({ configuration, code, open, setOpen, mark, show, runs, 
     if (id === 'delete' && open !== undefined) code.remove(open);
     if (id === 'discard') code.discard();
     if (id === 'upload') upload.current?.click();
-    if (id === 'download') void code.zip().then((zip) => download(`${name}.zip`, zip, 'application/zip'));
+    if (id === 'download') code.zip().then((zip) => download(`${name}.zip`, zip, 'application/zip'), (problem: unknown) => notices.failed('Not downloaded', problem));
   };
   return (
     <SpaceBetween size="l">
@@ -82,8 +88,8 @@ export function CodeTab({ configuration, code, open, setOpen, mark, show, runs, 
                     { id: 'new', text: 'New file', disabled: code.files === undefined },
                     { id: 'delete', text: `Delete ${open ?? 'file'}`, disabled: open === undefined || code.deleted.has(open) },
                     { id: 'discard', text: 'Discard changes', disabled: unsaved === 0 },
-                    { id: 'upload', text: 'Upload a .zip file' },
-                    { id: 'download', text: 'Download as .zip' },
+                    { id: 'upload', text: 'Upload a .zip file', disabled: unsaved > 0, disabledReason: 'Deploy or discard the changes first.' },
+                    { id: 'download', text: 'Download as .zip', disabled: code.directory !== undefined },
                   ]}
                   onItemClick={({ detail }) => act(detail.id)}
                 >
@@ -112,10 +118,15 @@ export function CodeTab({ configuration, code, open, setOpen, mark, show, runs, 
         />
         <SpaceBetween size="m">
           <Problem error={code.error} retry={code.reload} header="The package cannot be shown" />
-          {code.files === undefined && code.error === undefined && code.tooLarge === undefined && <Box textAlign="center"><Spinner /></Box>}
-          {code.tooLarge !== undefined && (
-            <Alert type="info" header="This package is too large to be edited here" action={<Button onClick={() => act('download')}>Download</Button>}>
-              It has {bytes(configuration.CodeSize)}. Download it, or upload another.
+          {code.files === undefined && code.error === undefined && code.locked === undefined && code.directory === undefined && <Box textAlign="center"><Spinner /></Box>}
+          {code.locked !== undefined && (
+            <Alert type="info" header="This package cannot be edited here" action={<Button onClick={() => act('download')}>Download</Button>}>
+              {code.locked} Download it, or upload another.
+            </Alert>
+          )}
+          {code.directory !== undefined && (
+            <Alert type="info" header="Its code is a directory of this machine">
+              {code.directory} is run as it is, and edited there: the next invocation sees what changed.
             </Alert>
           )}
           {!code.kept && <Alert type="warning">This browser has no room to keep the changes: a reload loses them.</Alert>}
@@ -128,7 +139,7 @@ export function CodeTab({ configuration, code, open, setOpen, mark, show, runs, 
                 ) : text === undefined ? (
                   <div className="workbench-empty">
                     <SpaceBetween size="s">
-                      <span>{code.deleted.has(open) ? 'This file goes with the next deployment.' : `A binary file of ${bytes(code.files.get(open)?.bytes.length ?? 0)}.`}</span>
+                      <span>{code.deleted.has(open) ? 'This file goes with the next deployment.' : whatOf(code.files.get(open)?.bytes.length ?? 0)}</span>
                       <Button onClick={() => download(open.split('/').pop() ?? open, code.files?.get(open)?.bytes ?? '')}>Download</Button>
                     </SpaceBetween>
                   </div>
@@ -156,15 +167,16 @@ export function CodeTab({ configuration, code, open, setOpen, mark, show, runs, 
       )}
       <Container header={<Header variant="h2">Code properties</Header>}>
         <KeyValuePairs
-          columns={4}
+          columns={3}
           items={[
             { label: 'Package size', value: bytes(configuration.CodeSize) },
             { label: 'SHA-256', value: <span style={{ overflowWrap: 'anywhere' }}>{configuration.CodeSha256}</span> },
-            { label: 'Runtime', value: configuration.Runtime },
-            { label: 'Handler', value: configuration.Handler },
+            { label: 'Last modified', value: <span title={configuration.LastModified}>{ago(moment(configuration.LastModified))}</span> },
           ]}
         />
       </Container>
+      <RuntimeSection {...section} />
+      <LayersSection {...section} />
       {asking && (
         <NewFile
           taken={code.names}
@@ -185,23 +197,17 @@ function NewFile({ taken, close, create }: { taken: string[]; close: () => void;
   const words = name.split('/');
   const wrong = name.trim() === '' || taken.includes(name) || words.some((word) => word === '' || word === '.' || word === '..');
   return (
-    <Modal
-      visible
-      onDismiss={close}
-      header="New file"
-      footer={<Box float="right"><Button variant="primary" disabled={wrong} onClick={() => create(name)}>Create</Button></Box>}
-    >
-      <Input
-        autoFocus
-        ariaLabel="Name of the file"
-        placeholder="lib/helper.mjs"
-        value={name}
-        spellcheck={false}
-        onChange={({ detail }) => setName(detail.value)}
-        onKeyDown={({ detail }) => detail.key === 'Enter' && !wrong && create(name)}
-      />
-    </Modal>
+    <Dialog title="New file" word="Create" wrong={wrong} close={close} submit={() => create(name)}>
+      <FormField label="Name of the file" description="With folders, if it is in some">
+        <Input autoFocus placeholder="lib/helper.mjs" value={name} spellcheck={false} onChange={({ detail }) => setName(detail.value)} />
+      </FormField>
+    </Dialog>
   );
+}
+
+/** Of a file that is no text to be edited here. */
+function whatOf(length: number): string {
+  return length > EDITABLE_BYTES ? `A file of ${bytes(length)}: up to ${bytes(EDITABLE_BYTES)} are edited here.` : `A binary file of ${bytes(length)}.`;
 }
 
 function languageOf(name: string): Language {

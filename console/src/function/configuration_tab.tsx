@@ -6,7 +6,6 @@ import type { FunctionDocument } from '../client/lambda';
 import { AsynchronousSection } from './asynchronous_section';
 import { ConcurrencySection } from './concurrency_section';
 import { GeneralSection } from './general_section';
-import { LayersSection } from './layers_section';
 import { LoggingSection } from './logging_section';
 import { PermissionsSection } from './permissions_section';
 import { ProvisionedSection } from './provisioned_section';
@@ -31,7 +30,6 @@ export function ConfigurationTab(section: Section) {
       <ConcurrencySection {...section} />
       <ProvisionedSection {...section} />
       <LoggingSection {...section} />
-      <LayersSection {...section} />
       <PermissionsSection {...section} />
       <TagsSection {...section} />
     </SpaceBetween>

@@ -4,6 +4,7 @@
 import { metricData, type Statistic } from '../client/cloudwatch';
 import type { Configuration } from '../client/lambda';
 import { query, type Row } from '../client/logs';
+import { backlogs } from '../client/own';
 import { Refusal } from '../client/request';
 
 const MINUTE = 60_000;
@@ -63,6 +64,8 @@ export interface Figures {
   period: number;
   figures: Figure[];
   recent: Invocation[];
+  /** Since lambkin began; nothing where these keys may not ask. AWS has no metric of what arrived, only of what did not. */
+  delivered: { deadLetters: number; records: number } | undefined;
 }
 
 /** Most invocations that are listed. */
@@ -130,9 +133,10 @@ export async function figuresOf(configuration: Configuration, range: Range): Pro
       return [];
     }
   };
-  const [metrics, [starts = [], latest = [], failures = []]] = await Promise.all([
+  const [metrics, [starts = [], latest = [], failures = []], delivered] = await Promise.all([
     metricData(configuration.FunctionName, [...STATISTICS], range.period, from, until),
     logged(),
+    deliveredOf(configuration),
   ]);
   const failedIds = new Set(failures.map((row) => row[words.requestId]));
   const recent = latest.map((row) => compact<Invocation>({
@@ -150,7 +154,17 @@ export async function figuresOf(configuration: Configuration, range: Range): Pro
     const values = STATISTICS.map(({ id, statistic }) => [id, metrics.get(id)?.get(at) ?? (statistic === 'Sum' ? 0 : undefined)]);
     figures.push({ at: new Date(at), cold: cold.get(at) ?? 0, ...(Object.fromEntries(values) as Omit<Figure, 'at' | 'cold'>) });
   }
-  return { from: new Date(from), until: new Date(from + figures.length * range.period), period: range.period, figures, recent };
+  return { from: new Date(from), until: new Date(from + figures.length * range.period), period: range.period, figures, recent, delivered };
+}
+
+async function deliveredOf({ FunctionArn: arn }: Configuration): Promise<Figures['delivered']> {
+  try {
+    const counted = (await backlogs()).find((each) => each.function === arn)?.since_start;
+    return { deadLetters: counted?.dead_lettered ?? 0, records: counted?.recorded ?? 0 };
+  } catch (error) {
+    if (error instanceof Refusal) return undefined;
+    throw error;
+  }
 }
 
 function number(row: Row, field: string): number | undefined {

@@ -1,25 +1,22 @@
-// Runtime, handler, memory and time.
+// What it is, its memory and time, and as whom it runs.
 
 import ColumnLayout from '@cloudscape-design/components/column-layout';
 import FormField from '@cloudscape-design/components/form-field';
 import Input from '@cloudscape-design/components/input';
 import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
-import Select from '@cloudscape-design/components/select';
 import { useState } from 'react';
 
-import { RUNTIMES } from '../blueprints';
 import { settled, updateConfiguration } from '../client/lambda';
 import type { Section } from './configuration_tab';
 import { Saving } from './saving';
 
 export function GeneralSection({ document: { Configuration: now }, reload }: Section) {
-  const current = () => ({ description: now.Description, runtime: now.Runtime, handler: now.Handler, role: now.Role, memory: String(now.MemorySize), timeout: String(now.Timeout) });
+  const current = () => ({ description: now.Description, role: now.Role, memory: String(now.MemorySize), timeout: String(now.Timeout) });
   const [form, setForm] = useState(current);
   const set = (field: keyof typeof form) => (event: { detail: { value: string } }) => setForm({ ...form, [field]: event.detail.value });
   const save = async () => {
     await updateConfiguration(now.FunctionName, {
-      Description: form.description, Runtime: form.runtime, Handler: form.handler, Role: form.role,
-      MemorySize: Number(form.memory), Timeout: Number(form.timeout), RevisionId: now.RevisionId,
+      Description: form.description, Role: form.role, MemorySize: Number(form.memory), Timeout: Number(form.timeout), RevisionId: now.RevisionId,
     });
     await settled(now.FunctionName);
   };
@@ -35,9 +32,6 @@ export function GeneralSection({ document: { Configuration: now }, reload }: Sec
           columns={4}
           items={[
             { label: 'Description', value: now.Description || '–' },
-            { label: 'Runtime', value: now.Runtime },
-            { label: 'Handler', value: now.Handler },
-            { label: 'Architecture', value: now.Architectures?.join(', ') ?? '–' },
             { label: 'Memory', value: `${now.MemorySize} MB` },
             { label: 'Timeout', value: `${now.Timeout} s` },
             { label: 'Ephemeral storage', value: `${now.EphemeralStorage?.Size ?? 512} MB` },
@@ -48,14 +42,6 @@ export function GeneralSection({ document: { Configuration: now }, reload }: Sec
       fields={
         <ColumnLayout columns={2}>
           <FormField label="Description"><Input value={form.description} onChange={set('description')} /></FormField>
-          <FormField label="Runtime">
-            <Select
-              selectedOption={{ value: form.runtime, label: form.runtime }}
-              options={RUNTIMES.map((value) => ({ value, label: value }))}
-              onChange={({ detail }) => setForm({ ...form, runtime: detail.selectedOption.value ?? form.runtime })}
-            />
-          </FormField>
-          <FormField label="Handler"><Input value={form.handler} onChange={set('handler')} spellcheck={false} /></FormField>
           <FormField label="Execution role"><Input value={form.role} onChange={set('role')} spellcheck={false} /></FormField>
           <FormField label="Memory (MB)" description="128 to 10240"><Input type="number" value={form.memory} onChange={set('memory')} /></FormField>
           <FormField label="Timeout (seconds)" description="1 to 900"><Input type="number" value={form.timeout} onChange={set('timeout')} /></FormField>

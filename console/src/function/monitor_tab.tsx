@@ -33,7 +33,15 @@ const sum = (values: number[]) => values.reduce((total, value) => total + value,
 const least = (values: number[]) => Math.min(...values);
 const most = (values: number[]) => Math.max(...values);
 
-const CHARTS: { title: string; unit: string; lines: Line[] }[] = [
+interface Titled {
+  title: string;
+  unit: string;
+  lines: Line[];
+  /** What no metric says. */
+  note?: (figures: Figures) => string | undefined;
+}
+
+const CHARTS: Titled[] = [
   {
     title: 'Invocations', unit: '',
     lines: [{ title: 'Invocations', of: (figure) => figure.invocations, whole: sum }, { title: 'Errors', of: (figure) => figure.errors, whole: sum }],
@@ -71,6 +79,7 @@ const CHARTS: { title: string; unit: string; lines: Line[] }[] = [
       { title: 'Dead letters that failed', of: (figure) => figure.deadLetterErrors, whole: sum },
       { title: 'Records that failed', of: (figure) => figure.undelivered, whole: sum },
     ],
+    note: ({ delivered }) => delivered && `Delivered since lambkin began: ${delivered.deadLetters} dead letters, ${delivered.records} records. CloudWatch counts what failed.`,
   },
   { title: 'Cold starts', unit: '', lines: [{ title: 'Cold starts', of: (figure) => figure.cold, whole: sum }] },
 ];
@@ -121,7 +130,7 @@ export default function MonitorTab({ configuration }: { configuration: Configura
   );
 }
 
-function Chart({ title, unit, lines, figures }: { title: string; unit: string; lines: Line[]; figures: Figures }) {
+function Chart({ title, unit, lines, note, figures }: Titled & { figures: Figures }) {
   const series: LineChartProps<Date>['series'] = lines.map((line) => ({
     title: line.title,
     type: 'line',
@@ -142,6 +151,7 @@ function Chart({ title, unit, lines, figures }: { title: string; unit: string; l
     <section aria-label={title}>
       <Box variant="h3">{title}</Box>
       <Box variant="small" color="text-body-secondary" padding={{ bottom: 's' }}>{wholes.join(' · ') || ' '}</Box>
+      {note && <Box variant="small" color="text-body-secondary">{note(figures)}</Box>}
       <LineChart
         series={any ? series : []}
         xScaleType="time"

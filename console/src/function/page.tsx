@@ -16,7 +16,8 @@ import { deleteFunction, getFunction, LATEST } from '../client/lambda';
 import type { Mark } from '../editor/code_mirror';
 import { useLoaded } from '../load';
 import { useNotices } from '../notices';
-import { dropDraft } from '../package/draft';
+import { dropDrafts } from '../package/draft';
+import { forget } from '../pages/function_list';
 import { ConfirmDelete } from '../parts/confirm_delete';
 import { ago, moment } from '../parts/numbers';
 import { Problem } from '../parts/problem';
@@ -27,20 +28,17 @@ import { CodeTab } from './code_tab';
 import { ConfigurationTab } from './configuration_tab';
 import { useRuns } from './runs';
 import { State } from './state';
-import { type Event, TestTab } from './test_tab';
+import { TestTab, useEvent } from './test_tab';
 import { VersionsTab } from './versions_tab';
 
 /** Charts are large, and not everybody's first thought. */
 const MonitorTab = lazy(() => import('./monitor_tab'));
 
-/** What AWS's console begins with. */
-const HELLO = JSON.stringify({ key1: 'value1', key2: 'value2', key3: 'value3' }, null, 2);
-
 export default function FunctionPage({ name, tab }: { name: string; tab: string }) {
   const notices = useNotices();
   const loaded = useLoaded(() => getFunction(name), name);
   const runs = useRuns(name);
-  const [event, setEvent] = useState<Event>({ name: 'hello-world', text: HELLO, type: 'RequestResponse', qualifier: LATEST });
+  const [event, setEvent] = useEvent(name);
   const [chosen, setChosen] = useState<string>();
   const [mark, setMark] = useState<Mark>();
   const [deleting, setDeleting] = useState(false);
@@ -69,7 +67,8 @@ export default function FunctionPage({ name, tab }: { name: string; tab: string 
   const remove = async () => {
     try {
       await deleteFunction(name);
-      dropDraft(name);
+      dropDrafts(name);
+      forget(new Set([name]));
       notices.done(`Deleted ${name}.`);
       go('#/functions');
     } catch (problem) {
@@ -109,7 +108,7 @@ export default function FunctionPage({ name, tab }: { name: string; tab: string 
           tabs={[
             {
               id: 'code', label: 'Code',
-              content: <CodeTab configuration={configuration} code={code} open={open} setOpen={choose} mark={mark} show={show} runs={runs} test={test} />,
+              content: <CodeTab section={{ document, reload: loaded.reload }} code={code} open={open} setOpen={choose} mark={mark} show={show} runs={runs} test={test} />,
             },
             {
               id: 'test', label: 'Test',

@@ -1,5 +1,7 @@
 // What a log tail says of an invocation: the REPORT line, in text or JSON.
 
+import { decoded } from '../router';
+
 export interface Report {
   duration?: number;
   billed?: number;
@@ -53,11 +55,12 @@ export interface Frame {
   column?: number;
 }
 
-/** The lines of a stack, with where in the package they are. In process mode the root is a path of the host. */
+/** A line of a stack, with where in the package it is. In process mode the root is a path of the host. */
 export function frameOf(text: string): Frame {
-  const found = /(?:file:\/\/)?(\/[^():]*?):(\d+)(?::(\d+))?\)?$/.exec(text.trimEnd());
-  const path = found?.[1];
+  const found = /(file:\/\/)?(\/[^():]*?):(\d+)(?::(\d+))?\)?$/.exec(text.trimEnd());
+  const path = found?.[2];
   if (path === undefined || path.startsWith('/var/runtime/') || path.includes('/node_modules/')) return { text };
   const file = /\/var\/task\/(.+)$/.exec(path)?.[1] ?? path.slice(1);
-  return { text, file: decodeURI(file), line: Number(found![2]), column: Number(found![3] ?? 1) };
+  // ES modules are named by addresses, CommonJS modules as they are.
+  return { text, file: found?.[1] ? decoded(file) : file, line: Number(found![3]), column: Number(found![4] ?? 1) };
 }

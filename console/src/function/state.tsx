@@ -4,13 +4,15 @@ import StatusIndicator from '@cloudscape-design/components/status-indicator';
 
 import type { Configuration } from '../client/lambda';
 
-export function stateText(configuration: Configuration): string {
+type Stated = Pick<Configuration, 'State' | 'LastUpdateStatus'>;
+
+export function stateText(configuration: Stated): string {
   if (configuration.State === 'Active' && configuration.LastUpdateStatus === 'InProgress') return 'Updating';
   if (configuration.State === 'Active' && configuration.LastUpdateStatus === 'Failed') return 'Update failed';
   return configuration.State ?? 'Active';
 }
 
-export function State({ configuration }: { configuration: Configuration }) {
+export function State({ configuration }: { configuration: Stated }) {
   const text = stateText(configuration);
   const type = { Active: 'success', Pending: 'in-progress', Updating: 'in-progress', Inactive: 'stopped', Failed: 'error', 'Update failed': 'error' } as const;
   return <StatusIndicator type={type[text as keyof typeof type] ?? 'info'}>{text}</StatusIndicator>;

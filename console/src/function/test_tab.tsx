@@ -16,6 +16,7 @@ import { useEffect, useMemo, useState } from 'react';
 
 import { LATEST, listAliases, listVersions } from '../client/lambda';
 import { deleteTestEvent, type Sample, sample, samples, saveTestEvent, testEvents } from '../client/own';
+import { region } from '../client/session';
 import { useLoaded } from '../load';
 import { useNotices } from '../notices';
 import { Editor } from '../parts/editor';
@@ -30,6 +31,27 @@ export interface Event {
   type: Run['type'];
   /** Of the Test tab; the Code tab tries what it deploys, which is `$LATEST`. */
   qualifier: string;
+}
+
+/** What AWS's console begins with. */
+const HELLO: Event = {
+  name: 'hello-world', text: JSON.stringify({ key1: 'value1', key2: 'value2', key3: 'value3' }, null, 2), type: 'RequestResponse', qualifier: LATEST,
+};
+
+/** The event of a function's page; its tab keeps it over reloads. */
+export function useEvent(name: string): [Event, (event: Event) => void] {
+  const place = `lambkin-event ${region()} ${name}`;
+  const [event, setEvent] = useState<Event>(() => JSON.parse(sessionStorage.getItem(place) ?? 'null') as Event | null ?? HELLO);
+  const change = (next: Event) => {
+    setEvent(next);
+    try {
+      sessionStorage.setItem(place, JSON.stringify(next));
+    } catch {
+      // No room in this tab's storage: it lasts as long as the page.
+      sessionStorage.removeItem(place);
+    }
+  };
+  return [event, change];
 }
 
 interface Properties {

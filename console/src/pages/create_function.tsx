@@ -132,7 +132,7 @@ export default function CreateFunction({ blueprint }: { blueprint: string | null
             {code && (
               <Container header={<Header variant="h2" description="It can be changed as soon as the function is there.">{code.name}</Header>}>
                 <div className="blueprint-code">
-                  <Editor document={`${kind} ${runtime}`} text={code.text} language="javascript" label="Code of the blueprint" readOnly />
+                  <Editor document={`${kind} ${runtime}`} text={code.text} language="javascript" label={`Code of ${chosen?.title ?? 'the function'} for ${runtime}`} readOnly />
                 </div>
               </Container>
             )}

@@ -9,58 +9,31 @@ import Pagination from '@cloudscape-design/components/pagination';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Table from '@cloudscape-design/components/table';
 import TextFilter from '@cloudscape-design/components/text-filter';
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 
-import { type Configuration, deleteFunction, listFunctions } from '../client/lambda';
+import { deleteFunction } from '../client/lambda';
 import { region } from '../client/session';
-import { State, stateText } from '../function/state';
+import { State } from '../function/state';
 import { useNotices } from '../notices';
 import { ConfirmDelete } from '../parts/confirm_delete';
 import { ago, bytes, moment } from '../parts/numbers';
 import { Problem } from '../parts/problem';
-import { dropDraft } from '../package/draft';
+import { dropDrafts } from '../package/draft';
 import { follow, to } from '../router';
+import { forget, useFunctionList } from './function_list';
 
 const PAGE = 50;
 
 export default function Functions() {
-  const [functions, setFunctions] = useState<Configuration[]>([]);
-  const [loading, setLoading] = useState(true);
-  const [error, setError] = useState<unknown>();
   const [turn, setTurn] = useState(0);
   const [deleting, setDeleting] = useState(false);
   const notices = useNotices();
-
-  useEffect(() => {
-    const stop = new AbortController();
-    const read = async () => {
-      setLoading(true);
-      setError(undefined);
-      const all: Configuration[] = [];
-      for await (const page of listFunctions(stop.signal)) {
-        all.push(...page);
-        // The first page is seen at once; of many thousands not every one is worth a drawing.
-        if (all.length <= 2 * PAGE || all.length % 1000 === 0) setFunctions([...all]);
-      }
-      setFunctions(all);
-      setLoading(false);
-    };
-    read().catch((problem: unknown) => {
-      if (stop.signal.aborted) return;
-      setError(problem);
-      setLoading(false);
-    });
-    return () => stop.abort();
-  }, [turn]);
-
+  const { items: functions, reading, error } = useFunctionList(turn);
   const { items, filteredItemsCount, collectionProps, filterProps, paginationProps, actions } = useCollection(functions, {
     filtering: {
-      empty: <Empty />,
-      noMatch: <Box textAlign="center" padding="l">No function matches.</Box>,
-      filteringFunction: (item, text) => {
-        const wanted = text.toLowerCase();
-        return [item.FunctionName, item.Description, item.Runtime, stateText(item)].some((field) => field.toLowerCase().includes(wanted));
-      },
+      empty: reading ? undefined : <Empty />,
+      noMatch: <Box textAlign="center" padding="l">{reading ? 'Of those that are read so far no function matches.' : 'No function matches.'}</Box>,
+      filteringFunction: (item, text) => item.words.includes(text.trim().toLowerCase()),
     },
     pagination: { pageSize: PAGE },
     sorting: { defaultState: { sortingColumn: { sortingField: 'FunctionName' } } },
@@ -69,15 +42,18 @@ export default function Functions() {
   const selected = collectionProps.selectedItems ?? [];
 
   const remove = async () => {
+    const gone = new Set<string>();
     for (const { FunctionName: name } of selected) {
       try {
         await deleteFunction(name);
-        dropDraft(name);
+        dropDrafts(name);
+        gone.add(name);
         notices.done(`Deleted ${name}.`);
       } catch (problem) {
         notices.failed(`${name} is not deleted`, problem);
       }
     }
+    forget(gone);
     actions.setSelectedItems([]);
     setDeleting(false);
     setTurn(turn + 1);
@@ -91,7 +67,7 @@ export default function Functions() {
         variant="full-page"
         stickyHeader
         items={items}
-        loading={loading && functions.length === 0}
+        loading={reading && functions.length === 0}
         loadingText="Asking for functions"
         trackBy="FunctionName"
         selectionType="multi"
@@ -104,7 +80,7 @@ export default function Functions() {
         header={
           <Header
             variant="awsui-h1-sticky"
-            counter={`(${selected.length ? `${selected.length}/` : ''}${functions.length}${loading ? '+' : ''})`}
+            counter={`(${selected.length ? `${selected.length}/` : ''}${functions.length}${reading ? '+' : ''})`}
             description={`In ${region()}`}
             actions={
               <SpaceBetween direction="horizontal" size="xs">
@@ -122,7 +98,7 @@ export default function Functions() {
             {...filterProps}
             filteringAriaLabel="Find functions"
             filteringPlaceholder="Name, description, runtime or state"
-            countText={`${filteredItemsCount ?? 0} found`}
+            countText={`${filteredItemsCount ?? 0} found${reading ? ' so far' : ''}`}
           />
         }
         pagination={<Pagination {...paginationProps} />}

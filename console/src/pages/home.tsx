@@ -14,7 +14,7 @@ import StatusIndicator from '@cloudscape-design/components/status-indicator';
 
 import { BLUEPRINTS } from '../blueprints';
 import { getAccountSettings } from '../client/lambda';
-import { backlogs, machine as readMachine, queueLines } from '../client/own';
+import { type Backlog, backlogs, machine as readMachine, queueLines } from '../client/own';
 import { useLoaded } from '../load';
 import { bytes } from '../parts/numbers';
 import { Problem } from '../parts/problem';
@@ -25,9 +25,13 @@ async function read() {
   return { machine, account, waiting, queues };
 }
 
+/** Taken from the queue is not running yet: there may be no room. */
+const waitingOf = ({ backlog, waiting_for_retry: retried, in_flight: taken, since_start: { running } }: Backlog) =>
+  backlog + retried + Math.max(0, taken - running);
+
 export default function Home() {
   const { value, error, reload } = useLoaded(read, 'home', 5000);
-  const backlog = value?.waiting.reduce((sum, each) => sum + each.backlog + each.waiting_for_retry, 0) ?? 0;
+  const backlog = value?.waiting.reduce((sum, each) => sum + waitingOf(each), 0) ?? 0;
   const messages = value?.queues.reduce((sum, queue) => sum + queue.visible + queue.delayed, 0) ?? 0;
   const used = value?.machine.memory_mb ? (100 * value.machine.memory_used_mb) / value.machine.memory_mb : 0;
   return (

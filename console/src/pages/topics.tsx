@@ -76,10 +76,10 @@ export default function Topics() {
 
 function CreateTopic({ close, create }: { close: () => void; create: (name: string) => Promise<void> }) {
   const [name, setName] = useState('');
-  const wrong = !/^[a-zA-Z0-9-_]{1,251}(\.fifo)?$/.test(name);
+  const wrong = !/^[a-zA-Z0-9-_]{1,256}$/.test(name);
   return (
     <Dialog title="Create topic" word="Create" wrong={wrong} close={close} submit={() => create(name)}>
-      <FormField label="Topic name" description="A name that ends in .fifo makes a FIFO topic."><Input value={name} autoFocus spellcheck={false} onChange={({ detail }) => setName(detail.value.trim())} /></FormField>
+      <FormField label="Topic name"><Input value={name} autoFocus spellcheck={false} onChange={({ detail }) => setName(detail.value.trim())} /></FormField>
     </Dialog>
   );
 }
