@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use lambkin_model::log::{LogEvent, LogSink, LogStreamName};
 use lambkin_model::time::Timestamp;
+use lambkin_observe::metrics::{MetricConfig, MetricStore};
 use lambkin_observe::{Config, LogStore};
 use rusqlite::Connection as Database;
 use serde_json::{Value, json};
@@ -229,7 +230,9 @@ fn ingest(scale: &Scale, table: &mut Table) -> Result {
     let (mut own, mut rows, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..scale.rounds {
         let data = tempfile::tempdir().map_err(text)?;
-        let store = LogStore::open(data.path(), &Config::default()).map_err(text)?;
+        // As it is served: each line is looked at for metrics.
+        let metrics = MetricStore::open(data.path(), &MetricConfig::default()).map_err(text)?;
+        let store = LogStore::open(data.path(), &Config::default(), Some(Arc::new(metrics))).map_err(text)?;
         let stream = stream();
         let began = Instant::now();
         for batch in lines.chunks(BATCH) {
@@ -298,7 +301,7 @@ fn searching(scale: &Scale, lambkin: &Path, runtimes: &Path, table: &mut Table) 
     let raw = data.path().join("raw.log");
     let begin = now() - scale.events as u64 / 6 - 1000;
     {
-        let store = LogStore::open(data.path(), &Config::default()).map_err(text)?;
+        let store = LogStore::open(data.path(), &Config::default(), None).map_err(text)?;
         let (stream, mut corpus) = (stream(), Corpus::new(begin));
         let mut file = BufWriter::new(File::create(&raw).map_err(text)?);
         let mut batch = Vec::with_capacity(BATCH);

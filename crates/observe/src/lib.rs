@@ -4,6 +4,7 @@
 //!
 //! Deliberately not here: what a log line says (`model`), the functions it comes from, HTTP.
 
+mod emf;
 mod insights;
 mod log_queue;
 mod log_store;

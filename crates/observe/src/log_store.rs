@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 use lambkin_model::Pending;
 use lambkin_model::log::{LogEvent, LogSink, LogStreamName};
 
+use crate::emf::Extractor;
 use crate::log_queue::LogQueue;
 use crate::log_writer::{LogWriter, millis};
+use crate::metrics::MetricStore;
 use crate::store::block::{Event, Packer};
 use crate::store::group::{GroupKey, Settings, Sizes};
 use crate::store::groups::Groups;
@@ -165,8 +167,13 @@ impl std::fmt::Debug for LogStore {
 }
 
 impl LogStore {
-    /// Opens `logs/` below a data directory; makes it, readable by its owner alone. Blocking.
-    pub fn open(directory: &Path, config: &Config) -> Result<Self, OpenError> {
+    /// Opens `logs/` below a data directory; makes it, readable by its owner alone. Metrics in log events, in CloudWatch's
+    /// embedded metric format, go to `metrics`, before [`flush`](Self::flush) says that the events are written. Blocking.
+    pub fn open(
+        directory: &Path,
+        config: &Config,
+        metrics: Option<Arc<MetricStore>>,
+    ) -> Result<Self, OpenError> {
         let root = directory.join("logs");
         let failed = |source| OpenError { path: root.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&root).map_err(failed)?;
@@ -180,6 +187,7 @@ impl LogStore {
             queue: Arc::clone(&queue),
             groups: Arc::clone(&groups),
             packer: Packer::new().map_err(failed)?,
+            extractor: metrics.map(Extractor::new),
             patience: config.patience,
             cap: config.cap,
             open: Vec::new(),

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use lambkin_model::log::{LogEvent, LogStreamName};
 use lambkin_model::time::Timestamp;
 
+use crate::emf::Extractor;
 use crate::log_queue::{Batch, LogQueue};
 use crate::store::block::Packer;
 use crate::store::group::{Group, GroupKey};
@@ -51,6 +52,8 @@ pub(crate) struct LogWriter {
     pub queue: Arc<LogQueue>,
     pub groups: Arc<Groups>,
     pub packer: Packer,
+    /// Takes the metrics out of what was written.
+    pub extractor: Option<Extractor>,
     pub patience: Duration,
     /// Bytes on disk beyond which the oldest events go.
     pub cap: u64,
@@ -227,6 +230,9 @@ impl LogWriter {
             self.lost.remove(&lines.stream);
         }
         self.put(&lines.stream, &lines.events)?;
+        if let Some(extractor) = &mut self.extractor {
+            extractor.take(&lines.stream, &lines.events, millis());
+        }
         self.written += lines.bytes as u64;
         if std::mem::take(&mut self.failing) {
             tracing::warn!("log events are written again");

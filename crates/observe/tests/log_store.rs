@@ -5,11 +5,13 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use lambkin_model::log::{LogEvent, LogSink, LogStreamName};
 use lambkin_model::time::Timestamp;
+use lambkin_observe::metrics::cloudwatch::{CloudWatch, Metric, StatisticsQuery};
+use lambkin_observe::metrics::{MetricConfig, MetricStore};
 use lambkin_observe::{Config, GroupKey, LogStore, Position, Read};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -37,7 +39,7 @@ fn small() -> Config {
 }
 
 fn open(directory: &Path, config: &Config) -> LogStore {
-    LogStore::open(directory, config).unwrap()
+    LogStore::open(directory, config, None).unwrap()
 }
 
 fn append(store: &LogStore, stream: &Arc<LogStreamName>, events: Vec<LogEvent>) {
@@ -514,6 +516,46 @@ fn a_full_disk_slows_and_loses_nothing() {
     runtime.block_on(async { tokio::time::timeout(SOON, room).await }).expect("there is room again");
     assert!(store.flush(SOON));
     assert_eq!(read(&store, &stream).len() as u64, sent);
+}
+
+/// What is tried again is written once, and so are the metrics in it: after the lines, before they are said to be there.
+#[test]
+fn metrics_in_lines_come_with_the_lines() {
+    let directory = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(MetricStore::open(directory.path(), &MetricConfig::default()).unwrap());
+    let store = LogStore::open(directory.path(), &Config::default(), Some(Arc::clone(&metrics))).unwrap();
+    let (stream, cloudwatch) = (name("g", "full"), CloudWatch::new(metrics));
+    store.create_group(&key(&stream)).unwrap();
+    let path = full(directory.path());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let line = format!(
+        r#"{{"_aws":{{"Timestamp":{now},"CloudWatchMetrics":[{{"Namespace":"N","Dimensions":[[]],"Metrics":[{{"Name":"m"}}]}}]}},"m":3}}"#
+    );
+    append(&store, &stream, vec![event(1, &line), event(2, "x"), event(3, &line)]);
+    let sums = || {
+        let points = cloudwatch.statistics(&StatisticsQuery {
+            metric: Metric {
+                account: "000000000000".into(),
+                region: "us-east-1".into(),
+                namespace: "N".into(),
+                name: "m".into(),
+                dimensions: Vec::new(),
+            },
+            start: now as f64 / 1000.0 - 600.0,
+            end: now as f64 / 1000.0 + 600.0,
+            period: 3600,
+            statistics: vec!["Sum".into()],
+            extended: Vec::new(),
+            unit: None,
+        });
+        points.unwrap().iter().map(|point| point.statistics["Sum"]).collect::<Vec<_>>()
+    };
+    assert!(!store.flush(Duration::from_millis(300)));
+    assert_eq!(sums(), Vec::<f64>::new());
+    fs::remove_file(path).unwrap();
+    assert!(store.flush(SOON));
+    assert_eq!(sums(), [6.0]);
+    assert_eq!(messages(&store, &stream).len(), 3);
 }
 
 #[test]

@@ -89,9 +89,10 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         cap: options.log_cap.saturating_mul(1 << 20),
         ..lambkin_observe::Config::default()
     };
-    let logs = Arc::new(LogStore::open(&data, &log_config).map_err(|error| error.to_string())?);
     let metric_config = MetricConfig { cap: options.metric_cap.saturating_mul(1 << 20) };
     let metrics = Arc::new(MetricStore::open(&data, &metric_config).map_err(|error| error.to_string())?);
+    let logs = LogStore::open(&data, &log_config, Some(Arc::clone(&metrics)));
+    let logs = Arc::new(logs.map_err(|error| error.to_string())?);
     let cached = places::runtimes_root(options.sources.runtimes.clone())?;
     let traces = Arc::new(collector::exporter(options.otlp_endpoint.as_deref())?);
     let runtimes = Arc::new(places::runtimes(options.sources)?);
@@ -257,10 +258,11 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     sandboxes.shutdown().await;
     let closing = tokio::task::spawn_blocking(move || {
         traces.close(TRACES_TIMEOUT);
-        metrics.close();
         if let Err(error) = logs.close(CLOSE_TIMEOUT) {
             tracing::warn!(%error, "not every log line could be written in time");
         }
+        // After the logs, whose last lines may be metrics.
+        metrics.close();
         if !store.close(CLOSE_TIMEOUT) {
             tracing::warn!("the store could not be closed in time");
         }

@@ -287,9 +287,9 @@ impl Server {
         let config = ApiConfig::new("000000000000", address);
         let events = super::no_queues::events(&queues, catalog, echo.clone());
         let directory = tempfile::tempdir().unwrap();
-        let logs = LogStore::open(directory.path(), &lambkin_observe::Config::default()).unwrap();
-        let metrics = MetricStore::open(directory.path(), &MetricConfig::default()).unwrap();
-        let (logs, metrics) = (Logs::new(Arc::new(logs)), Arc::new(metrics));
+        let metrics = Arc::new(MetricStore::open(directory.path(), &MetricConfig::default()).unwrap());
+        let logs = LogStore::open(directory.path(), &lambkin_observe::Config::default(), None).unwrap();
+        let logs = Logs::new(Arc::new(logs));
         let own = Own { test_events: MemoryRecords::empty(), machine: Box::new(Machine::default) };
         let rooms = Rooms {
             control,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub use data::{Data, DataQuery, DataResult, Expressed};
 pub use error::MetricsError;
 pub use list::{Listed, Wanted};
+pub(crate) use put::{DIMENSIONS, FUTURE, PAST, fits, visible};
 pub use put::{Datum, Values};
 pub use statistics::{Datapoint, Stat, StatisticsQuery};
 

@@ -5,6 +5,7 @@
 //! Deliberately not here: CloudWatch's rules (`cloudwatch`), what a file is made of (`file`).
 
 mod figures;
+mod shares;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, DirBuilder};
@@ -25,7 +26,10 @@ use super::pending::{Entry, Pending};
 use super::series::Series;
 use super::statistics::Statistics;
 use crate::OpenError;
+use crate::emf::Errors;
 use crate::log_writer::millis;
+use crate::store::group::GroupKey;
+use shares::{Known, Shares};
 
 /// Between two looks at what was recorded.
 const TICK: Duration = Duration::from_secs(1);
@@ -37,12 +41,16 @@ const SWEEP: Duration = Duration::from_secs(300);
 pub(super) const MINUTES_KEPT: u32 = 15 * 24 * 60;
 /// Most series; beyond, new ones are refused.
 const SERIES_MOST: usize = 50_000;
-/// Most statistics in memory; beyond, they are written down early.
+/// Most statistics in memory, and their bytes with those of their series, as the file of open minutes has them; beyond, they are
+/// written down early.
 const OPEN_MOST: usize = 100_000;
+const OPEN_BYTES: usize = 32 << 20;
 /// Most functions whose totals are kept.
 const TOTALS_MOST: usize = 10_000;
 const KEPT_FILE: &str = "open-minutes";
 const NAMESPACE: &str = "AWS/Lambda";
+/// Of what is measured of log groups.
+const LOGS: &str = "AWS/Logs";
 
 /// Bounds of the metric store.
 #[derive(Debug, Clone)]
@@ -84,8 +92,10 @@ struct State {
     /// Minute by minute; most are of the current one.
     open: BTreeMap<u32, HashMap<Arc<Series>, Statistics>>,
     open_count: usize,
-    /// Every series and its last minute.
-    known: BTreeMap<Arc<Series>, u32>,
+    open_bytes: usize,
+    /// Every series.
+    known: BTreeMap<Arc<Series>, Known>,
+    shares: Shares,
     /// Older files, the oldest first.
     files: Vec<Extent>,
     writer: Writer,
@@ -155,6 +165,44 @@ impl MetricStore {
         lock(&self.shared.state).add(minute, series, statistics)
     }
 
+    /// Takes what a document in a group's log lines says of a minute. Returns how many of it were refused.
+    pub(crate) fn extract(&self, group: &GroupKey, minute: u32, data: Vec<(Series, Statistics)>) -> usize {
+        if data.is_empty() {
+            return 0;
+        }
+        let now = this_minute();
+        let mut state = lock(&self.shared.state);
+        let refused = data.into_iter().map(|(series, of)| !state.extract(group, now, minute, series, &of));
+        refused.map(usize::from).sum()
+    }
+
+    /// Counts what could not be taken of a group's log lines, as CloudWatch counts it.
+    pub(crate) fn extraction_errors(&self, group: &GroupKey, errors: Errors) {
+        let now = this_minute();
+        let mut state = lock(&self.shared.state);
+        for (name, count) in
+            [("EMFParsingErrors", errors.parsing), ("EMFValidationErrors", errors.validation)]
+        {
+            if count == 0 {
+                continue;
+            }
+            let series = Series {
+                account: Arc::clone(&group.account),
+                region: Arc::clone(&group.region),
+                namespace: LOGS.into(),
+                name: name.into(),
+                dimensions: Arc::from([("LogGroupName".into(), Arc::clone(&group.name))]),
+                unit: "None".into(),
+            };
+            let mut statistics = Statistics::default();
+            #[expect(clippy::cast_precision_loss, reason = "a number of log lines")]
+            statistics.add(1.0, count as f64);
+            if let Err(error) = state.add(now, Arc::new(series), &statistics) {
+                tracing::warn!(%error, name, "a value of a metric was dropped");
+            }
+        }
+    }
+
     /// Statistics of each of these series by minute, from one up to, not with, another. Blocking.
     pub(super) fn read(
         &self,
@@ -204,7 +252,7 @@ impl MetricStore {
     pub(super) fn list(&self, since: u32, wanted: impl Fn(&Series) -> bool) -> Vec<Arc<Series>> {
         self.shared.look();
         let state = lock(&self.shared.state);
-        let known = state.known.iter().filter(|(series, last)| **last >= since && wanted(series));
+        let known = state.known.iter().filter(|(series, known)| known.last >= since && wanted(series));
         known.map(|(series, _)| Arc::clone(series)).collect()
     }
 
@@ -302,8 +350,8 @@ impl State {
             flushed = scanned.flushed.unwrap_or(flushed);
             if let Some((_, until)) = scanned.extent.minutes {
                 for series in &scanned.series {
-                    let last = known.entry(Arc::clone(series)).or_insert(until);
-                    *last = until.max(*last);
+                    let known = known.entry(Arc::clone(series)).or_insert(Known { last: until, by: None });
+                    known.last = until.max(known.last);
                 }
             }
             if index == last {
@@ -319,7 +367,9 @@ impl State {
             cap,
             open: BTreeMap::new(),
             open_count: 0,
+            open_bytes: 0,
             known,
+            shares: Shares::default(),
             files,
             writer,
             flushed,
@@ -373,25 +423,74 @@ impl State {
     ) -> Result<(), TooManySeries> {
         let many = self.known.len() >= SERIES_MOST;
         match self.known.get_mut(&series) {
-            Some(last) => *last = minute.max(*last),
+            Some(known) => known.last = minute.max(known.last),
             None if many => return Err(TooManySeries),
             None => {
-                self.known.insert(Arc::clone(&series), minute);
+                self.known.insert(Arc::clone(&series), Known { last: minute, by: None });
             }
         }
+        self.merge(minute, series, statistics);
+        Ok(())
+    }
+
+    /// Takes statistics out of a group's log lines; `false` where its share is full.
+    fn extract(
+        &mut self,
+        group: &GroupKey,
+        now: u32,
+        minute: u32,
+        series: Series,
+        statistics: &Statistics,
+    ) -> bool {
+        // Most are of a series that has values in this minute already.
+        if let Some(open) = self.open.get_mut(&minute).and_then(|open| open.get_mut(&series)) {
+            self.open_bytes -= open.bytes();
+            open.merge(statistics);
+            self.open_bytes += open.bytes();
+            self.behind = true;
+            return true;
+        }
+        if !self.shares.may_begin(group, now) {
+            return false;
+        }
+        let found = self.known.get_key_value(&series);
+        let (series, is_new, is_owned) =
+            match found.map(|(series, known)| (Arc::clone(series), known.by.is_some())) {
+                Some((series, is_owned)) => (series, false, is_owned),
+                None => (Arc::new(series), true, false),
+            };
+        let is_taken = !is_owned && self.shares.take(group, &series, self.known.len(), is_new);
+        if is_new && !is_taken {
+            return false;
+        }
+        let known = self.known.entry(Arc::clone(&series)).or_insert(Known { last: minute, by: None });
+        known.last = minute.max(known.last);
+        if is_taken {
+            known.by = Some(group.clone());
+        }
+        self.shares.begin(group);
+        self.merge(minute, series, statistics);
+        true
+    }
+
+    fn merge(&mut self, minute: u32, series: Arc<Series>, statistics: &Statistics) {
         self.behind = true;
         let open = self.open.entry(minute).or_default();
         match open.get_mut(&series) {
-            Some(open) => open.merge(statistics),
+            Some(open) => {
+                self.open_bytes -= open.bytes();
+                open.merge(statistics);
+                self.open_bytes += open.bytes();
+            }
             None => {
-                open.insert(series, statistics.clone());
                 self.open_count += 1;
+                self.open_bytes += series.bytes() + statistics.bytes();
+                open.insert(series, statistics.clone());
             }
         }
-        if self.open_count > OPEN_MOST {
+        if self.open_count > OPEN_MOST || self.open_bytes > OPEN_BYTES {
             self.flush(u32::MAX);
         }
-        Ok(())
     }
 
     /// Gives what was recorded of functions to the metrics that AWS has of it: of the account, by function, by resource, and,
@@ -504,6 +603,7 @@ impl State {
             })
             .collect();
         self.open_count = self.open.values().map(HashMap::len).sum();
+        self.open_bytes = self.open.values().flatten().map(|(series, of)| series.bytes() + of.bytes()).sum();
         if points.is_empty() {
             return;
         }
@@ -527,8 +627,12 @@ impl State {
             // Where the disk stays full, memory is bounded: the oldest go.
             let room = OPEN_MOST.saturating_sub(self.open_count) / 2;
             for (minute, series, statistics) in points.into_iter().skip(written).rev().take(room) {
-                self.open.entry(minute).or_default().entry(series).or_default().merge(&statistics);
+                self.open_bytes += series.bytes() + statistics.bytes();
                 self.open_count += 1;
+                self.open.entry(minute).or_default().entry(series).or_default().merge(&statistics);
+                if self.open_bytes > OPEN_BYTES / 2 {
+                    break;
+                }
             }
             return self.told(Some(error));
         }
@@ -587,7 +691,11 @@ impl State {
             }
             self.files.remove(0);
         }
-        self.known.retain(|_, last| *last >= since);
+        let before = self.known.len();
+        self.known.retain(|_, known| known.last >= since);
+        if self.known.len() < before {
+            self.shares.count(&self.known);
+        }
     }
 }
 

@@ -22,6 +22,13 @@ pub struct Series {
 }
 
 impl Series {
+    /// What it takes of memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        let of = |text: &Arc<str>| text.len() + 2 * size_of::<usize>();
+        let dimensions: usize = self.dimensions.iter().map(|(name, value)| of(name) + of(value)).sum();
+        size_of::<Self>() + of(&self.namespace) + of(&self.name) + of(&self.unit) + dimensions
+    }
+
     /// Whether it is the other's metric, in whatever unit.
     pub(super) fn is_metric_of(&self, other: &Self) -> bool {
         let key = |of: &Self| {

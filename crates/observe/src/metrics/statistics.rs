@@ -54,6 +54,11 @@ impl Statistics {
         }
     }
 
+    /// What it takes of memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.buckets.len() * size_of::<(i32, u64)>()
+    }
+
     /// Another one's values too.
     pub fn merge(&mut self, other: &Self) {
         if other.count == 0.0 {

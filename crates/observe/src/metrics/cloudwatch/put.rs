@@ -11,10 +11,10 @@ const DATA: usize = 1000;
 /// Most values of one datum.
 const VALUES: usize = 150;
 /// Most dimensions.
-const DIMENSIONS: usize = 30;
+pub(crate) const DIMENSIONS: usize = 30;
 /// How old values may be, and how far in the future: two weeks and two hours.
-const PAST: Seconds = 14.0 * 86_400.0;
-const FUTURE: Seconds = 2.0 * 3600.0;
+pub(crate) const PAST: Seconds = 14.0 * 86_400.0;
+pub(crate) const FUTURE: Seconds = 2.0 * 3600.0;
 
 /// What is put of one metric.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,9 +135,14 @@ fn checked(datum: &Datum, name: &str, now: Seconds) -> Result<Statistics, Metric
 }
 
 /// Dimensions are of ASCII, and have something that is not a space.
-fn visible(text: &str) -> bool {
+pub(crate) fn visible(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_control())
         && text.bytes().any(|byte| byte.is_ascii_graphic())
+}
+
+/// AWS's bounds: 2^360 to both sides.
+pub(crate) fn fits(value: f64) -> bool {
+    value.is_finite() && value.abs() <= 360_f64.exp2()
 }
 
 fn read(given: &Values, name: &str) -> Result<Statistics, MetricsError> {
@@ -148,8 +153,7 @@ fn read(given: &Values, name: &str) -> Result<Statistics, MetricsError> {
         )))
     };
     let fits = |value: f64, member: &str| {
-        // AWS's bounds: 2^360 to both sides.
-        if value.is_finite() && value.abs() <= 360_f64.exp2() {
+        if fits(value) {
             return Ok(value);
         }
         Err(MetricsError::InvalidValue(format!(

@@ -201,6 +201,100 @@ fn functions_have_awss_dimensions() {
     assert_eq!((of("lambkin_errors_total").value, of("lambkin_metrics_series").value > 0), (0, true));
 }
 
+/// Whatever log lines name, there is room for what functions did and clients put, and for other groups.
+#[test]
+fn log_lines_have_a_share() {
+    let directory = tempfile::tempdir().unwrap();
+    let now = this_minute();
+    let mut state = state(directory.path());
+    let group = |number: usize| GroupKey {
+        account: "0".into(),
+        region: "r".into(),
+        name: format!("/aws/lambda/{number}").into(),
+    };
+    let named = |group: usize, name: usize| Series::clone(&series(&format!("{group}-{name}")));
+    // Of a group; each minute begins one of its points of this minute, of which it has twice as many.
+    let fill = |state: &mut State, of: usize, from: usize, minute: u32| {
+        (from..9000)
+            .take_while(|name| state.extract(&group(of), now, minute, named(of, *name), &one(1.0)))
+            .count()
+    };
+    assert_eq!(fill(&mut state, 0, 0, now), 2000);
+    assert_eq!(fill(&mut state, 0, 2000, now), 0);
+    assert_eq!(fill(&mut state, 0, 0, now), 2000, "values of known series are taken");
+    assert_eq!(fill(&mut state, 0, 0, now - 1), 2000);
+    assert_eq!(fill(&mut state, 0, 0, now - 2), 0, "minutes begun in a minute");
+    assert!(state.extract(&group(0), now + 1, now - 3, named(0, 0), &one(1.0)), "in the next minute");
+    assert!(!state.extract(&group(0), now + 1, now, named(0, 2000), &one(1.0)));
+    // Of all groups.
+    for other in 1..10 {
+        assert_eq!(fill(&mut state, other, 0, now), 2000, "{other}");
+    }
+    assert_eq!(fill(&mut state, 10, 0, now), 0);
+    state.add(now, series("put"), &one(1.0)).unwrap();
+    assert!(
+        state.extract(&group(10), now, now, Series::clone(&series("put")), &one(1.0)),
+        "what a client put before"
+    );
+    // What went makes room, in the end.
+    let later = now + 10;
+    state.add(later, Arc::new(named(0, 1)), &one(1.0)).unwrap();
+    state.sweep(later + MINUTES_KEPT);
+    assert_eq!(state.known.len(), 1);
+    assert_eq!(fill(&mut state, 0, 2000, later), 1999);
+    assert_eq!(fill(&mut state, 10, 0, later), 2000);
+}
+
+#[test]
+fn log_lines_have_a_share_of_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let (now, mut state) = (this_minute(), state(directory.path()));
+    let group = |name: &str| GroupKey { account: "0".into(), region: "r".into(), name: name.into() };
+    let wide = |name: usize| Series {
+        dimensions: (0..30).map(|n| (format!("d{n}").into(), "v".repeat(1024).into())).collect(),
+        ..Series::clone(&series(&name.to_string()))
+    };
+    let taken = |state: &mut State, of: &str, from: usize| {
+        (from..).take_while(|name| state.extract(&group(of), now, now, wide(*name), &one(1.0))).count()
+    };
+    let of_one = taken(&mut state, "a", 0);
+    assert!((60..70).contains(&of_one), "{of_one}");
+    let of_all: usize = (1..30).map(|n| taken(&mut state, &n.to_string(), n * 1000)).sum();
+    assert!((of_all + of_one) * 32_000 < 21 << 20, "{of_all}");
+    // The statistics of open minutes are written down before they are too much.
+    for minute in 0..120 {
+        for name in 0..of_one {
+            assert!(state.extract(&group("a"), now + minute / 60, now + minute, wide(name), &one(1.0)));
+            assert!(state.open_bytes <= OPEN_BYTES);
+        }
+    }
+    assert!(state.writer.extent.minutes.is_some());
+    let counted: usize = state.open.values().flatten().map(|(series, of)| series.bytes() + of.bytes()).sum();
+    assert_eq!(state.open_bytes, counted);
+}
+
+/// Nobody knows any more whose the series were: they are the first one's that uses them.
+#[test]
+fn shares_are_found_again_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let now = this_minute();
+    let group = GroupKey { account: "0".into(), region: "r".into(), name: "g".into() };
+    let named = |name: usize| Series::clone(&series(&name.to_string()));
+    let fill = |state: &mut State, from: usize| {
+        (from..9000).take_while(|name| state.extract(&group, now, now + 1, named(*name), &one(1.0))).count()
+    };
+    let mut before = state(directory.path());
+    assert_eq!(fill(&mut before, 0), 2000);
+    before.flush(u32::MAX);
+    drop(before);
+    let mut after = state(directory.path());
+    assert_eq!(after.known.len(), 2000);
+    for name in 0..1500 {
+        assert!(after.extract(&group, now, now, named(name), &one(1.0)));
+    }
+    assert_eq!(fill(&mut after, 2000), 500);
+}
+
 /// Run with `--run-ignored only`, in release.
 #[test]
 #[ignore = "measures, and holds nothing"]
