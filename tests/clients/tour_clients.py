@@ -120,7 +120,7 @@ class Program:
 
 
 class Cli(Program):
-    """The aws CLI: its own `main` in one process, since each of its starts costs most of a second; `test_cli.py` starts it as users do."""
+    """The aws CLI: mostly its own `main` in one process."""
 
     name = "cli"
     services = Boto3.services
