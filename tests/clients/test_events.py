@@ -13,6 +13,7 @@ import botocore.config
 import pytest
 
 import kept
+from exposition import scrape
 from lambda_client import ACCOUNT, REGION, active, arn, client, create, invoke, refused, zipped
 from server import Server, binary, eventually
 
@@ -359,13 +360,8 @@ def test_prometheus_reads_the_same_figures(fast, name):
     dead.receive()
 
     def figures():
-        with urllib.request.urlopen(fast.endpoint + "/metrics") as answer:
-            assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-            lines = answer.read().decode().splitlines()
-        typed = [line.split()[2] for line in lines if line.startswith("# TYPE ")]
-        assert len(typed) == len(set(typed)), "each family comes once"
-        own = f'{{function="{arn(name)}"}} '
-        return {line.split("{")[0]: int(line.split()[-1]) for line in lines if own in line}
+        own = (arn(name),)
+        return {family: served.samples[own] for family, served in scrape(fast.endpoint).items() if own in served.samples}
 
     ended = ("received", "retried", "dropped", "dead_lettered", "succeeded")
     eventually(

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use lambkin_control::Control;
 use lambkin_events::Events;
 use lambkin_model::Error;
+use lambkin_model::figure::Figures;
 use lambkin_model::invocation::{Invoke, RequestId};
 use lambkin_model::keys::{Key, Keys, NoKeys};
 use lambkin_model::provisioned::Provisioning;
@@ -88,6 +89,8 @@ pub struct Rooms {
     pub metrics: Arc<MetricStore>,
     /// Who follows traces.
     pub traces: Arc<dyn Traces>,
+    /// What else has figures for `/metrics`.
+    pub figures: Vec<Arc<dyn Figures>>,
 }
 
 /// The API over the control plane, the data plane, what moves events and what keeps logs.
@@ -101,6 +104,7 @@ pub struct Api {
     pub(crate) cloudwatch: CloudWatchDesk,
     pub(crate) metrics: Arc<MetricStore>,
     pub(crate) traces: Arc<dyn Traces>,
+    pub(crate) figures: Vec<Arc<dyn Figures>>,
     pub(crate) links: CodeLinks,
     pub(crate) own: Own,
     pub(crate) callers: Callers,
@@ -145,7 +149,7 @@ impl Api {
     /// Reads the service model, which takes a millisecond or two. `callers` reach it from now on.
     #[must_use]
     pub fn new(config: ApiConfig, rooms: Rooms, own: Own, callers: &Callers) -> Arc<Self> {
-        let Rooms { control, invoke, provisioning, events, logs, metrics, traces } = rooms;
+        let Rooms { control, invoke, provisioning, events, logs, metrics, traces, figures } = rooms;
         let verifier = Verifier::new(Arc::clone(&config.keys));
         let api = Arc::new(Self {
             verifier,
@@ -158,6 +162,7 @@ impl Api {
             cloudwatch: CloudWatchDesk::new(CloudWatch::new(Arc::clone(&metrics))),
             metrics,
             traces,
+            figures,
             links: CodeLinks::new(),
             own,
             callers: callers.clone(),

@@ -19,6 +19,7 @@ mod coverage;
 mod document;
 mod error_table;
 mod event_invoke;
+mod figures_page;
 mod functions;
 mod gate;
 mod iam;

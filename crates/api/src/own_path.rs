@@ -5,10 +5,12 @@ use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use lambkin_model::Error;
+use lambkin_model::figure::{Figure, Figures};
 
 use crate::api::Api;
 use crate::callers::Door;
 use crate::code_link;
+use crate::figures_page;
 use crate::own;
 use crate::prometheus;
 use crate::reply::{Reply, ReplyBody, json, reply};
@@ -21,6 +23,8 @@ const QUEUES: &str = "/_lambkin/queues";
 const EVENTS: &str = "/_lambkin/events";
 /// Where Prometheus looks.
 const METRICS: &str = "/metrics";
+/// The same as JSON.
+const FIGURES: &str = "/_lambkin/figures";
 /// As whom lambkin sees who asks.
 const CALLER: &str = "/_lambkin/caller";
 
@@ -64,13 +68,13 @@ impl Api {
             return self.events_page().await;
         }
         if path == METRICS {
-            let mut figures = self.events.figures().await?;
-            figures.extend(self.metrics.figures());
-            figures.extend(self.traces.figures());
-            let text = prometheus::text(&figures);
+            let text = prometheus::text(&self.figures().await?);
             let mut response = reply(StatusCode::OK, ReplyBody::Bytes(text.into()));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(prometheus::CONTENT_TYPE));
             return Ok(response);
+        }
+        if path == FIGURES {
+            return Ok(json(StatusCode::OK, &figures_page::page(&self.figures().await?)));
         }
         if path == CALLER {
             let (caller, unread) = self.caller(parts, door, None)?;
@@ -85,6 +89,17 @@ impl Api {
             Some(token) => self.download(token).await,
             None => Err(Error::UnknownOperation(format!("lambkin has no {path}"))),
         }
+    }
+
+    /// All that this lambkin counts.
+    async fn figures(&self) -> Result<Vec<Figure>, Error> {
+        let mut figures = self.events.figures().await?;
+        figures.extend(self.metrics.figures());
+        figures.extend(self.traces.figures());
+        figures.extend(self.figures.iter().flat_map(|counts| counts.figures()));
+        let functions = self.control.count_functions();
+        figures.push(Figure::gauge("lambkin_functions", "Functions, of all regions.", &[], functions));
+        Ok(figures)
     }
 
     async fn download(&self, token: &str) -> Result<Reply, Error> {

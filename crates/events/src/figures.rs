@@ -161,7 +161,7 @@ mod tests {
         let figures = all();
         let f = "arn:aws:lambda:us-east-1:000000000000:function:f";
         for (name, label, value) in [
-            ("lambkin_events_waiting", f, 4),
+            ("lambkin_events_waiting", f, 4_u64),
             ("lambkin_events_oldest_seconds", f, 75),
             ("lambkin_events_received_total", f, 9),
             ("lambkin_events_dropped_total", f, 2),
@@ -169,9 +169,9 @@ mod tests {
             ("lambkin_sqs_oldest_seconds", "arn:aws:sqs:us-east-1:000000000000:q", 0),
         ] {
             let found = figures.iter().find(|figure| figure.name == name && figure.labels[0].1 == label);
-            assert_eq!(found.map(|figure| figure.value), Some(value), "{name}");
+            assert_eq!(found.map(|figure| &figure.value), Some(&value.into()), "{name}");
         }
         let given_up = figures.iter().find(|figure| figure.name == "lambkin_outbound_given_up_total");
-        assert_eq!(given_up.map(|figure| figure.value), Some(4));
+        assert_eq!(given_up.map(|figure| &figure.value), Some(&4_u64.into()));
     }
 }

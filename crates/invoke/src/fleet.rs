@@ -5,7 +5,8 @@
 //! an idle environment is given either an invocation or its retirement.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::ops::AddAssign;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use lambkin_model::placement::{self, Placement};
@@ -17,7 +18,7 @@ use crate::assignment::Assignment;
 use crate::compile_cache::Caching;
 use crate::keeping::Keeping;
 use crate::launch::Launch;
-use crate::memory::Room;
+use crate::memory::{Room, Share};
 use crate::permit::Executions;
 
 /// What an environment is told.
@@ -38,10 +39,45 @@ pub(crate) struct Mailbox {
     pub(crate) room: Arc<Room>,
     /// Why it was started: only what was started to be kept is kept.
     pub(crate) initialization: Initialization,
+    /// Whether it is counted among those that go.
+    leaving: Arc<AtomicBool>,
+}
+
+/// How many environments of a fleet are in which state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    /// They start, or their process is being replaced.
+    pub(crate) starting: usize,
+    /// They wait for an invocation.
+    pub(crate) idle: usize,
+    /// They run one.
+    pub(crate) busy: usize,
+    /// They end.
+    pub(crate) leaving: usize,
+    /// Bytes that all of them count.
+    pub(crate) memory: u64,
+}
+
+impl AddAssign for Census {
+    fn add_assign(&mut self, other: Self) {
+        self.starting += other.starting;
+        self.idle += other.idle;
+        self.busy += other.busy;
+        self.leaving += other.leaving;
+        self.memory += other.memory;
+    }
 }
 
 impl Mailbox {
     pub(crate) const CAPACITY: usize = 2;
+
+    pub(crate) fn new(
+        sender: mpsc::Sender<Message>,
+        room: Arc<Room>,
+        initialization: Initialization,
+    ) -> Self {
+        Self { sender, room, initialization, leaving: Arc::default() }
+    }
 
     fn send(&self, message: Message) {
         if matches!(message, Message::Retire) {
@@ -68,6 +104,8 @@ pub(crate) struct Fleet {
     pub(crate) revision: AtomicU64,
     /// Environments of all fleets, for the cap on processes.
     total: Arc<AtomicUsize>,
+    /// What its environments count of the machine's memory.
+    pub(crate) memory: Share,
     state: Mutex<State>,
 }
 
@@ -78,6 +116,10 @@ struct State {
     /// Bounded by the permits: each waiting invocation holds one.
     waiting: VecDeque<Box<Assignment>>,
     starting: usize,
+    /// Environments, from when they are to start until they are gone.
+    live: usize,
+    /// Those of them that were told to go, or go by themselves.
+    leaving: usize,
     /// Environments that are kept, starting ones among them, but not those that were told to go.
     kept: usize,
     /// Those of them that have not started yet.
@@ -90,6 +132,13 @@ impl State {
     fn left(&mut self, mailbox: &Mailbox) {
         if mailbox.initialization == Initialization::Provisioned {
             self.kept = self.kept.saturating_sub(1);
+        }
+    }
+
+    /// An environment goes.
+    fn leaves(&mut self, mailbox: &Mailbox) {
+        if !mailbox.leaving.swap(true, Ordering::Relaxed) {
+            self.leaving += 1;
         }
     }
 
@@ -144,6 +193,7 @@ impl Fleet {
             caching,
             revision: AtomicU64::new(revision),
             total,
+            memory: Share::default(),
             state: Mutex::default(),
         }
     }
@@ -176,6 +226,8 @@ impl Fleet {
                     if state.kept > 0 { state.idle.iter().rposition(kept).unwrap_or(last) } else { last };
                 let (mailbox, _) = state.idle.remove(at);
                 mailbox.send(Message::Assign(assignment));
+                drop(state);
+                self.executions.warm();
                 Placed::Done
             }
             Placement::Wait => {
@@ -192,6 +244,7 @@ impl Fleet {
 
     fn begin(&self, state: &mut State, initialization: Initialization) {
         state.starting += 1;
+        state.live += 1;
         if initialization == Initialization::Provisioned {
             state.kept += 1;
             state.kept_starting += 1;
@@ -201,11 +254,25 @@ impl Fleet {
 
     fn give_up(&self, state: &mut State, initialization: Initialization) {
         state.starting -= 1;
+        state.live -= 1;
         if initialization == Initialization::Provisioned {
             state.kept = state.kept.saturating_sub(1);
             state.kept_starting -= 1;
         }
         self.total.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// How its environments are now.
+    pub(crate) fn census(&self) -> Census {
+        let state = self.lock();
+        let (starting, idle, leaving) = (state.starting, state.idle.len(), state.leaving);
+        Census {
+            starting,
+            idle,
+            busy: state.live.saturating_sub(starting + idle + leaving),
+            leaving,
+            memory: self.memory.load(Ordering::Relaxed),
+        }
     }
 
     /// Counts the environments that are to be started so that as many are kept as were asked for.
@@ -246,6 +313,7 @@ impl Fleet {
     /// Retires the idle environment at this place.
     fn dismiss(&self, state: &mut State, at: usize) {
         let (mailbox, _) = state.idle.remove(at);
+        state.leaves(&mailbox);
         state.left(&mailbox);
         mailbox.send(Message::Retire);
     }
@@ -310,6 +378,7 @@ impl Fleet {
         // One that would have to run its init in an invocation is not kept: another is started.
         let kept = mailbox.initialization == Initialization::Provisioned;
         if state.retired || (kept && (cold.is_some() || state.surplus(self.keeping.requested()) > 0)) {
+            state.leaves(mailbox);
             return Next::Retire;
         }
         state.idle.push((mailbox.clone(), Instant::now()));
@@ -338,6 +407,8 @@ impl Fleet {
         if !mailbox.room.is_leaving() {
             state.left(mailbox);
         }
+        state.live -= 1;
+        state.leaving -= usize::from(mailbox.leaving.load(Ordering::Relaxed));
         if !started && mailbox.initialization == Initialization::Provisioned {
             state.kept_starting -= 1;
         }

@@ -35,6 +35,11 @@ impl Gate {
         Turn { gate: Arc::clone(self), permit, at: capture::now() }
     }
 
+    /// Those that run now, and most of them.
+    pub(crate) fn running(&self) -> (usize, usize) {
+        (self.inits.saturating_sub(self.turns.available_permits()), self.inits)
+    }
+
     /// Where nobody has one.
     pub(crate) fn turn_if_idle(self: &Arc<Self>) -> Option<Turn> {
         if self.turns.available_permits() < self.inits {

@@ -1,5 +1,7 @@
 //! The door: resolve the function, admit the invocation, place it.
 
+mod figures;
+
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::os::fd::OwnedFd;
@@ -42,6 +44,7 @@ use crate::memory::{Memory, Room};
 use crate::permit::{Claims, Permit, Permits};
 use crate::pool::{Assigned, Means, Pool};
 use crate::running::LAUNCH_TIMEOUT;
+use crate::starts::Level;
 use crate::traced::{self, Told, Traced};
 use crate::vigil::Vigil;
 
@@ -132,6 +135,8 @@ struct Core {
     /// Where the launcher has none, there are none.
     caches: Option<Caches>,
     fleets: RwLock<HashMap<FunctionKey, Fleets>>,
+    /// Fleets that take no invocations any more, as long as an environment of theirs is there.
+    retired: Mutex<Vec<Weak<Fleet>>>,
     /// Of versions that have a fleet or keep environments.
     keepings: Mutex<HashMap<FunctionKey, BTreeMap<Version, Arc<Keeping>>>>,
     /// Something that is to be kept may be missing.
@@ -194,6 +199,7 @@ impl Invoker {
             memory,
             caches,
             fleets: RwLock::default(),
+            retired: Mutex::default(),
             keepings: Mutex::default(),
             missing: Arc::default(),
             vigil: Arc::new(Vigil::new()),
@@ -467,8 +473,7 @@ impl Core {
                 fleet.revision.fetch_max(head.revision.0, Ordering::AcqRel);
                 return Ok(Arc::clone(fleet));
             }
-            fleet.retire();
-            fleet.caching.end();
+            self.retire(fleet);
         }
         // A cache is of code that stays.
         let caching = Caching::new(&launch, self.caches.clone().filter(|_| !launch.is_hot()));
@@ -477,6 +482,15 @@ impl Core {
         let fleet = Arc::new(Fleet::new(launch, executions, keeping, caching, head.revision.0, total));
         fleets.entry(key.clone()).or_default().insert(version, Arc::clone(&fleet));
         Ok(fleet)
+    }
+
+    /// It is no function's any more.
+    fn retire(&self, fleet: &Arc<Fleet>) {
+        fleet.retire();
+        fleet.caching.end();
+        let mut retired = self.retired.lock().expect("not poisoned");
+        retired.retain(|fleet| fleet.strong_count() > 0);
+        retired.push(Arc::downgrade(fleet));
     }
 
     async fn place(
@@ -534,7 +548,15 @@ impl Core {
         let (spec, stream) =
             launch.environment(&**launcher, &id, now, admission_now, compile_cache, initialization);
         let (mut sandbox, booted) = match self.open(&fleet.launch, spec).await {
-            Ok(opened) => opened,
+            Ok((sandbox, booted)) => {
+                let level = match &booted {
+                    Some(_) => Level::Process,
+                    None if sandbox.was_ready() => Level::Sandbox,
+                    None => Level::Nothing,
+                };
+                fleet.executions.started(level, initialization);
+                (sandbox, booted)
+            }
             Err(error) => {
                 tracing::error!(function = %fleet.launch.key, %error, "an environment could not be made");
                 if initialization == Initialization::Provisioned {
@@ -551,7 +573,7 @@ impl Core {
         drop(self);
         let (sender, messages) = mpsc::channel(Mailbox::CAPACITY);
         let serving = sandbox.services().zip(admission.as_deref()).map(|(listener, at)| serve(listener, at));
-        let mailbox = Mailbox { sender, room: Arc::new(room), initialization };
+        let mailbox = Mailbox::new(sender, Arc::new(room), initialization);
         let told = Told { metrics, traces };
         Environment::new(fleet, mailbox, messages, sandbox, capture, told, booted, share, gate).live().await;
         if let Some((end, mut serving)) = serving {
@@ -587,7 +609,7 @@ impl Core {
     /// wanted any more, the start is over.
     async fn room(&self, fleet: &Fleet, initialization: Initialization) -> Option<Room> {
         let size = fleet.launch.memory();
-        if let Some(room) = self.memory.room_now(size) {
+        if let Some(room) = self.memory.room_now(size, &fleet.memory) {
             return Some(room);
         }
         let wait = async {
@@ -597,7 +619,7 @@ impl Core {
                 if !fleet.still_wanted(initialization) {
                     return None;
                 }
-                match turn.room(&self.memory, size) {
+                match turn.room(&self.memory, size, &fleet.memory) {
                     Ok(room) => return Some(room),
                     Err(short) => self.make_room(0, short),
                 }
@@ -680,8 +702,7 @@ impl Core {
             if fits {
                 fleet.trim();
             } else {
-                fleet.retire();
-                fleet.caching.end();
+                self.retire(fleet);
             }
             fits
         });

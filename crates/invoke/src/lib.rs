@@ -22,6 +22,7 @@ mod pool;
 mod posted;
 mod running;
 mod runtime_api;
+mod starts;
 mod traced;
 mod vigil;
 

@@ -39,7 +39,12 @@ pub(crate) struct Room {
     /// What it counts now, and whether it was told to go. Changed under the lock of `memory` alone.
     counted: AtomicU64,
     leaving: AtomicBool,
+    /// Its part in what a fleet or the pool counts.
+    share: Share,
 }
+
+/// Bytes that the environments of a fleet count together, or the processes of the pool.
+pub(crate) type Share = Arc<AtomicU64>;
 
 /// The right to wait for room.
 pub(crate) struct Turn<'a> {
@@ -58,6 +63,11 @@ impl Memory {
         }
     }
 
+    /// Most bytes that they may; `None`: there is no bound.
+    pub(crate) fn limit(&self) -> Option<u64> {
+        Some(self.budget).filter(|budget| *budget < u64::MAX)
+    }
+
     /// Bytes that environments count now.
     pub(crate) fn used(&self) -> u64 {
         self.lock().all
@@ -68,13 +78,13 @@ impl Memory {
     }
 
     /// Room for an environment of a function with so many bytes, where nobody waits for some.
-    pub(crate) fn room_now(self: &Arc<Self>, size: u64) -> Option<Room> {
+    pub(crate) fn room_now(self: &Arc<Self>, size: u64, share: &Share) -> Option<Room> {
         let _turn = self.turn.try_acquire().ok()?;
-        self.room(size).ok()
+        self.room(size, share).ok()
     }
 
     /// Room, or how many bytes are missing beyond those that are about to be given back.
-    fn room(self: &Arc<Self>, size: u64) -> Result<Room, u64> {
+    fn room(self: &Arc<Self>, size: u64, share: &Share) -> Result<Room, u64> {
         let counted = charge(size, 0, self.budget);
         let mut used = self.lock();
         let wanted = used.all.saturating_add(counted);
@@ -83,8 +93,9 @@ impl Memory {
         }
         used.all = wanted;
         drop(used);
+        share.fetch_add(counted, Ordering::Relaxed);
         let (counted, leaving) = (AtomicU64::new(counted), AtomicBool::new(false));
-        Ok(Room { memory: Arc::clone(self), size, counted, leaving })
+        Ok(Room { memory: Arc::clone(self), size, counted, leaving, share: Arc::clone(share) })
     }
 
     pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
@@ -102,8 +113,8 @@ impl Memory {
 }
 
 impl Turn<'_> {
-    pub(crate) fn room(&self, memory: &Arc<Memory>, size: u64) -> Result<Room, u64> {
-        memory.room(size)
+    pub(crate) fn room(&self, memory: &Arc<Memory>, size: u64, share: &Share) -> Result<Room, u64> {
+        memory.room(size, share)
     }
 
     /// Something changed since the last look.
@@ -128,6 +139,8 @@ impl Room {
         let mut used = self.memory.lock();
         let before = self.counted.swap(counted, Ordering::Relaxed);
         used.all = used.all - before + counted;
+        self.share.fetch_add(counted, Ordering::Relaxed);
+        self.share.fetch_sub(before, Ordering::Relaxed);
         if self.leaving.load(Ordering::Relaxed) {
             used.leaving = used.leaving - before + counted;
         }
@@ -161,6 +174,7 @@ impl Drop for Room {
     fn drop(&mut self) {
         let mut used = self.memory.lock();
         used.all -= self.counted();
+        self.share.fetch_sub(self.counted(), Ordering::Relaxed);
         if self.leaving.load(Ordering::Relaxed) {
             used.leaving -= self.counted();
         }

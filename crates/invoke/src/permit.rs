@@ -14,7 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use lambkin_model::concurrency::{Load, admit};
 use lambkin_model::error::ThrottleReason;
 use lambkin_model::name::FunctionKey;
+use lambkin_model::provisioned::Initialization;
 use lambkin_model::version::Version;
+
+use crate::starts::{Level, Started, Starts};
 
 /// Of one account: all regions share the machine.
 #[derive(Debug)]
@@ -66,6 +69,16 @@ struct Function {
     provisioned: AtomicUsize,
     /// `NONE` where nothing is reserved.
     reserved: AtomicUsize,
+    /// Not under the lock.
+    starts: Starts,
+}
+
+/// What there is of a function at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) running: usize,
+    pub(crate) provisioned: usize,
+    pub(crate) started: Started,
 }
 
 /// A version's executions.
@@ -172,6 +185,17 @@ impl Permits {
         (account, of_functions.collect())
     }
 
+    /// Of every function that is known here.
+    pub(crate) fn counted(&self) -> Vec<(FunctionKey, Counted)> {
+        let functions = self.functions();
+        let counted = |Known { function, .. }: &Known| Counted {
+            running: get(&function.running),
+            provisioned: get(&function.provisioned),
+            started: function.starts.counted(),
+        };
+        functions.iter().map(|(key, known)| (key.clone(), counted(known))).collect()
+    }
+
     /// What is left to functions for which nothing is set aside.
     pub(crate) fn unreserved(&self) -> usize {
         self.account.limit.saturating_sub(self.account.lock().reserved)
@@ -181,7 +205,8 @@ impl Permits {
 impl Known {
     fn new() -> Self {
         let (running, peak, spilled, provisioned) = Default::default();
-        let function = Function { running, peak, spilled, provisioned, reserved: AtomicUsize::new(NONE) };
+        let (reserved, starts) = (AtomicUsize::new(NONE), Starts::default());
+        let function = Function { running, peak, spilled, provisioned, reserved, starts };
         Self { function: Arc::new(function), versions: BTreeMap::new() }
     }
 
@@ -222,6 +247,16 @@ impl Known {
 impl Executions {
     fn spilled(&self) -> usize {
         get(&self.running).saturating_sub(get(&self.provisioned))
+    }
+
+    /// An environment started, for an invocation or ahead of any.
+    pub(crate) fn started(&self, level: Level, initialization: Initialization) {
+        self.function.starts.started(level, initialization);
+    }
+
+    /// An invocation found an environment.
+    pub(crate) fn warm(&self) {
+        self.function.starts.warm();
     }
 
     /// The right to one more, where it is left.

@@ -4,12 +4,14 @@
 //! One task owns them (`keep`). Deliberately not here: how many are kept (`model::pool`), and what
 //! makes a function one that may take one (`launch.rs`).
 
+mod counts;
 mod kind;
 mod worker;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use lambkin_model::figure::Figure;
 use lambkin_model::pool::{Demand, shares};
 use lambkin_model::runtime::RuntimeProvider;
 use lambkin_model::sandbox::Launcher;
@@ -20,6 +22,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::gate::{Gate, Turn};
 use crate::memory::Memory;
+use counts::Counts;
 pub(crate) use kind::Kind;
 pub(crate) use worker::{Assigned, Booted};
 
@@ -47,7 +50,10 @@ pub(crate) struct Means {
 
 /// The way to the pool.
 #[derive(Clone)]
-pub(crate) struct Pool(mpsc::Sender<Ask>);
+pub(crate) struct Pool {
+    asks: mpsc::Sender<Ask>,
+    counts: Arc<Counts>,
+}
 
 struct Ask {
     kind: Kind,
@@ -59,22 +65,28 @@ impl Pool {
     /// that it has.
     pub(crate) fn new(means: Means) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, asks) = mpsc::channel(ASKS);
+        let counts = Arc::new(Counts::new(means.size));
         let keeper = Keeper {
             means,
+            counts: Arc::clone(&counts),
             epoch: Instant::now(),
             demands: HashMap::new(),
             ready: Vec::new(),
             next: 0,
             paused: None,
         };
-        (Self(sender), keeper.keep(asks))
+        (Self { asks: sender, counts }, keeper.keep(asks))
     }
 
     /// For a cold start of this kind, which counts as demand. `None` where none is ready.
     pub(crate) async fn take(&self, kind: Kind) -> Option<Booted> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Ask { kind, answer }).await.ok()?;
+        self.asks.send(Ask { kind, answer }).await.ok()?;
         answered.await.ok()
+    }
+
+    pub(crate) fn figures(&self) -> Vec<Figure> {
+        self.counts.figures()
     }
 }
 
@@ -87,6 +99,7 @@ struct Ready {
 
 struct Keeper {
     means: Means,
+    counts: Arc<Counts>,
     epoch: Instant,
     demands: HashMap<Kind, Demand>,
     ready: Vec<Ready>,
@@ -124,6 +137,7 @@ impl Keeper {
                 () = self.means.gate.ended(), if boot.is_empty() => {}
                 _ = beat.tick() => self.retire(),
             }
+            self.counts.ready(self.ready.iter().map(|ready| &ready.kind));
         }
         boot.shutdown().await;
         self.ready.clear();
@@ -140,15 +154,16 @@ impl Keeper {
         let mut answer = answer;
         while let Some(index) = self.ready.iter().position(|ready| ready.kind == kind) {
             match self.ready.remove(index).take.send(answer) {
-                Ok(()) => return,
+                Ok(()) => return self.counts.asked(&kind, true),
                 // It has just ended.
                 Err(back) => answer = back,
             }
         }
+        self.counts.asked(&kind, false);
     }
 
     fn booted(&mut self, kind: Kind, booted: Booted, waiting: &mut JoinSet<u64>) {
-        let Some(room) = self.means.memory.room_now(BOOTED_BYTES) else { return };
+        let Some(room) = self.means.memory.room_now(BOOTED_BYTES, self.counts.memory()) else { return };
         self.next += 1;
         let (take, taken) = oneshot::channel();
         waiting.spawn(worker::wait(self.next, booted, taken, room));

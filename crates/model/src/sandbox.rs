@@ -117,6 +117,9 @@ pub trait Launcher: Send + Sync {
 
 /// One sandbox. Dropping it kills its process and removes its directories in the background.
 pub trait Sandbox: Send {
+    /// Whether it was made of one that had been made ahead.
+    fn was_ready(&self) -> bool;
+
     /// The listening TCP socket, non-blocking, at the address in the processes' variable
     /// `AWS_LAMBDA_RUNTIME_API`: the same one over all starts. Can be taken once; `None` afterwards,
     /// and where the sandbox was made without.

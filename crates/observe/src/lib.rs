@@ -6,6 +6,7 @@
 
 mod emf;
 mod insights;
+mod log_counts;
 mod log_queue;
 mod log_store;
 mod log_writer;

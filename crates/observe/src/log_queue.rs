@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use lambkin_model::log::{LogEvent, LogStreamName};
 use tokio::sync::oneshot;
 
+use crate::log_counts::QueueLoad;
+
 /// What an event costs beside its text: its own fields and its share of the queue.
 const EVENT_BYTES: usize = 64;
 
@@ -28,6 +30,8 @@ struct State {
     /// Since when `bytes` is above the mark.
     full_since: Option<Instant>,
     waiting: Vec<oneshot::Sender<()>>,
+    /// Callers that were asked to wait, ever.
+    waits: u64,
     /// The writer sleeps until it is told; otherwise it looks by itself, and `append` need not pay
     /// for waking it.
     asleep: bool,
@@ -87,6 +91,7 @@ impl LogQueue {
             wake = true;
             let (room, waiting) = oneshot::channel();
             state.waiting.push(room);
+            state.waits += 1;
             waiting
         });
         drop(state);
@@ -228,6 +233,12 @@ impl LogQueue {
         drop(state);
         // Woken by `close`: one try at once, the rest after pauses again.
         !timeout.timed_out() || closed.is_none_or(|end| Instant::now() < end)
+    }
+
+    /// How full it is, and how often somebody waited.
+    pub(crate) fn load(&self) -> QueueLoad {
+        let state = self.lock();
+        QueueLoad { bytes: state.bytes, mark: self.mark, waits: state.waits }
     }
 
     /// Events that are not written yet and still in the queue.

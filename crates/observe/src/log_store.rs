@@ -13,9 +13,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lambkin_model::Pending;
+use lambkin_model::figure::{Figure, Figures};
 use lambkin_model::log::{LogEvent, LogSink, LogStreamName};
 
 use crate::emf::Extractor;
+use crate::log_counts::LogCounts;
 use crate::log_queue::LogQueue;
 use crate::log_writer::{LogWriter, millis};
 use crate::metrics::MetricStore;
@@ -84,6 +86,8 @@ pub struct LogStore {
     root: PathBuf,
     queue: Arc<LogQueue>,
     groups: Arc<Groups>,
+    counts: Arc<LogCounts>,
+    cap: u64,
     writer: Mutex<Option<Writer>>,
     /// What is appended is thrown away.
     keeps_nothing: bool,
@@ -183,9 +187,11 @@ impl LogStore {
             segment: (config.cap / 32).min(SEGMENT_BYTES),
         };
         let groups = Arc::new(Groups::open(root.clone(), sizes).map_err(failed)?);
+        let counts = Arc::<LogCounts>::default();
         let writer = LogWriter {
             queue: Arc::clone(&queue),
             groups: Arc::clone(&groups),
+            counts: Arc::clone(&counts),
             packer: Packer::new().map_err(failed)?,
             extractor: metrics.map(Extractor::new),
             patience: config.patience,
@@ -208,6 +214,8 @@ impl LogStore {
             root,
             queue,
             groups,
+            counts,
+            cap: config.cap,
             keeps_nothing: config.cap == 0,
             writer: Mutex::new(Some(Writer { thread, ended })),
             late: AtomicBool::new(false),
@@ -375,6 +383,12 @@ impl LogStore {
             }
         };
         if left == 0 { Ok(()) } else { Err(Undrained { events: left }) }
+    }
+}
+
+impl Figures for LogStore {
+    fn figures(&self) -> Vec<Figure> {
+        self.counts.figures(self.queue.load(), self.cap)
     }
 }
 

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use lambkin_model::log::{LogEvent, LogStreamName};
 use lambkin_model::time::Timestamp;
 
 use crate::emf::Extractor;
+use crate::log_counts::{LogCounts, add};
 use crate::log_queue::{Batch, LogQueue};
 use crate::store::block::Packer;
 use crate::store::group::{Group, GroupKey};
@@ -51,6 +53,7 @@ struct Lines {
 pub(crate) struct LogWriter {
     pub queue: Arc<LogQueue>,
     pub groups: Arc<Groups>,
+    pub counts: Arc<LogCounts>,
     pub packer: Packer,
     /// Takes the metrics out of what was written.
     pub extractor: Option<Extractor>,
@@ -107,6 +110,8 @@ impl LogWriter {
             }
         }
         let mut bytes: u64 = groups.iter().map(|(_, extent)| extent.bytes).sum();
+        self.counts.groups.store(groups.len() as u64, Ordering::Relaxed);
+        self.counts.kept.store(bytes, Ordering::Relaxed);
         if bytes <= self.cap {
             return;
         }
@@ -132,6 +137,9 @@ impl LogWriter {
                 }
             }
         }
+        self.counts.kept.store(bytes, Ordering::Relaxed);
+        let gone = dropped.values().map(|(events, _)| events).sum();
+        self.counts.pushed_out.fetch_add(gone, Ordering::Relaxed);
         if self.cap == 0 {
             return;
         }
@@ -233,6 +241,8 @@ impl LogWriter {
         if let Some(extractor) = &mut self.extractor {
             extractor.take(&lines.stream, &lines.events, millis());
         }
+        add(&self.counts.events, lines.events.len());
+        add(&self.counts.bytes, lines.events.iter().map(|event| event.message.len()).sum());
         self.written += lines.bytes as u64;
         if std::mem::take(&mut self.failing) {
             tracing::warn!("log events are written again");
@@ -249,6 +259,7 @@ impl LogWriter {
     }
 
     fn lose(&mut self, stream: &Arc<LogStreamName>, events: u64) {
+        self.counts.lost.fetch_add(events, Ordering::Relaxed);
         if self.lost.len() >= LOST_STREAMS && !self.lost.contains_key(stream) {
             return;
         }

@@ -261,6 +261,7 @@ fn chance() -> f64 {
 mod tests {
     use std::sync::mpsc;
 
+    use lambkin_model::figure::FigureValue;
     use lambkin_model::time::Timestamp;
     use lambkin_model::trace::{SpanKind, TraceId};
 
@@ -300,8 +301,12 @@ mod tests {
     }
 
     fn counts(exporter: &Exporter) -> (u64, u64) {
+        let count = |figure: &Figure| match figure.value {
+            FigureValue::Whole(count) => count,
+            FigureValue::Real(_) | FigureValue::Histogram(_) => panic!("{figure:?} counts"),
+        };
         let figures = exporter.figures();
-        (figures[0].value, figures[1].value)
+        (count(&figures[0]), count(&figures[1]))
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use lambkin_model::figure::Figures;
 use lambkin_model::log::{LogEvent, LogSink, LogStreamName};
 use lambkin_model::time::Timestamp;
 use lambkin_observe::metrics::cloudwatch::{CloudWatch, Metric, StatisticsQuery};
@@ -583,6 +584,14 @@ fn after_patience_the_oldest_go_and_a_line_says_so() {
     assert_eq!(lost + kept.len() as u64 - 1, sent + 1);
     assert_eq!(kept.last().map(String::as_str), Some("last"));
     assert_eq!(messages(&store, &other), ["y"]);
+    // What the figures say: what was kept but the notice, and what was not.
+    let figures = store.figures();
+    let of = |name: &str| &figures.iter().find(|figure| figure.name == name).expect("a figure").value;
+    assert_eq!(of("lambkin_logs_dropped_events_total"), &lost.into());
+    assert_eq!(of("lambkin_logs_written_events_total"), &(sent + 2 - lost).into());
+    assert_eq!(of("lambkin_logs_written_bytes_total"), &((sent - lost) * 1000 + 5).into());
+    assert_eq!(of("lambkin_logs_queue_waits_total"), &1_u64.into());
+    assert_eq!(of("lambkin_logs_queue_bytes"), &0_u64.into());
 }
 
 #[test]

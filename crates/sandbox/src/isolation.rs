@@ -93,6 +93,16 @@ impl Isolated {
         Err(LaunchError("the jail is made of what only Linux has".into()))
     }
 
+    /// `jail` or `process`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Jail(_) => "jail",
+            Self::Process(_) => "process",
+        }
+    }
+
     /// What is on and what is missing, in a line.
     #[must_use]
     pub fn description(&self) -> String {

@@ -65,6 +65,10 @@ impl ProcessSandbox {
 }
 
 impl Sandbox for ProcessSandbox {
+    fn was_ready(&self) -> bool {
+        false
+    }
+
     fn runtime_api(&mut self) -> Option<OwnedFd> {
         self.runtime_api.take()
     }

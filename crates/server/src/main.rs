@@ -16,6 +16,7 @@ mod memory_budget;
 mod one_shot;
 mod own_api;
 mod places;
+mod process_figures;
 mod queues_command;
 mod role_credentials;
 mod runtimes_command;

@@ -38,6 +38,7 @@ use crate::external::Couriers;
 use crate::keys::KeyFile;
 use crate::memory_budget;
 use crate::places;
+use crate::process_figures::ProcessFigures;
 use crate::role_credentials;
 use crate::tls::Files;
 
@@ -192,6 +193,11 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
             logs: Logs::new(Arc::clone(&logs)),
             metrics: Arc::clone(&metrics),
             traces: traces.clone(),
+            figures: vec![
+                Arc::new(invoker.clone()),
+                logs.clone(),
+                Arc::new(ProcessFigures::new(&data, sandboxes.kind())),
+            ],
         },
         own(&store, &sandboxes, &invoker, memory),
         &callers,

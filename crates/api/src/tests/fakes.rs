@@ -299,6 +299,7 @@ impl Server {
             logs,
             metrics,
             traces: Arc::new(NoTraces),
+            figures: Vec::new(),
         };
         let api = Api::new(config, rooms, own, &callers);
         let (stop, stopped) = oneshot::channel::<()>();

@@ -36,6 +36,11 @@ impl Kind {
         })
     }
 
+    /// What a person tells it by: the runtime, and megabytes of memory.
+    pub(super) fn told(&self) -> (&'static str, u32) {
+        (self.runtime.name(), self.memory_mb)
+    }
+
     /// Whether its runtime is still what is on this machine.
     pub(crate) fn is_installed(&self, runtimes: &dyn RuntimeProvider) -> bool {
         let need = RuntimeNeed { runtime: self.runtime, sdk_packages: Default::default() };

@@ -7,6 +7,7 @@ mod caller;
 mod changes;
 mod concurrency;
 mod endings;
+mod figures;
 mod hostile;
 mod inits;
 mod keeping;

@@ -386,6 +386,8 @@ pub struct Stage {
     pub compile_caches: Arc<Mutex<Vec<CompileCache>>>,
     /// How many of the next openings and starts fail.
     pub failing_opens: AtomicUsize,
+    /// How many of the next openings find what was made ahead.
+    pub ready: AtomicUsize,
     pub failing_starts: Arc<AtomicUsize>,
     pub failing_assigns: Arc<AtomicUsize>,
     /// How long a start takes, in milliseconds.
@@ -437,6 +439,10 @@ impl Launcher for Stage {
                 listener.into()
             });
             let sandbox: Box<dyn Sandbox> = Box::new(Jail {
+                ready: self
+                    .ready
+                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+                    .is_ok(),
                 spec: Arc::new(spec),
                 listener,
                 nth: self.opened.fetch_add(1, Ordering::SeqCst) + 1,
@@ -458,6 +464,7 @@ impl Launcher for Stage {
 }
 
 struct Jail {
+    ready: bool,
     spec: Arc<SandboxSpec>,
     listener: Option<OwnedFd>,
     nth: usize,
@@ -482,6 +489,10 @@ impl Drop for Jail {
 }
 
 impl Sandbox for Jail {
+    fn was_ready(&self) -> bool {
+        self.ready
+    }
+
     fn runtime_api(&mut self) -> Option<OwnedFd> {
         self.listener.take()
     }

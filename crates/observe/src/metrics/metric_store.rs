@@ -22,7 +22,7 @@ use lambkin_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::file::{self, Extent, FRAME_POINTS, Flushed, Point, Writer};
-use super::pending::{Entry, Pending};
+use super::pending::{Distributions, Entry, OfFunction, Pending};
 use super::series::Series;
 use super::statistics::Statistics;
 use crate::OpenError;
@@ -45,8 +45,8 @@ const SERIES_MOST: usize = 50_000;
 /// written down early.
 const OPEN_MOST: usize = 100_000;
 const OPEN_BYTES: usize = 32 << 20;
-/// Most functions whose totals are kept.
-const TOTALS_MOST: usize = 10_000;
+/// Most functions that have totals of their own; those of all others are one.
+const TOTALS_MOST: usize = 2_000;
 const KEPT_FILE: &str = "open-minutes";
 const NAMESPACE: &str = "AWS/Lambda";
 /// Of what is measured of log groups.
@@ -69,6 +69,7 @@ impl Default for MetricConfig {
 #[derive(Default)]
 struct Totals {
     values: BTreeMap<FunctionMetric, Statistics>,
+    distributions: Distributions,
 }
 
 /// Metrics of account, region and namespace, by the minute.
@@ -107,6 +108,8 @@ struct State {
     kept: Instant,
     swept: Option<Instant>,
     totals: HashMap<FunctionKey, Totals>,
+    /// Of the functions that have none of their own.
+    other_totals: Totals,
     failing: bool,
 }
 
@@ -378,6 +381,7 @@ impl State {
             kept: Instant::now(),
             swept: None,
             totals: HashMap::new(),
+            other_totals: Totals::default(),
             failing: false,
         };
         state.restore();
@@ -508,10 +512,10 @@ impl State {
                 self.add_function_metric((&account, &region), minute, metric, &[], statistics);
             }
         }
-        for (key, entries) in functions {
-            self.total(&key, &entries);
+        for (key, of_function) in functions {
+            self.total(&key, &of_function);
             let place = (&*key.account, &*key.region);
-            for entry in &entries {
+            for entry in &of_function.entries {
                 let qualifier = entry.qualifier.as_deref();
                 let resource =
                     qualifier.map_or_else(|| key.name.to_string(), |of| format!("{}:{of}", key.name));
@@ -556,14 +560,16 @@ impl State {
         }
     }
 
-    fn total(&mut self, key: &FunctionKey, entries: &[Entry]) {
-        if self.totals.len() >= TOTALS_MOST && !self.totals.contains_key(key) {
-            return;
-        }
-        let totals = self.totals.entry(key.clone()).or_default();
-        for (_, metric, statistics) in values(entries) {
+    fn total(&mut self, key: &FunctionKey, of_function: &OfFunction) {
+        let totals = if self.totals.len() >= TOTALS_MOST && !self.totals.contains_key(key) {
+            &mut self.other_totals
+        } else {
+            self.totals.entry(key.clone()).or_default()
+        };
+        for (_, metric, statistics) in values(&of_function.entries) {
             totals.values.entry(metric).or_default().merge(statistics);
         }
+        totals.distributions.merge(&of_function.distributions);
     }
 
     fn tick(&mut self, closing: bool) {

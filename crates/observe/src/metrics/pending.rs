@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use lambkin_model::figure::{AGES, DURATIONS, Histogram};
 use lambkin_model::metric::{FunctionMetric, Subject};
 use lambkin_model::name::FunctionKey;
 use lambkin_model::time::Timestamp;
@@ -23,11 +24,47 @@ type Entries<Of> = HashMap<Of, Vec<Entry>>;
 
 #[derive(Default)]
 pub(super) struct Pending {
-    functions: Entries<FunctionKey>,
+    functions: HashMap<FunctionKey, OfFunction>,
     accounts: Entries<Account>,
     entries: usize,
     /// Values for which there was no room.
     pub(super) lost: u64,
+}
+
+/// Of one function.
+#[derive(Default)]
+pub(super) struct OfFunction {
+    pub(super) entries: Vec<Entry>,
+    pub(super) distributions: Distributions,
+}
+
+/// What is told by histograms whose bounds never change, beside the statistics; in seconds.
+#[derive(Clone, Copy)]
+pub(super) struct Distributions {
+    pub(super) duration: Histogram,
+    pub(super) event_age: Histogram,
+}
+
+impl Default for Distributions {
+    fn default() -> Self {
+        Self { duration: Histogram::new(&DURATIONS), event_age: Histogram::new(&AGES) }
+    }
+}
+
+impl Distributions {
+    /// Milliseconds, where the metric has a distribution.
+    fn record(&mut self, metric: FunctionMetric, value: f64) {
+        if metric == FunctionMetric::Duration {
+            self.duration.record(value / 1000.0);
+        } else if metric == FunctionMetric::AsyncEventAge {
+            self.event_age.record(value / 1000.0);
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.duration.merge(&other.duration);
+        self.event_age.merge(&other.event_age);
+    }
 }
 
 /// Of one subject in one minute.
@@ -49,9 +86,10 @@ impl Pending {
             }
             Subject::Function { key, qualifier, version } => {
                 if !self.functions.contains_key(key) {
-                    self.functions.insert(key.clone(), Vec::new());
+                    self.functions.insert(key.clone(), OfFunction::default());
                 }
-                let Some(entries) = self.functions.get_mut(key) else { return };
+                let Some(OfFunction { entries, distributions }) = self.functions.get_mut(key) else { return };
+                values.iter().for_each(|(metric, value)| distributions.record(*metric, *value));
                 (entries, qualifier, version)
             }
         };
@@ -95,7 +133,7 @@ impl Pending {
         std::mem::take(self)
     }
 
-    pub(super) fn into_functions(self) -> (Entries<FunctionKey>, Entries<Account>) {
+    pub(super) fn into_functions(self) -> (HashMap<FunctionKey, OfFunction>, Entries<Account>) {
         (self.functions, self.accounts)
     }
 }

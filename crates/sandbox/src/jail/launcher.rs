@@ -283,7 +283,7 @@ impl JailLauncher {
         let (message, _) = message(&spec)?;
         let end = self.0.ended.clone().try_reserve_owned();
         let end = end.map_err(|_| LaunchError(format!("more than {ENDINGS} environments are open")))?;
-        let mut shell = self.0.shell().await?;
+        let (mut shell, ready) = self.0.shell().await?;
         let mut listeners = std::mem::take(&mut shell.listeners).into_iter();
         let (runtime_api, services) = (listeners.next(), listeners.next());
         let link = shell.link.take();
@@ -307,6 +307,7 @@ impl JailLauncher {
             keeper: self.0.keeper.clone(),
             end: Some(end),
             shell,
+            ready,
         };
         sandbox.shell.mount(&self.0.keeper, mounts, Vec::new()).await?;
         if spec.ephemeral_mb != USUAL_TMP {

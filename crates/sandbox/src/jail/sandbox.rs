@@ -24,6 +24,8 @@ const START: Duration = Duration::from_secs(10);
 
 pub(super) struct JailSandbox {
     pub(super) shell: Arc<Shell>,
+    /// The shell was made ahead.
+    pub(super) ready: bool,
     pub(super) message: SpawnMessage,
     pub(super) program: String,
     pub(super) runs: u64,
@@ -90,6 +92,10 @@ impl JailSandbox {
 }
 
 impl Sandbox for JailSandbox {
+    fn was_ready(&self) -> bool {
+        self.ready
+    }
+
     fn runtime_api(&mut self) -> Option<OwnedFd> {
         self.runtime_api.take()
     }

@@ -201,15 +201,16 @@ impl Stock {
         matches!(self.cgroups.abilities().memory, Ability::Missing { .. })
     }
 
-    pub(super) async fn shell(self: &Arc<Self>) -> Result<Shell, LaunchError> {
+    /// A shell, and whether it was ready.
+    pub(super) async fn shell(self: &Arc<Self>) -> Result<(Shell, bool), LaunchError> {
         loop {
             let ready = self.ready().pop();
             self.taken.notify_one();
             match ready {
                 // With its spawner. Without room what it had stays, for the next start to find.
                 Some(shell) if shell.has_ended() => drop(self.ended.try_send(Arc::new(shell))),
-                Some(shell) => return Ok(shell),
-                None => return self.make().await,
+                Some(shell) => return Ok((shell, true)),
+                None => return Ok((self.make().await?, false)),
             }
         }
     }

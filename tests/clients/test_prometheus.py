@@ -1,0 +1,188 @@
+"""`/metrics` as Prometheus reads it: every metric that is promised, of the kind and with the labels that dashboards are built on, and
+with the values of traffic that is known."""
+
+import json
+import urllib.request
+
+import pytest
+
+import sqs_client
+from exposition import parse, scrape
+from lambda_client import arn, client, create, invoke
+from server import Server, eventually
+
+FAILS = """exports.handler = async (event) => {
+  if (event.fail) throw new Error('no');
+  if (event.wait) await new Promise((done) => setTimeout(done, event.wait));
+};"""
+
+OF_FUNCTION = ("function",)
+
+# Name: kind, labels. What is not here is not served, and what is here is always served once a function was invoked, had an event and
+# keeps an environment, and a queue was made.
+EXPECTED = {
+    # Runs.
+    "lambkin_invocations_total": ("counter", OF_FUNCTION),
+    "lambkin_errors_total": ("counter", OF_FUNCTION),
+    "lambkin_throttles_total": ("counter", OF_FUNCTION),
+    "lambkin_duration_seconds": ("histogram", OF_FUNCTION),
+    "lambkin_concurrent_executions": ("gauge", OF_FUNCTION),
+    "lambkin_concurrency_limit": ("gauge", ()),
+    "lambkin_concurrency_unreserved": ("gauge", ()),
+    "lambkin_functions": ("gauge", ()),
+    # Environments.
+    "lambkin_environments": ("gauge", ("function", "state")),
+    "lambkin_environments_memory_bytes": ("gauge", OF_FUNCTION),
+    "lambkin_cold_starts_total": ("counter", ("function", "level")),
+    "lambkin_warm_starts_total": ("counter", OF_FUNCTION),
+    "lambkin_provisioned_concurrency": ("gauge", OF_FUNCTION),
+    "lambkin_provisioned_starts_total": ("counter", OF_FUNCTION),
+    "lambkin_inits_running": ("gauge", ()),
+    "lambkin_inits_limit": ("gauge", ()),
+    "lambkin_memory_used_bytes": ("gauge", ()),
+    "lambkin_memory_limit_bytes": ("gauge", ()),
+    # Events.
+    "lambkin_events_waiting": ("gauge", OF_FUNCTION),
+    "lambkin_events_in_flight": ("gauge", OF_FUNCTION),
+    "lambkin_events_delayed": ("gauge", OF_FUNCTION),
+    "lambkin_events_oldest_seconds": ("gauge", OF_FUNCTION),
+    "lambkin_events_running": ("gauge", OF_FUNCTION),
+    "lambkin_events_age_seconds": ("histogram", OF_FUNCTION),
+    "lambkin_deliveries_waiting": ("gauge", OF_FUNCTION),
+    "lambkin_deliveries_failed_total": ("counter", OF_FUNCTION),
+    **{
+        f"lambkin_events_{what}_total": ("counter", OF_FUNCTION)
+        for what in ("received", "succeeded", "retried", "throttled", "dropped", "dead_lettered", "recorded", "recursive")
+    },
+    # Queues and topics.
+    **{f"lambkin_sqs_{what}": ("gauge", ("queue",)) for what in ("messages_visible", "messages_in_flight", "messages_delayed", "oldest_seconds")},
+    "lambkin_outbound_waiting": ("gauge", ()),
+    "lambkin_outbound_sent_total": ("counter", ()),
+    "lambkin_outbound_retried_total": ("counter", ()),
+    "lambkin_outbound_given_up_total": ("counter", ()),
+    "lambkin_sns_notifications_lost_total": ("counter", ()),
+    # Stores.
+    "lambkin_logs_written_events_total": ("counter", ()),
+    "lambkin_logs_written_bytes_total": ("counter", ()),
+    "lambkin_logs_dropped_events_total": ("counter", ("reason",)),
+    "lambkin_logs_bytes": ("gauge", ()),
+    "lambkin_logs_limit_bytes": ("gauge", ()),
+    "lambkin_logs_groups": ("gauge", ()),
+    "lambkin_logs_queue_bytes": ("gauge", ()),
+    "lambkin_logs_queue_limit_bytes": ("gauge", ()),
+    "lambkin_logs_queue_waits_total": ("counter", ()),
+    "lambkin_metrics_bytes": ("gauge", ()),
+    "lambkin_metrics_limit_bytes": ("gauge", ()),
+    "lambkin_metrics_series": ("gauge", ()),
+    "lambkin_store_bytes": ("gauge", ("store",)),
+    # lambkin itself.
+    "lambkin_build_info": ("gauge", ("version", "isolation")),
+    "lambkin_uptime_seconds": ("gauge", ()),
+    "process_start_time_seconds": ("gauge", ()),
+    "process_cpu_seconds_total": ("counter", ()),
+    "process_resident_memory_bytes": ("gauge", ()),
+    "process_virtual_memory_bytes": ("gauge", ()),
+    "process_open_fds": ("gauge", ()),
+    "process_max_fds": ("gauge", ()),
+}
+
+# Where processes are booted ahead: in jails.
+POOL = {
+    "lambkin_pool_limit": ("gauge", ()),
+    "lambkin_pool_memory_bytes": ("gauge", ()),
+    "lambkin_pool_processes": ("gauge", ("runtime", "memory_mb")),
+    "lambkin_pool_hits_total": ("counter", ("runtime", "memory_mb")),
+    "lambkin_pool_misses_total": ("counter", ("runtime", "memory_mb")),
+}
+
+
+def used(server, name):
+    """A server with one of everything that has figures."""
+    lambda_ = client(server.endpoint)
+    create(lambda_, name, FAILS)
+    lambda_.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+    for event in ({}, {}, {}, {"fail": True}, {"wait": 300}):
+        invoke(lambda_, name, event)
+    invoke(lambda_, name, InvocationType="Event")
+    lambda_.publish_version(FunctionName=name)
+    lambda_.put_provisioned_concurrency_config(FunctionName=name, Qualifier="1", ProvisionedConcurrentExecutions=1)
+    sqs_client.client(server.endpoint).create_queue(QueueName=name)
+    own = (arn(name),)
+    eventually(lambda: scrape(server.endpoint)["lambkin_events_succeeded_total"].samples[own] == 1, 20, "the event has run")
+    eventually(lambda: scrape(server.endpoint).get("lambkin_provisioned_starts_total", None), 20, "one is kept")
+    return lambda_
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory):
+    with Server(tmp_path_factory.mktemp("prometheus")) as server:
+        used(server, "f")
+        yield server
+
+
+def test_every_metric_is_served_with_its_kind_and_labels(started):
+    served = scrape(started.endpoint)
+    isolation = next(iter(served["lambkin_build_info"].samples))[1]
+    expected = {**EXPECTED, **(POOL if isolation == "jail" else {})}
+    assert {name: (family.kind, family.labels) for name, family in served.items()} == expected
+    assert all(family.help.endswith(".") for family in served.values())
+    # The same as JSON.
+    with urllib.request.urlopen(started.endpoint + "/_lambkin/figures") as answer:
+        figures = json.load(answer)["figures"]
+    assert {figure["name"]: (figure["kind"], tuple(figure["labels"])) for figure in figures}.keys() == expected.keys()
+    assert {figure["name"]: figure["kind"] for figure in figures} == {name: kind for name, (kind, _) in expected.items()}
+
+
+def test_values_are_those_of_the_traffic(server, name):
+    started = server("--max-concurrency", "120", "--log-cap", "64", "--memory-share", "0.5")
+    lambda_ = used(started, name)
+    own = (arn(name),)
+    served = scrape(started.endpoint)
+    one = lambda metric, labels=own: served[metric].samples[labels]
+    assert [one(f"lambkin_{what}_total") for what in ("invocations", "errors", "throttles")] == [6, 1, 0]
+    duration = one("lambkin_duration_seconds")
+    assert duration.count == 6 and 0.3 <= duration.sum < 30
+    assert [count for bound, count in duration.buckets if bound in (0.2, 900)] in ([5, 6], [4, 6]), "the first may be slow"
+    age = one("lambkin_events_age_seconds")
+    assert age.count == 1 and age.sum < 20
+    assert one("lambkin_concurrent_executions") == 0
+    cold = sum(one("lambkin_cold_starts_total", (*own, level)) for level in ("L0", "L1", "L2"))
+    assert cold >= 1 and cold + one("lambkin_warm_starts_total") >= 6
+    assert one("lambkin_environments", (*own, "idle")) >= 2, "the one that ran, and the one that is kept"
+    assert one("lambkin_environments", (*own, "busy")) == 0
+    assert 1 << 20 < one("lambkin_environments_memory_bytes") <= one("lambkin_memory_used_bytes", ()) <= one("lambkin_memory_limit_bytes", ())
+    assert (one("lambkin_concurrency_limit", ()), one("lambkin_concurrency_unreserved", ()), one("lambkin_functions", ())) == (120, 119, 1)
+    assert one("lambkin_logs_limit_bytes", ()) == 64 << 20
+    written = lambda: scrape(started.endpoint)["lambkin_logs_written_events_total"].samples[()]
+    eventually(lambda: written() >= 6 * 3, 10, "START, END and REPORT of each are written")
+    assert one("lambkin_logs_dropped_events_total", ("disk",)) == 0
+    assert one("lambkin_metrics_series", ()) > 10
+    assert one("lambkin_store_bytes", ("queues",)) > 0 and one("lambkin_store_bytes", ("catalog",)) > 0
+    assert 0 < one("lambkin_uptime_seconds", ()) < 600
+    assert 1 << 20 < one("process_resident_memory_bytes", ()) < 1 << 32 and one("process_open_fds", ()) > 5
+    invoke(lambda_, name)
+    served = scrape(started.endpoint)
+    assert one("lambkin_invocations_total") == 7, "counted before it is answered"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a 1\n",
+        "# HELP a A.\n# TYPE a gauge\na 1",
+        "# HELP a A.\n# TYPE a counter\na 1\n",
+        "# HELP a A.\n# TYPE a gauge\na 1\na 1\n",
+        "# HELP a A.\n# TYPE a gauge\na{b=\"c\"} 1\na{c=\"d\"} 1\n",
+        "# HELP a A.\n# TYPE a gauge\na{b=\"c\",} 1\n",
+        "# HELP a A.\n# TYPE a gauge\nb 1\n",
+        "# HELP a A.\n# TYPE a gauge\na 1\n# HELP a A.\n# TYPE a gauge\na{b=\"c\"} 1\n",
+        "# HELP a A.\n# TYPE a histogram\na_bucket{le=\"1\"} 2\na_bucket{le=\"+Inf\"} 1\na_sum 1\na_count 1\n",
+        "# HELP a A.\n# TYPE a histogram\na_bucket{le=\"1\"} 1\na_sum 1\na_count 1\n",
+        "# HELP a A.\n# TYPE a gauge\na one\n",
+    ],
+)
+def test_what_is_wrong_is_not_read(text):
+    """The parser of these tests finds what is wrong."""
+    with pytest.raises((AssertionError, KeyError, IndexError)):
+        parse(text)
