@@ -1,7 +1,9 @@
 """`/metrics` as Prometheus reads it: every metric that is promised, of the kind and with the labels that dashboards are built on, and
 with the values of traffic that is known."""
 
+import collections
 import json
+import re
 import urllib.request
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 import sqs_client
 from exposition import parse, scrape
 from lambda_client import arn, client, create, invoke
-from server import Server, eventually
+from server import ROOT, Server, eventually
+
+DASHBOARD = ROOT / "docs" / "grafana.json"
 
 FAILS = """exports.handler = async (event) => {
   if (event.fail) throw new Error('no');
@@ -94,6 +98,11 @@ POOL = {
     "lambkin_pool_hits_total": ("counter", ("runtime", "memory_mb")),
     "lambkin_pool_misses_total": ("counter", ("runtime", "memory_mb")),
 }
+
+Expected = collections.namedtuple("Expected", "kind labels")
+
+# Labels that Prometheus adds.
+BY_PROMETHEUS = ("instance", "job")
 
 
 def used(server, name):
@@ -186,3 +195,54 @@ def test_what_is_wrong_is_not_read(text):
     """The parser of these tests finds what is wrong."""
     with pytest.raises((AssertionError, KeyError, IndexError)):
         parse(text)
+
+
+def dashboard_expressions():
+    """(panel, expression) of every query of docs/grafana.json, those of its variables among them."""
+    dashboard = json.loads(DASHBOARD.read_text())
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            yield variable["name"], variable["query"]["query"]
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", ()):
+            yield panel["title"], target["expr"]
+
+
+def test_the_dashboard_asks_for_what_is_served(started):
+    served = scrape(started.endpoint)
+    samples = {
+        f"{name}{suffix}": {*family.labels, *(["le"] if suffix == "_bucket" else []), *BY_PROMETHEUS}
+        for name, family in {**{name: Expected(*each) for name, each in POOL.items()}, **served}.items()
+        for suffix in (("_bucket", "_sum", "_count") if family.kind == "histogram" else ("",))
+    }
+    asked = set()
+    for panel, expression in dashboard_expressions():
+        names = re.findall(r"\b(?:lambkin|process)_\w+", expression)
+        assert names and set(names) <= samples.keys(), f"{panel}: {expression}"
+        asked.update(names)
+        for name, selector in re.findall(r"\b((?:lambkin|process)_\w+)\{([^}]*)\}", expression):
+            labels = set(re.findall(r"(\w+)=~?\"", selector))
+            assert labels <= samples[name], f"{panel}: {name} has no {labels - samples[name]}"
+        for grouped in re.findall(r"by \(([^)]*)\)", expression):
+            assert all(set(grouped.split(", ")) <= samples[name] for name in names), f"{panel}: {expression}"
+        for name in names:
+            rising = name.endswith(("_total", "_bucket", "_sum", "_count"))
+            changes = re.search(rf"(?:rate|increase)\({name}\{{", expression) is not None
+            assert rising == changes or "label_values" in expression, f"{panel}: a counter is shown by how it changes: {expression}"
+    assert len(asked) > 40
+
+
+def test_the_dashboard_can_be_imported():
+    dashboard = json.loads(DASHBOARD.read_text())
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels) > 20
+    taken = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+        assert not cells & taken and place["x"] + place["w"] <= 24, panel["title"]
+        taken |= cells
+        assert panel["type"] == "row" or panel["datasource"]["uid"] == "${datasource}"
+    variables = {each["name"] for each in dashboard["templating"]["list"]}
+    used = set(re.findall(r"\$\{?(?!__)(\w+)", DASHBOARD.read_text()))
+    assert used == variables, "every variable is used, and none that is not there"
