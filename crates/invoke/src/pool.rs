@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
 use crate::gate::{Gate, Turn};
-use crate::memory::Memory;
+use crate::memory::{Memory, Room};
 use counts::Counts;
 pub(crate) use kind::Kind;
 pub(crate) use worker::{Assigned, Booted};
@@ -110,14 +110,15 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(mut self, mut asks: mpsc::Receiver<Ask>) {
-        let mut boot: JoinSet<Option<(Kind, Booted)>> = JoinSet::new();
+        let mut boot: JoinSet<Option<(Kind, Booted, Room)>> = JoinSet::new();
         let mut waiting: JoinSet<u64> = JoinSet::new();
         let mut beat = tokio::time::interval(BEAT);
         loop {
             if boot.is_empty()
-                && let Some((kind, turn)) = self.next_boot()
+                && let Some((kind, room, turn)) = self.next_boot()
             {
-                boot.spawn(worker::boot(Arc::clone(&self.means.launcher), kind, turn));
+                let booting = worker::boot(Arc::clone(&self.means.launcher), kind, turn);
+                boot.spawn(async move { booting.await.map(|(kind, booted)| (kind, booted, room)) });
             }
             tokio::select! {
                 biased;
@@ -131,7 +132,7 @@ impl Keeper {
                     self.ready.retain(|ready| Some(ready.number) != number);
                 }
                 Some(booted) = boot.join_next(), if !boot.is_empty() => match booted {
-                    Ok(Some((kind, booted))) => self.booted(kind, booted, &mut waiting),
+                    Ok(Some((kind, booted, room))) => self.booted(kind, booted, room, &mut waiting),
                     Ok(None) | Err(_) => self.paused = Some(Instant::now() + PAUSE),
                 },
                 () = self.means.gate.ended(), if boot.is_empty() => {}
@@ -162,8 +163,7 @@ impl Keeper {
         self.counts.asked(&kind, false);
     }
 
-    fn booted(&mut self, kind: Kind, booted: Booted, waiting: &mut JoinSet<u64>) {
-        let Some(room) = self.means.memory.room_now(BOOTED_BYTES, self.counts.memory()) else { return };
+    fn booted(&mut self, kind: Kind, booted: Booted, room: Room, waiting: &mut JoinSet<u64>) {
         self.next += 1;
         let (take, taken) = oneshot::channel();
         waiting.spawn(worker::wait(self.next, booted, taken, room));
@@ -182,8 +182,8 @@ impl Keeper {
         self.ready.iter().filter(|ready| ready.kind == *kind).count()
     }
 
-    /// What is missing most, and the right to boot it.
-    fn next_boot(&mut self) -> Option<(Kind, Turn)> {
+    /// What is missing most, with room for it, and the right to boot it.
+    fn next_boot(&mut self) -> Option<(Kind, Room, Turn)> {
         if self.paused.is_some_and(|until| Instant::now() < until) {
             return None;
         }
@@ -197,8 +197,12 @@ impl Keeper {
         if self.ready.len() >= self.means.size {
             self.retire();
         }
-        let room = self.ready.len() < self.means.size && kind.is_installed(&*self.means.runtimes);
-        if room { self.means.gate.turn_if_idle().map(|turn| (kind, turn)) } else { None }
+        if self.ready.len() >= self.means.size || !kind.is_installed(&*self.means.runtimes) {
+            return None;
+        }
+        // Before anything is booted: it would be for nothing, and over and over.
+        let room = self.means.memory.room_now(BOOTED_BYTES, self.counts.memory())?;
+        self.means.gate.turn_if_idle().map(|turn| (kind, room, turn))
     }
 
     /// Lets go of what is not wanted any more, the oldest first, and of runtimes that are gone.

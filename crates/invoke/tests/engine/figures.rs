@@ -159,7 +159,7 @@ async fn what_is_kept_is_no_cold_start() {
 /// What exporters rely on.
 #[tokio::test(start_paused = true)]
 async fn names_are_consistent() {
-    let world = world(2, Some(1000 * MB));
+    let world = world(2, Some(4000 * MB));
     for name in ["a", "b"] {
         world.function(name, |_| {});
         world.keep(name, 1);

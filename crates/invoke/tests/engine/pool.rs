@@ -149,6 +149,27 @@ async fn a_boot_waits_for_every_init_and_is_one_of_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_memory_nothing_is_booted_until_there_is_some() {
+    let world = World::with(InvokerConfig {
+        concurrency: 10,
+        inits: 4,
+        idle_timeout: Duration::from_secs(5),
+        memory: Some(130 << 20),
+        warm_pool: 2,
+        ..InvokerConfig::default()
+    });
+    world.function("a", |version| version.configuration.timeout = 60);
+    // It counts 128 MB until it was measured.
+    let running = world.start_of("a", "sleep 2000;who");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((world.pooled(), world.stage.opened.load(Ordering::SeqCst)), (0, 1), "nothing was booted in vain");
+    running.await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!((world.pooled(), world.stage.opened.load(Ordering::SeqCst)), (1, 2));
+    world.invoker.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_boot_that_fails_is_tried_again_later() {
     let world = world(1);
     world.stage.start_takes.store(10, Ordering::SeqCst);
