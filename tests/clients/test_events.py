@@ -1,5 +1,6 @@
 """Asynchronous invocation: attempts, dead letters, destinations (aws-behaviour 7, 29, 51 to 55), and kill -9."""
 
+import datetime
 import http.server
 import json
 import re
@@ -205,6 +206,12 @@ def test_a_function_that_invokes_itself_is_stopped_after_sixteen_passages(fast, 
     (letter,) = queue.receive(seconds=90)
     assert json.loads(letter["Body"]) == {"n": 17}
     assert page(fast)[name]["since_start"]["recursive"] == 1
+    now = datetime.datetime.now(datetime.timezone.utc)
+    points = service(fast, "cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda", MetricName="RecursiveInvocationsDropped", Dimensions=[{"Name": "FunctionName", "Value": name}],
+        StartTime=now - datetime.timedelta(minutes=59), EndTime=now + datetime.timedelta(minutes=1), Period=3600, Statistics=["Sum"],
+    )["Datapoints"]
+    assert [point["Sum"] for point in points] == [1]
     eventually(lambda: log(fast, name).count("\tpassage\n") == 16, 10, "sixteen passages")
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import boto3
@@ -16,6 +17,7 @@ from botocore.exceptions import ClientError
 import aws_client
 from lambda_client import REGION, create, invoke
 from server import eventually
+from test_urls import ask, publish
 
 LAMBDA = "AWS/Lambda"
 
@@ -241,3 +243,83 @@ exports.handler = (event) => new Promise((done, failed) => {
     create(lambda_, name, code)
     assert invoke(lambda_, name, {"Namespace": name, "MetricData": [{"MetricName": "inside", "Value": 3}]}).payload == 200
     assert total(metrics, "inside", namespace=name) == 3
+
+
+def test_provisioned_concurrency_is_measured_by_the_environments_that_ran(shared, lambda_, metrics, name):
+    create(lambda_, name, FAILS, Timeout=60)
+    lambda_.publish_version(FunctionName=name)
+    lambda_.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    lambda_.put_provisioned_concurrency_config(FunctionName=name, Qualifier="live", ProvisionedConcurrentExecutions=2)
+    state = lambda: lambda_.get_provisioned_concurrency_config(FunctionName=name, Qualifier="live")["Status"]
+    eventually(lambda: state() == "READY", 60, "both are there")
+    three = [threading.Thread(target=invoke, args=(lambda_, name, {"wait": 3000}), kwargs={"Qualifier": "live"}) for _ in range(3)]
+    running = lambda: total(metrics, "ConcurrentExecutions", "Maximum", FunctionName=name)
+    for number, each in enumerate(three):
+        each.start()
+        eventually(lambda: running() == number + 1, 30, "they run at once")
+    for each in three:
+        each.join(60)
+    # Not of a version that keeps none.
+    invoke(lambda_, name)
+    by_alias = {"FunctionName": name, "Resource": f"{name}:live"}
+    for given in ({"FunctionName": name}, by_alias, {**by_alias, "ExecutedVersion": "1"}):
+        assert total(metrics, "ProvisionedConcurrencyInvocations", **given) == 2, given
+        assert total(metrics, "ProvisionedConcurrencySpilloverInvocations", **given) == 1, given
+        assert total(metrics, "ProvisionedConcurrentExecutions", "Maximum", **given) == 2, given
+        assert total(metrics, "ProvisionedConcurrencyUtilization", "Maximum", **given) == 1, given
+        assert total(metrics, "ProvisionedConcurrencyUtilization", "Minimum", **given) == 0.5, given
+    assert total(metrics, "ProvisionedConcurrencyInvocations") >= 2
+    assert total(metrics, "ProvisionedConcurrencyUtilization", "Maximum") is None, "of functions and resources alone"
+    # Two are set aside, and at least the third ran beside them.
+    assert total(metrics, "ClaimedAccountConcurrency", "Maximum") >= 3
+    lambda_.delete_provisioned_concurrency_config(FunctionName=name, Qualifier="live")
+
+
+def test_requests_to_a_url_are_measured(shared, lambda_, metrics, name):
+    create(lambda_, name, "exports.handler=async e=>{if(e.rawPath==='/fail')throw new Error('no');return {statusCode:+e.rawPath.slice(1)}}")
+    lambda_.publish_version(FunctionName=name)
+    lambda_.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    lambda_.create_alias(FunctionName=name, Name="shut", FunctionVersion="1")
+    latest, live, shut = publish(lambda_, name), publish(lambda_, name, "live"), publish(lambda_, name, "shut", "AWS_IAM")
+    for url, path, status in [
+        (latest, "/200", 200), (latest, "/404", 404), (latest, "/503", 503), (latest, "/fail", 502),
+        (live, "/201", 201), (shut, "/200", 403),
+    ]:
+        assert ask(shared, url, path=path).status == status
+    expected = {
+        (): (6, 2, 2),
+        (f"{name}:$LATEST",): (4, 1, 2),
+        (f"{name}:$LATEST", "$LATEST"): (4, 1, 2),
+        (f"{name}:live",): (1, 0, 0),
+        (f"{name}:live", "1"): (1, 0, 0),
+        (f"{name}:shut",): (1, 1, 0),
+        (f"{name}:shut", "1"): (None, None, None),
+    }
+    for given, counts in expected.items():
+        given = dict(zip(("Resource", "ExecutedVersion"), given))
+        found = tuple(total(metrics, metric, FunctionName=name, **given) for metric in ("UrlRequestCount", "Url4xxCount", "Url5xxCount"))
+        assert found == counts, given
+    assert total(metrics, "UrlRequestLatency", "SampleCount", FunctionName=name) == 6
+    assert 0 < total(metrics, "UrlRequestLatency", "Maximum", FunctionName=name) < 60_000
+    assert total(metrics, "UrlRequestCount") >= 6
+    # What was refused ran nothing.
+    assert total(metrics, "Invocations", FunctionName=name) == 5
+
+
+def test_what_cannot_be_delivered_is_measured(shared, lambda_, metrics, name):
+    """A queue whose messages may have 1,024 bytes takes neither the event as a dead letter nor a record of it."""
+    small = aws_client.client("sqs", shared.endpoint)
+    url = small.create_queue(QueueName=name, Attributes={"MaximumMessageSize": "1024"})["QueueUrl"]
+    queue = small.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    create(lambda_, name, FAILS, DeadLetterConfig={"TargetArn": queue})
+    lambda_.put_function_event_invoke_config(
+        FunctionName=name, MaximumRetryAttempts=0, DestinationConfig={"OnSuccess": {"Destination": queue}, "OnFailure": {"Destination": queue}}
+    )
+    event = lambda **more: json.dumps({"much": "x" * 2000, **more})
+    lambda_.invoke(FunctionName=name, InvocationType="Event", Payload=event(fail=True))
+    eventually(lambda: total(metrics, "DeadLetterErrors", FunctionName=name) == 1, 30, "the dead letter is given up")
+    eventually(lambda: total(metrics, "DestinationDeliveryFailures", FunctionName=name) == 1, 30, "and the record of the failure")
+    lambda_.invoke(FunctionName=name, InvocationType="Event", Payload=event())
+    eventually(lambda: total(metrics, "DestinationDeliveryFailures", FunctionName=name) == 2, 30, "and that of the success")
+    assert total(metrics, "DeadLetterErrors", FunctionName=name) == 1
+    assert total(metrics, "AsyncEventsDropped", FunctionName=name) == 1

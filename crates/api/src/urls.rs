@@ -11,6 +11,7 @@ mod stream;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
@@ -20,6 +21,7 @@ use lambkin_control::Located;
 use lambkin_model::Error;
 use lambkin_model::invocation::{Invocation, Outcome, RequestId, Streamed};
 use lambkin_model::keys::Key;
+use lambkin_model::metric::{FunctionMetric, Metrics as _, Subject};
 use lambkin_model::name::LATEST;
 use lambkin_model::policy::{Identity, Principal, url_access};
 use lambkin_model::quota;
@@ -86,6 +88,10 @@ struct Visit<'r> {
     located: Located,
 }
 
+/// With an answer, for the metrics of it.
+#[derive(Clone)]
+struct ExecutedVersion(Arc<str>);
+
 /// Who signed.
 enum Signer {
     Key(Arc<Key>),
@@ -114,11 +120,35 @@ impl Api {
             return denied(None);
         };
         let visit = Visit { parts, path: asked.path, door, request_id, located };
+        let (at, began) = (crate::api::now(), Instant::now());
+        let mut reply = self.visited(&visit, body).await;
+        let version = reply.extensions_mut().remove::<ExecutedVersion>();
+        let reference = &visit.located.reference;
+        let of = Subject::Function {
+            key: &reference.key,
+            // As AWS names what an unqualified URL is of.
+            qualifier: Some(reference.qualifier.as_deref().unwrap_or(LATEST)),
+            version: version.as_ref().map(|version| &*version.0),
+        };
+        let is = |class: bool| f64::from(u8::from(class));
+        let status = reply.status();
+        let values = [
+            (FunctionMetric::UrlRequestCount, 1.0),
+            (FunctionMetric::UrlRequestLatency, began.elapsed().as_secs_f64() * 1000.0),
+            (FunctionMetric::Url4xxCount, is(status.is_client_error())),
+            (FunctionMetric::Url5xxCount, is(status.is_server_error())),
+        ];
+        self.metrics.record(at, of, &values);
+        reply
+    }
+
+    async fn visited(&self, visit: &Visit<'_>, body: &mut RequestBody) -> Reply {
+        let Visit { parts, request_id, .. } = *visit;
         let cors = visit.located.url.cors.as_ref();
         if let Some(told) = cors.and_then(|cors| cors::preflight(cors, parts)) {
             return told;
         }
-        let mut reply = match self.visit(&visit, body).await {
+        let mut reply = match self.visit(visit, body).await {
             Ok(reply) => reply,
             Err(Error::MissingAuthentication) => denied(Some(FORBIDDEN)),
             // It went meanwhile.
@@ -166,21 +196,22 @@ impl Api {
             log_tail: false,
         };
         tracing::debug!(%request_id, function = %reference.arn(), peer = %door.peer, "called by its URL");
-        let (mut reply, header) = match url.invoke_mode.unwrap_or(InvokeMode::Buffered) {
+        let (mut reply, header, version) = match url.invoke_mode.unwrap_or(InvokeMode::Buffered) {
             InvokeMode::Buffered => {
                 let said = trace.watch(self.invoke.invoke(invocation).await)?;
                 trace.decided(said.sampled);
                 let reply = buffered(said.outcome);
                 trace.status(reply.status().as_u16());
-                (reply, trace.answer())
+                (reply, trace.answer(), said.executed_version)
             }
             InvokeMode::ResponseStream => {
                 let said = trace.watch(self.invoke.stream(invocation).await)?;
                 trace.decided(said.sampled);
-                let header = trace.answer();
-                (streamed(trace.follow(said)).await?, header)
+                let (header, version) = (trace.answer(), Arc::clone(&said.executed_version));
+                (streamed(trace.follow(said)).await?, header, version)
             }
         };
+        reply.extensions_mut().insert(ExecutedVersion(version));
         reply.headers_mut().extend(header.map(|header| (TRACE_ID, header)));
         Ok(reply)
     }

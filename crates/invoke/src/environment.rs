@@ -26,6 +26,7 @@ use crate::channel::{Broken, Frame};
 use crate::compile_cache::Share;
 use crate::fleet::{Fleet, Freed, Mailbox, Message, Next};
 use crate::gate::Turn;
+use crate::keeping::KeptRun;
 use crate::pool::Assigned;
 use crate::posted::Posted;
 use crate::running::{Running, call, delivery_head};
@@ -67,6 +68,8 @@ pub(crate) struct Environment {
     qualifier: Option<String>,
     /// Where it belongs to a trace that is recorded.
     traced: Option<Traced>,
+    /// Where this environment is kept: the invocation, until it is answered.
+    kept_run: Option<KeptRun>,
     /// It is this environment's first, which was not started ahead.
     cold: bool,
     /// The last init, until an invocation has told of it.
@@ -154,6 +157,7 @@ impl Environment {
             began: Timestamp(0),
             qualifier: None,
             traced: None,
+            kept_run: None,
             cold: false,
             init,
             request_id: None,
@@ -309,6 +313,8 @@ impl Environment {
         }
         self.assignment = Some(assignment);
         self.reported = false;
+        self.kept_run = ahead.then(|| self.fleet.keeping.run());
+        self.measure_kept();
         self.happened(Event::Invoke { timeout }).await;
     }
 

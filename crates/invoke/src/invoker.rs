@@ -306,6 +306,7 @@ impl Core {
     /// The account's permits are those of all regions: each that has some shows them all.
     fn sample(&self) {
         let ((running, unreserved), functions) = self.permits.peaks();
+        let claimed = unreserved + self.config.concurrency.saturating_sub(self.permits.unreserved());
         let now = capture::now();
         #[expect(clippy::cast_precision_loss, reason = "some thousands")]
         let value = |metric: FunctionMetric, count: usize| (metric, count as f64);
@@ -322,6 +323,7 @@ impl Core {
             let values = [
                 value(FunctionMetric::ConcurrentExecutions, running),
                 value(FunctionMetric::UnreservedConcurrentExecutions, unreserved),
+                value(FunctionMetric::ClaimedAccountConcurrency, claimed),
             ];
             self.ports.metrics.record(now, Subject::Account { account, region }, &values);
         }

@@ -20,6 +20,8 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Keeping {
     requested: AtomicUsize,
+    /// Kept environments that run an invocation.
+    busy: AtomicUsize,
     /// When a caller last asked.
     asked: Mutex<Timestamp>,
     failure: Mutex<Option<(Instant, KeepFailure)>>,
@@ -27,9 +29,31 @@ pub(crate) struct Keeping {
     wake: Arc<Notify>,
 }
 
+/// An invocation in a kept environment.
+#[derive(Debug)]
+pub(crate) struct KeptRun(Arc<Keeping>);
+
+impl Drop for KeptRun {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Keeping {
     pub(crate) fn new(wake: Arc<Notify>) -> Self {
-        Self { requested: AtomicUsize::new(0), asked: Mutex::default(), failure: Mutex::default(), wake }
+        let (requested, busy) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { requested, busy, asked: Mutex::default(), failure: Mutex::default(), wake }
+    }
+
+    /// A kept environment runs an invocation, until this is dropped.
+    pub(crate) fn run(self: &Arc<Self>) -> KeptRun {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        KeptRun(Arc::clone(self))
+    }
+
+    /// Kept environments that run one now, at most as many as were asked for.
+    pub(crate) fn busy(&self) -> usize {
+        self.busy.load(Ordering::Relaxed).min(self.requested())
     }
 
     pub(crate) fn requested(&self) -> usize {

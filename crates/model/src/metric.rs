@@ -21,6 +21,25 @@ pub enum FunctionMetric {
     ConcurrentExecutions,
     /// The same of functions without reserved concurrency; of the account alone.
     UnreservedConcurrentExecutions,
+    /// The same and what is set aside for functions, by a reservation or as provisioned: what is left to no other; of the
+    /// account alone.
+    ClaimedAccountConcurrency,
+    /// Provisioned environments of a version that run at once.
+    ProvisionedConcurrentExecutions,
+    /// Runs in a provisioned environment.
+    ProvisionedConcurrencyInvocations,
+    /// Runs of a version with provisioned concurrency in another environment: all those were busy, or not there yet.
+    ProvisionedConcurrencySpilloverInvocations,
+    /// The part of its provisioned environments that run, from 0 to 1.
+    ProvisionedConcurrencyUtilization,
+    /// Requests to a function's URL, refused ones among them.
+    UrlRequestCount,
+    /// From such a request's head to that of its answer, in milliseconds.
+    UrlRequestLatency,
+    /// Those that were answered with 400 to 499.
+    Url4xxCount,
+    /// Those that were answered with 500 to 599.
+    Url5xxCount,
     /// Events that were queued.
     AsyncEventsReceived,
     /// From an event's queueing to an attempt at it, in milliseconds.
@@ -46,6 +65,15 @@ impl FunctionMetric {
             Self::Duration => "Duration",
             Self::ConcurrentExecutions => "ConcurrentExecutions",
             Self::UnreservedConcurrentExecutions => "UnreservedConcurrentExecutions",
+            Self::ClaimedAccountConcurrency => "ClaimedAccountConcurrency",
+            Self::ProvisionedConcurrentExecutions => "ProvisionedConcurrentExecutions",
+            Self::ProvisionedConcurrencyInvocations => "ProvisionedConcurrencyInvocations",
+            Self::ProvisionedConcurrencySpilloverInvocations => "ProvisionedConcurrencySpilloverInvocations",
+            Self::ProvisionedConcurrencyUtilization => "ProvisionedConcurrencyUtilization",
+            Self::UrlRequestCount => "UrlRequestCount",
+            Self::UrlRequestLatency => "UrlRequestLatency",
+            Self::Url4xxCount => "Url4xxCount",
+            Self::Url5xxCount => "Url5xxCount",
             Self::AsyncEventsReceived => "AsyncEventsReceived",
             Self::AsyncEventAge => "AsyncEventAge",
             Self::AsyncEventsDropped => "AsyncEventsDropped",
@@ -59,12 +87,20 @@ impl FunctionMetric {
     #[must_use]
     pub fn unit(self) -> &'static str {
         match self {
-            Self::Duration | Self::AsyncEventAge => "Milliseconds",
+            Self::Duration | Self::AsyncEventAge | Self::UrlRequestLatency => "Milliseconds",
+            Self::ProvisionedConcurrencyUtilization => "None",
             Self::Invocations
             | Self::Errors
             | Self::Throttles
             | Self::ConcurrentExecutions
             | Self::UnreservedConcurrentExecutions
+            | Self::ClaimedAccountConcurrency
+            | Self::ProvisionedConcurrentExecutions
+            | Self::ProvisionedConcurrencyInvocations
+            | Self::ProvisionedConcurrencySpilloverInvocations
+            | Self::UrlRequestCount
+            | Self::Url4xxCount
+            | Self::Url5xxCount
             | Self::AsyncEventsReceived
             | Self::AsyncEventsDropped
             | Self::DeadLetterErrors
@@ -73,23 +109,46 @@ impl FunctionMetric {
         }
     }
 
-    /// Whether the account's is the sum of its functions'. What runs at once is a figure of its own.
+    /// Which dimensions it has.
     #[must_use]
-    pub fn adds_up(self) -> bool {
+    pub fn spread(self) -> Spread {
         match self {
-            Self::ConcurrentExecutions | Self::UnreservedConcurrentExecutions => false,
+            Self::ConcurrentExecutions
+            | Self::UnreservedConcurrentExecutions
+            | Self::ClaimedAccountConcurrency => Spread::Functions,
+            Self::ProvisionedConcurrentExecutions | Self::ProvisionedConcurrencyUtilization => {
+                Spread::Resources
+            }
+            Self::UrlRequestCount | Self::UrlRequestLatency | Self::Url4xxCount | Self::Url5xxCount => {
+                Spread::Versions
+            }
             Self::Invocations
             | Self::Errors
             | Self::Throttles
             | Self::Duration
+            | Self::ProvisionedConcurrencyInvocations
+            | Self::ProvisionedConcurrencySpilloverInvocations
             | Self::AsyncEventsReceived
             | Self::AsyncEventAge
             | Self::AsyncEventsDropped
             | Self::DeadLetterErrors
             | Self::DestinationDeliveryFailures
-            | Self::RecursiveInvocationsDropped => true,
+            | Self::RecursiveInvocationsDropped => Spread::Account,
         }
     }
+}
+
+/// The dimensions of a metric, each with those of the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Spread {
+    /// By function. What is of the account is no sum of these, but a figure of its own.
+    Functions,
+    /// By resource too, a version or an alias, and of an alias by the version that ran.
+    Resources,
+    /// Of the account too, as the sum of its functions.
+    Account,
+    /// By the version that ran also where the resource is no alias.
+    Versions,
 }
 
 /// What a value is of.

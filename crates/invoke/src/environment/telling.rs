@@ -6,6 +6,7 @@ use lambkin_model::invocation::{FunctionError, Outcome, Reply};
 use lambkin_model::lifecycle::{Line, Status, Verdict};
 use lambkin_model::metric::{FunctionMetric, Subject};
 use lambkin_model::platform_line::Facts;
+use lambkin_model::provisioned::Initialization;
 
 use super::{Environment, Expects};
 use crate::assignment::Assignment;
@@ -53,6 +54,7 @@ impl Environment {
             self.fleet.comes_back();
         }
         self.expects = Expects::Next;
+        self.kept_run = None;
         if let Some(api) = self.running.as_mut().and_then(|running| running.api.as_mut()) {
             api.given = None;
         }
@@ -73,6 +75,13 @@ impl Environment {
                 (FunctionMetric::Errors, failed),
                 (FunctionMetric::Throttles, 0.0),
             ]);
+            if self.fleet.keeping.requested() > 0 {
+                let metric = match self.mailbox.initialization {
+                    Initialization::Provisioned => FunctionMetric::ProvisionedConcurrencyInvocations,
+                    Initialization::OnDemand => FunctionMetric::ProvisionedConcurrencySpilloverInvocations,
+                };
+                self.measured(&[(metric, 1.0)]);
+            }
         }
         if assignment.invocation.log_tail {
             self.held = Some((assignment, outcome));
@@ -102,6 +111,20 @@ impl Environment {
             error_type: self.posted.error.as_ref().map(|error| error.error_type.as_str()),
         };
         traced.invocation(traces, launch, ran);
+    }
+
+    /// How many of what is kept run now, where something is; with each invocation, so that none is missed.
+    pub(super) fn measure_kept(&self) {
+        let keeping = &self.fleet.keeping;
+        let requested = keeping.requested();
+        if requested == 0 {
+            return;
+        }
+        let busy = keeping.busy() as f64;
+        self.measured(&[
+            (FunctionMetric::ProvisionedConcurrentExecutions, busy),
+            (FunctionMetric::ProvisionedConcurrencyUtilization, busy / requested as f64),
+        ]);
     }
 
     fn measured(&self, values: &[(FunctionMetric, f64)]) {

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lambkin_invoke::InvokerConfig;
+use lambkin_model::metric::FunctionMetric;
 use lambkin_model::provisioned::{KeepFailure, Kept, Provisioning as _};
 use lambkin_model::version::Version;
 
@@ -186,5 +187,39 @@ async fn a_function_that_becomes_active_later_has_its_own_then() {
     world.function("f", |version| version.state = State::Active);
     world.settle().await;
     assert_eq!(world.invoker.kept(&key("f"), Version::Latest), kept(1, 1, 1));
+    world.end(10).await;
+}
+
+/// AWS's metrics of provisioned concurrency: how many run at once, which of the runs they had, and which went elsewhere.
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_is_measured_with_each_invocation() {
+    use FunctionMetric::{
+        ProvisionedConcurrencyInvocations as Invocations,
+        ProvisionedConcurrencySpilloverInvocations as Spillover,
+        ProvisionedConcurrencyUtilization as Utilization, ProvisionedConcurrentExecutions as Executions,
+    };
+    let world = World::new(10, 4);
+    world.function("f", |version| version.configuration.timeout = 60);
+    world.say("who").await;
+    let measured = |metric| world.metrics.of("f", metric);
+    for metric in [Invocations, Spillover, Utilization, Executions] {
+        assert_eq!(measured(metric), (0, 0.0), "nothing is kept");
+    }
+    world.keep("f", 2);
+    world.settle().await;
+    let all: Vec<_> = (0..3).map(|_| world.start("sleep 1000;who")).collect();
+    for one in all {
+        one.await.unwrap().unwrap();
+    }
+    assert_eq!((measured(Invocations), measured(Spillover)), ((2, 2.0), (1, 1.0)));
+    // One, two, and two while the third runs beside them.
+    assert_eq!((measured(Executions), measured(Utilization)), ((3, 5.0), (3, 2.5)));
+    world.say("who").await;
+    assert_eq!((measured(Invocations), measured(Executions)), ((3, 3.0), (4, 6.0)), "the others have ended");
+    // One that crashes has ended too.
+    world.run("exit 1").await.unwrap();
+    world.settle().await;
+    world.say("who").await;
+    assert_eq!(measured(Executions), (6, 8.0));
     world.end(10).await;
 }

@@ -162,7 +162,11 @@ async fn without_memory_nothing_is_booted_until_there_is_some() {
     // It counts 128 MB until it was measured.
     let running = world.start_of("a", "sleep 2000;who");
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!((world.pooled(), world.stage.opened.load(Ordering::SeqCst)), (0, 1), "nothing was booted in vain");
+    assert_eq!(
+        (world.pooled(), world.stage.opened.load(Ordering::SeqCst)),
+        (0, 1),
+        "nothing was booted in vain"
+    );
     running.await.unwrap().unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!((world.pooled(), world.stage.opened.load(Ordering::SeqCst)), (1, 2));

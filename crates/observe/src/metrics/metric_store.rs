@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use lambkin_model::metric::{FunctionMetric, Metrics, Subject};
+use lambkin_model::metric::{FunctionMetric, Metrics, Spread, Subject};
 use lambkin_model::name::FunctionKey;
 use lambkin_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -526,11 +526,15 @@ impl State {
                     let mut add = |dimensions: &[(&str, &str)]| {
                         self.add_function_metric(place, entry.minute, *metric, dimensions, statistics);
                     };
+                    let spread = metric.spread();
                     add(&[by_function]);
-                    if metric.adds_up() {
+                    if spread >= Spread::Account {
                         add(&[]);
+                    }
+                    if spread >= Spread::Resources {
                         add(&[by_function, by_resource]);
-                        if let Some(version) = entry.version.as_deref().filter(|_| is_alias) {
+                        let told = is_alias || spread >= Spread::Versions;
+                        if let Some(version) = entry.version.as_deref().filter(|_| told) {
                             add(&[("ExecutedVersion", version), by_function, by_resource]);
                         }
                     }

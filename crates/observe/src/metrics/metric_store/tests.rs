@@ -171,6 +171,8 @@ fn functions_have_awss_dimensions() {
     store.record(at, of(Some("7"), "7"), &invoked);
     store.record(at, of(Some("live"), "7"), &invoked);
     store.record(at, of(None, "$LATEST"), &[(FunctionMetric::ConcurrentExecutions, 3.0)]);
+    store.record(at, of(Some("live"), "7"), &[(FunctionMetric::ProvisionedConcurrencyUtilization, 0.5)]);
+    store.record(at, of(Some("$LATEST"), "$LATEST"), &[(FunctionMetric::UrlRequestCount, 1.0)]);
     let account = Subject::Account { account: "0", region: "r" };
     store.record(at, account, &[(FunctionMetric::ConcurrentExecutions, 5.0)]);
     let listed = store.list(0, |_| true);
@@ -193,6 +195,13 @@ fn functions_have_awss_dimensions() {
         ("Invocations", "FunctionName=f Resource=f", 2.0),
         ("Invocations", "FunctionName=f Resource=f:7", 1.0),
         ("Invocations", "FunctionName=f Resource=f:live", 1.0),
+        ("ProvisionedConcurrencyUtilization", "ExecutedVersion=7 FunctionName=f Resource=f:live", 0.5),
+        ("ProvisionedConcurrencyUtilization", "FunctionName=f", 0.5),
+        ("ProvisionedConcurrencyUtilization", "FunctionName=f Resource=f:live", 0.5),
+        ("UrlRequestCount", "", 1.0),
+        ("UrlRequestCount", "ExecutedVersion=$LATEST FunctionName=f Resource=f:$LATEST", 1.0),
+        ("UrlRequestCount", "FunctionName=f", 1.0),
+        ("UrlRequestCount", "FunctionName=f Resource=f:$LATEST", 1.0),
     ];
     assert_eq!(found, expected.map(|(name, dimensions, sum)| (name.to_owned(), dimensions.to_owned(), sum)));
     let figures = store.figures();
