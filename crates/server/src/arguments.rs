@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Keys(KeysCommand),
     /// What functions wrote, in a lambkin that serves
     Logs(Logs),
+    /// What functions do in a lambkin that serves, live
+    Top(Top),
     /// A sample event of an AWS service, for a function to try; without a name, which there are
     GenerateEvent(GenerateEvent),
     /// What this machine can do to keep functions apart, and how to get the rest
@@ -122,6 +124,22 @@ pub(crate) struct Logs {
     /// Of the functions [default: $AWS_REGION, $AWS_DEFAULT_REGION, else us-east-1]
     #[arg(long, value_name = "REGION")]
     pub(crate) region: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    /// Where it listens [default: $AWS_ENDPOINT_URL, else http://127.0.0.1:4566]
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+    /// Seconds between two looks
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = interval)]
+    pub(crate) interval: f64,
+    /// One look: what happened since lambkin started
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// A line of JSON for each look
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -382,6 +400,13 @@ fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.0..=1e9).contains(&seconds) => Ok(seconds),
         Ok(_) | Err(_) => Err("a number of seconds".into()),
+    }
+}
+
+fn interval(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.1..=3600.0).contains(&seconds) => Ok(seconds),
+        Ok(_) | Err(_) => Err("a number of seconds, 0.1 to 3600".into()),
     }
 }
 

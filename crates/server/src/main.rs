@@ -22,6 +22,7 @@ mod role_credentials;
 mod runtimes_command;
 mod serve;
 mod tls;
+mod top_command;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         | Command::Events(_)
         | Command::Keys(_)
         | Command::Logs(_)
+        | Command::Top(_)
         | Command::GenerateEvent(_)
         | Command::Doctor(_) => "warn",
     };
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
             Command::Events(options) => events_command::run(options).map(|()| ExitCode::SUCCESS),
             Command::Keys(command) => keys_command::run(command).map(|()| ExitCode::SUCCESS),
             Command::Logs(options) => logs_command::run(options).map(|()| ExitCode::SUCCESS),
+            Command::Top(options) => top_command::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Queues(options) => queues_command::run(options).map(|()| ExitCode::SUCCESS),
             Command::GenerateEvent(options) => {
                 generate_event_command::run(&options).map(|()| ExitCode::SUCCESS)
