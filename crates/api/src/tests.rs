@@ -12,6 +12,7 @@ mod no_queues;
 mod own;
 mod permissions;
 mod provisioned;
+mod races;
 mod refusals;
 mod sns;
 mod sqs;

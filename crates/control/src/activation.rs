@@ -18,8 +18,7 @@ impl Control {
     /// Starts over what a former process left unfinished.
     pub fn resume(self: &Arc<Self>) {
         for head in self.catalog.all() {
-            let latest = &head.record.latest;
-            if latest.state == State::Pending || latest.last_update == Some(LastUpdate::InProgress) {
+            if head.record.is_changing() {
                 self.activate(&head);
             }
         }
@@ -57,10 +56,10 @@ impl Control {
                     tracing::info!(function = %head.record.key.name, state, "settled");
                     return;
                 }
-                // What is beside `$LATEST` was changed, or it is gone: nothing else happens to a head
-                // that is Pending or InProgress.
+                // What is beside `$LATEST` was changed, a permission perhaps, which changes the RevisionId too;
+                // or the function is gone. While it is Pending or InProgress it is this that has to end that.
                 Err(CatalogError::Conflict) => match self.catalog.head(&head.record.key) {
-                    Some(now) if now.record.latest.revision_id == head.record.latest.revision_id => {
+                    Some(now) if now.record.identity == head.record.identity && now.record.is_changing() => {
                         head = now;
                     }
                     Some(_) | None => return,

@@ -27,7 +27,7 @@ use crate::request::{CreateFunction, LoggingChange, UpdateFunctionCode, UpdateFu
 use crate::rules;
 use crate::source::{Fetches, publishable};
 use crate::url::Urls;
-use crate::version::{Found, Publication};
+use crate::version::Found;
 
 /// What the control plane may not make up by itself.
 #[derive(Debug, Clone, Copy)]
@@ -174,14 +174,13 @@ impl Control {
         };
         let mut head = Head { tags: request.tags, ..Head::new(key.clone(), (self.ambient.uuid)(), latest) };
         let publication = request.publish.then(|| self.publish(&mut head, None, State::Pending));
-        let version = publication.as_ref().map_or(Version::Latest, |new| Version::Published(new.number()));
-        let stored = self.put_publishing(publication, None, head).await.map_err(|error| match error {
+        let found = self.put_publishing(publication, None, head).await.map_err(|error| match error {
             CatalogError::Conflict => exists(),
             CatalogError::Unavailable(reason) => Error::Service(reason),
         })?;
-        tracing::info!(function = %key.name, runtime = %stored.record.latest.configuration.runtime, "created");
-        self.activate(&stored);
-        self.found(stored, version)
+        tracing::info!(function = %key.name, runtime = %found.body().configuration.runtime, "created");
+        self.activate(&found.head);
+        Ok(found)
     }
 
     /// UpdateFunctionCode. With `dry_run` the answer is the head as it would be.
@@ -262,7 +261,7 @@ impl Control {
         change(&mut head.latest)?;
         if dry_run {
             let as_if = Arc::new(Stored { revision: before.revision, record: head });
-            return self.found(as_if, Version::Latest);
+            return Ok(Found::latest(as_if));
         }
         // What runs now goes on running until the change is complete.
         if head.serving.is_none() && before.record.latest.state == State::Active {
@@ -272,15 +271,14 @@ impl Control {
         head.latest.last_modified = (self.ambient.now)();
         head.latest.last_update = Some(LastUpdate::InProgress);
         let publication = publish.then(|| self.publish(&mut head, None, State::Pending));
-        let version = publication.as_ref().map_or(Version::Latest, |new| Version::Published(new.number()));
         let written = self.put_publishing(publication, Some(before.revision), head).await;
-        let stored = written.map_err(|error| match error {
+        let found = written.map_err(|error| match error {
             CatalogError::Conflict => update_in_progress(key),
             CatalogError::Unavailable(reason) => Error::Service(reason),
         })?;
         tracing::info!(function = %key.name, "updated");
-        self.activate(&stored);
-        self.found(stored, version)
+        self.activate(&found.head);
+        Ok(found)
     }
 
     /// The head, where it may be changed now.
@@ -294,7 +292,7 @@ impl Control {
         if revision_id.is_some_and(|given| given != latest.revision_id) {
             return Err(Error::RevisionMismatch);
         }
-        if latest.state == State::Pending || latest.last_update == Some(LastUpdate::InProgress) {
+        if head.record.is_changing() {
             return Err(match latest.state {
                 State::Pending => Error::ResourceConflict(format!(
                     "The operation cannot be performed at this time. The function is currently in the following state: Pending (resource: {key})"
@@ -354,7 +352,7 @@ impl Control {
                 let left = limit.saturating_sub(listed.len());
                 listed.extend(self.versions_of(&head, None, left));
             } else {
-                listed.extend(self.found(head, Version::Latest));
+                listed.push(Found::latest(head));
             }
         }
         listed
@@ -397,19 +395,6 @@ impl Control {
                 Err(CatalogError::Conflict) => {}
                 Err(CatalogError::Unavailable(reason)) => return Err(Error::Service(reason)),
             }
-        }
-    }
-
-    /// Writes a head, and before it the body of what it publishes.
-    async fn put_publishing(
-        &self,
-        publication: Option<Publication>,
-        expected: Option<Revision>,
-        head: Head,
-    ) -> Result<Arc<Stored<Head>>, CatalogError> {
-        match publication {
-            Some(Publication::New(_, body)) => self.put_with(*body, expected, head).await,
-            Some(Publication::Same(_)) | None => self.put(expected, head).await,
         }
     }
 

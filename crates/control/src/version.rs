@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use lambkin_model::Error;
-use lambkin_model::catalog::{Body, CatalogError, Head, Stored};
+use lambkin_model::catalog::{Body, CatalogError, Head, Revision, Stored};
 use lambkin_model::function::{FunctionVersion, LastUpdate, State};
 use lambkin_model::name::{FunctionKey, FunctionReference, LATEST};
 use lambkin_model::version::{Published, PublishedVersion, Version, is_number};
@@ -39,6 +39,11 @@ pub struct Found {
 }
 
 impl Found {
+    /// `$LATEST` of this head.
+    pub(crate) fn latest(head: Arc<Stored<Head>>) -> Self {
+        Self { version: Version::Latest, body: Body::Latest(Arc::clone(&head)), head }
+    }
+
     /// What it is, but for its states.
     #[must_use]
     pub fn body(&self) -> &FunctionVersion {
@@ -65,17 +70,9 @@ impl Found {
 #[derive(Debug)]
 pub(crate) enum Publication {
     /// Nothing is new: this version is it.
-    Same(u64),
+    Same(u64, Arc<Stored<PublishedVersion>>),
     /// Its body, to be written before the head.
     New(u64, Box<PublishedVersion>),
-}
-
-impl Publication {
-    pub(crate) fn number(&self) -> u64 {
-        match self {
-            Self::Same(number) | Self::New(number, _) => *number,
-        }
-    }
 }
 
 impl Control {
@@ -93,22 +90,20 @@ impl Control {
             publishable(&before.record.latest.code)?;
             let mut head = before.record.clone();
             let state = settled(&head.latest);
-            let publication = self.publish(&mut head, request.description.clone(), state);
-            let number = publication.number();
-            let stored = match publication {
-                Publication::Same(_) => before,
-                Publication::New(_, body) => {
+            let found = match self.publish(&mut head, request.description.clone(), state) {
+                Publication::Same(number, body) => published(before, number, body),
+                publication @ Publication::New(..) => {
                     head.latest.revision_id = (self.ambient.uuid)();
-                    match self.put_with(*body, Some(before.revision), head).await {
-                        Ok(stored) => stored,
+                    match self.put_publishing(Some(publication), Some(before.revision), head).await {
+                        Ok(found) => found,
                         // It changed otherwise meanwhile, or went: look again.
                         Err(CatalogError::Conflict) => continue,
                         Err(CatalogError::Unavailable(reason)) => return Err(Error::Service(reason)),
                     }
                 }
             };
-            tracing::info!(function = %key.name, version = number, "published");
-            return self.found(stored, Version::Published(number));
+            tracing::info!(function = %key.name, version = %found.version, "published");
+            return Ok(found);
         }
     }
 
@@ -118,7 +113,7 @@ impl Control {
             && let Some(last) = head.record_key(number).and_then(|key| self.catalog.version(&key))
             && last.record.is_of(&head.latest)
         {
-            return Publication::Same(number);
+            return Publication::Same(number, last);
         }
         let (number, id) = (head.next_version, (self.ambient.uuid)());
         head.next_version += 1;
@@ -127,39 +122,51 @@ impl Control {
         Publication::New(number, Box::new(body))
     }
 
-    /// Writes a body and then the head that names it.
-    pub(crate) async fn put_with(
+    /// Writes a head, and before it the body of what it publishes. What is answered was so when it was written: it may
+    /// be gone by now.
+    pub(crate) async fn put_publishing(
         &self,
-        body: PublishedVersion,
-        expected: Option<lambkin_model::catalog::Revision>,
+        publication: Option<Publication>,
+        expected: Option<Revision>,
         head: Head,
-    ) -> Result<Arc<Stored<Head>>, CatalogError> {
-        let key = body.key.clone();
-        let revision = self.catalog.put_version(body).await?;
-        let written = self.put(expected, head).await;
-        // Of a write that may have happened after all, the body stays until the next start.
-        if written == Err(CatalogError::Conflict)
-            && let Err(error) = self.catalog.delete_version(revision, key).await
-        {
-            tracing::warn!(%error, "a version that was not published stays until the next start");
+    ) -> Result<Found, CatalogError> {
+        match publication {
+            None => Ok(Found::latest(self.put(expected, head).await?)),
+            Some(Publication::Same(number, body)) => {
+                Ok(published(self.put(expected, head).await?, number, body))
+            }
+            Some(Publication::New(number, body)) => {
+                let key = body.key.clone();
+                let revision = self.catalog.put_version((*body).clone()).await?;
+                let written = self.put(expected, head).await;
+                // Of a write that may have happened after all, the body stays until the next start.
+                if written == Err(CatalogError::Conflict)
+                    && let Err(error) = self.catalog.delete_version(revision, key).await
+                {
+                    tracing::warn!(%error, "a version that was not published stays until the next start");
+                }
+                Ok(published(written?, number, Arc::new(Stored { revision, record: *body })))
+            }
         }
-        written
     }
 
     /// The version as a request names it; unknown functions and unknown qualifiers are 404.
     pub fn function(&self, reference: &FunctionReference) -> Result<Found, Error> {
         let unknown = || Error::FunctionNotFound { arn: reference.arn() };
-        let head = self.catalog.head(&reference.key).ok_or_else(unknown)?;
-        let version = head.record.version(reference.qualifier.as_deref()).ok_or_else(unknown)?;
-        self.found(head, version)
-    }
-
-    pub(crate) fn found(&self, head: Arc<Stored<Head>>, version: Version) -> Result<Found, Error> {
-        let body = self.catalog.body(&head, version);
-        let body = body.ok_or_else(|| {
-            Error::Service(format!("version {version} of {} is not in the catalog", head.record.key))
-        })?;
-        Ok(Found { head, version, body })
+        loop {
+            let head = self.catalog.head(&reference.key).ok_or_else(unknown)?;
+            let version = head.record.version(reference.qualifier.as_deref()).ok_or_else(unknown)?;
+            if let Some(body) = self.catalog.body(&head, version) {
+                return Ok(Found { head, version, body });
+            }
+            // A version leaves its head before its body goes: between the two looks it was deleted.
+            if self.catalog.head(&reference.key).is_some_and(|now| now.revision == head.revision) {
+                return Err(Error::Service(format!(
+                    "version {version} of {} is not in the catalog",
+                    reference.key
+                )));
+            }
+        }
     }
 
     /// ListVersionsByFunction: `$LATEST` and then the published ones by number, after `after`, at most `limit`.
@@ -189,7 +196,10 @@ impl Control {
             .chain(published)
             .take(limit)
             // One whose body another request has just removed is no more.
-            .filter_map(|version| self.found(Arc::clone(head), version).ok())
+            .filter_map(|version| {
+                let body = self.catalog.body(head, version)?;
+                Some(Found { head: Arc::clone(head), version, body })
+            })
             .collect()
     }
 
@@ -260,6 +270,10 @@ impl Control {
         }
         Ok(swept)
     }
+}
+
+fn published(head: Arc<Stored<Head>>, number: u64, body: Arc<Stored<PublishedVersion>>) -> Found {
+    Found { head, version: Version::Published(number), body: Body::Published(body) }
 }
 
 /// The state of a version that is published of what has settled.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::Pending;
 use crate::alias::Alias;
 use crate::event_invoke::EventInvokeConfig;
-use crate::function::{FunctionVersion, State};
+use crate::function::{FunctionVersion, LastUpdate, State};
 use crate::name::FunctionKey;
 use crate::policy::Document;
 use crate::provisioned::Provisioned;
@@ -128,6 +128,12 @@ impl Head {
             Version::Latest => Some(&self.latest.state),
             Version::Published(number) => self.versions.get(&number).map(|published| &published.state),
         }
+    }
+
+    /// Whether `$LATEST` is on its way from a change: nothing else changes it until that has ended.
+    #[must_use]
+    pub fn is_changing(&self) -> bool {
+        self.latest.state == State::Pending || self.latest.last_update == Some(LastUpdate::InProgress)
     }
 
     /// The key of a published version's record.

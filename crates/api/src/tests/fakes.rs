@@ -32,8 +32,45 @@ use crate::{Api, ApiConfig, Callers, Machine, Own, Rooms, serve};
 
 type Versions = BTreeMap<ResourceKey, Arc<Stored<PublishedVersion>>>;
 
+/// What another client does meanwhile.
+type Meanwhile = Box<dyn FnOnce(&MemoryCatalog) + Send>;
+
 #[derive(Default)]
-struct MemoryCatalog(Mutex<BTreeMap<FunctionKey, Arc<Stored<Head>>>>, AtomicU64, Mutex<Versions>);
+pub(super) struct MemoryCatalog(
+    Mutex<BTreeMap<FunctionKey, Arc<Stored<Head>>>>,
+    AtomicU64,
+    Mutex<Versions>,
+    Mutex<Option<(u32, Meanwhile)>>,
+);
+
+impl MemoryCatalog {
+    /// Does it right before the `nth` look-up of a version's body from now, counted from 1.
+    pub(super) fn before_body(&self, nth: u32, meanwhile: impl FnOnce(&Self) + Send + 'static) {
+        *self.3.lock().unwrap() = Some((nth, Box::new(meanwhile)));
+    }
+
+    /// Whether what was to be done meanwhile was done.
+    pub(super) fn has_met(&self) -> bool {
+        self.3.lock().unwrap().is_none()
+    }
+
+    /// Changes the only function that there is, or deletes it, and removes the bodies that it does not name any more.
+    pub(super) fn meddle(&self, change: impl FnOnce(Head) -> Option<Head>) {
+        let mut heads = self.0.lock().unwrap();
+        let (key, stored) = heads.pop_first().unwrap();
+        let changed = change(stored.record.clone());
+        let named = |body: &ResourceKey| {
+            let mut numbers =
+                changed.iter().flat_map(|head| head.versions.keys().map(move |each| (head, each)));
+            numbers.any(|(head, number)| head.record_key(*number).as_ref() == Some(body))
+        };
+        self.2.lock().unwrap().retain(|body, _| named(body));
+        if let Some(record) = changed {
+            let revision = Revision(self.1.fetch_add(1, Ordering::Relaxed) + 1);
+            heads.insert(key, Arc::new(Stored { revision, record }));
+        }
+    }
+}
 
 impl CatalogRead for MemoryCatalog {
     fn head(&self, key: &FunctionKey) -> Option<Arc<Stored<Head>>> {
@@ -63,6 +100,12 @@ impl CatalogRead for MemoryCatalog {
     }
 
     fn version(&self, key: &ResourceKey) -> Option<Arc<Stored<PublishedVersion>>> {
+        let waiting = self.3.lock().unwrap().take();
+        match waiting {
+            Some((1, meanwhile)) => meanwhile(self),
+            Some((nth, meanwhile)) => *self.3.lock().unwrap() = Some((nth - 1, meanwhile)),
+            None => {}
+        }
         self.2.lock().unwrap().get(key).cloned()
     }
 
@@ -94,12 +137,17 @@ impl Catalog for MemoryCatalog {
         Box::pin(async move {
             // As on a disk: others get a turn between the decision and its write.
             tokio::task::yield_now().await;
-            let mut heads = self.0.lock().unwrap();
-            if heads.get(&head.key).map(|stored| stored.revision) != expected {
-                return Err(CatalogError::Conflict);
-            }
-            let revision = Revision(self.1.fetch_add(1, Ordering::Relaxed) + 1);
-            heads.insert(head.key.clone(), Arc::new(Stored { revision, record: head }));
+            let revision = {
+                let mut heads = self.0.lock().unwrap();
+                if heads.get(&head.key).map(|stored| stored.revision) != expected {
+                    return Err(CatalogError::Conflict);
+                }
+                let revision = Revision(self.1.fetch_add(1, Ordering::Relaxed) + 1);
+                heads.insert(head.key.clone(), Arc::new(Stored { revision, record: head }));
+                revision
+            };
+            // And between the write and its answer.
+            tokio::task::yield_now().await;
             Ok(revision)
         })
     }
@@ -252,6 +300,7 @@ pub(super) struct Server {
     pub(super) echo: Arc<Echo>,
     pub(super) callers: Callers,
     pub(super) queues: Arc<NoQueues>,
+    pub(super) catalog: Arc<MemoryCatalog>,
     runtimes: Arc<Notify>,
     _logs: tempfile::TempDir,
     stop: Option<oneshot::Sender<()>>,
@@ -285,7 +334,7 @@ impl Server {
         let echo = Arc::new(Echo::default());
         let callers = Callers::new(address, HashMap::new());
         let config = ApiConfig::new("000000000000", address);
-        let events = super::no_queues::events(&queues, catalog, echo.clone());
+        let events = super::no_queues::events(&queues, Arc::<MemoryCatalog>::clone(&catalog), echo.clone());
         let directory = tempfile::tempdir().unwrap();
         let metrics = Arc::new(MetricStore::open(directory.path(), &MetricConfig::default()).unwrap());
         let logs = LogStore::open(directory.path(), &lambkin_observe::Config::default(), None).unwrap();
@@ -305,7 +354,17 @@ impl Server {
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { stopped.await.unwrap_or_default() };
         let serving = tokio::spawn(serve(listener, api, shutdown, Duration::from_secs(5)));
-        Self { address, echo, callers, queues, runtimes, _logs: directory, stop: Some(stop), serving }
+        Self {
+            address,
+            echo,
+            callers,
+            queues,
+            catalog,
+            runtimes,
+            _logs: directory,
+            stop: Some(stop),
+            serving,
+        }
     }
 
     pub(super) async fn connect(&self) -> Client {
@@ -317,6 +376,17 @@ impl Server {
         let mut client = self.connect().await;
         client.send(method, path, &format!("{SIGNED}{headers}"), body).await;
         client.answer().await
+    }
+
+    /// From now on every change of a function ends by itself.
+    pub(super) fn settle_all(&self) {
+        let runtimes = Arc::clone(&self.runtimes);
+        tokio::spawn(async move {
+            loop {
+                runtimes.notify_one();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
     }
 
     /// Lets the one pending change of a function end.
