@@ -380,19 +380,31 @@ impl Core {
         // Invoke's 404 names the qualifier in any case (aws-behaviour 8).
         let not_found =
             || Error::FunctionNotFound { arn: reference.key.qualified_arn(qualifier.unwrap_or(LATEST)) };
-        let head = self.ports.catalog.head(&reference.key).ok_or_else(not_found)?;
-        let version = head.record.resolve(qualifier, self.config.chance).ok_or_else(not_found)?;
-        match head.record.state(version).ok_or_else(not_found)? {
-            State::Active => {}
-            State::Pending => {
-                return Err(Error::ResourceConflict(
-                    "The operation cannot be performed at this time. The function is currently in the following state: Pending"
-                        .into(),
-                ));
+        let (head, version, fleet) = loop {
+            let head = self.ports.catalog.head(&reference.key).ok_or_else(not_found)?;
+            let version = head.record.resolve(qualifier, self.config.chance).ok_or_else(not_found)?;
+            match head.record.state(version).ok_or_else(not_found)? {
+                State::Active => {}
+                State::Pending => {
+                    return Err(Error::ResourceConflict(
+                        "The operation cannot be performed at this time. The function is currently in the following state: Pending"
+                            .into(),
+                    ));
+                }
+                State::Failed { reason, .. } => return Err(Error::InvalidRuntime(reason.clone())),
             }
-            State::Failed { reason, .. } => return Err(Error::InvalidRuntime(reason.clone())),
-        }
-        let fleet = self.fleet(&head, version).await?;
+            if let Some(fleet) = self.fleet(&head, version).await? {
+                break (head, version, fleet);
+            }
+            // Deleted between the two looks; an alias leads elsewhere by now. Without a change it would be lost.
+            let now = self.ports.catalog.head(&reference.key);
+            if now.is_some_and(|now| now.revision == head.revision) {
+                return Err(Error::Service(format!(
+                    "version {version} of {} is not in the catalog",
+                    reference.key
+                )));
+            }
+        };
         let configuration = match version {
             // These can change without a change of the process.
             Version::Latest => &head.record.invocable().configuration,
@@ -409,12 +421,12 @@ impl Core {
     }
 
     /// The environments of a version that fit this head: the ones there are, unless what their processes
-    /// see has changed, as only `$LATEST` can.
+    /// see has changed, as only `$LATEST` can. `None`: the version has gone since.
     async fn fleet(
         self: &Arc<Self>,
         head: &Arc<Stored<Head>>,
         version: Version,
-    ) -> Result<Arc<Fleet>, Error> {
+    ) -> Result<Option<Arc<Fleet>>, Error> {
         let key = &head.record.key;
         if let Some(fleet) = self.current(key, version) {
             let fits = match version {
@@ -422,12 +434,10 @@ impl Core {
                 Version::Published(_) => fleet.launch.identity == head.record.identity,
             };
             if fits && !fleet.launch.is_stale() {
-                return Ok(fleet);
+                return Ok(Some(fleet));
             }
         }
-        let body = self.ports.catalog.body(head, version);
-        let body =
-            body.ok_or_else(|| Error::FunctionNotFound { arn: key.qualified_arn(&version.to_string()) })?;
+        let Some(body) = self.ports.catalog.body(head, version) else { return Ok(None) };
         let body = match version {
             Version::Latest => head.record.invocable(),
             Version::Published(_) => &*body,
@@ -448,7 +458,7 @@ impl Core {
         let fleet = self.fit(head, version, launch)?;
         // What changed since the head was read was told when this fleet was not there yet.
         self.changed(key);
-        Ok(fleet)
+        Ok(Some(fleet))
     }
 
     /// Watches a directory before anything is read of it.
@@ -726,8 +736,10 @@ impl Core {
             return;
         }
         match self.fleet(&head, version).await {
-            Ok(fleet) => (0..fleet.begin_missing())
+            Ok(Some(fleet)) => (0..fleet.begin_missing())
                 .for_each(|_| self.start(Arc::clone(&fleet), Initialization::Provisioned)),
+            // Its end is told.
+            Ok(None) => {}
             Err(error) => keeping.started(Some(KeepFailure::Platform(error.to_string()))),
         }
     }

@@ -127,6 +127,30 @@ async fn only_what_is_gone_is_retired() {
     world.end(10).await;
 }
 
+/// An alias always leads somewhere: an invocation that was on its way to the version that it left goes to the new one.
+#[tokio::test(start_paused = true)]
+async fn a_version_that_goes_while_it_is_looked_up() {
+    let world = published();
+    point(&world, alias(Version::Published(1), None));
+    world.catalog.before_body(|catalog| {
+        catalog.change("f", |head| {
+            head.aliases.insert("live".into(), alias(Version::Published(2), None));
+        });
+        catalog.delete_version("f", 1);
+    });
+    assert_eq!(who(&world, "live").await, "2 1.1.1");
+    world.catalog.before_body(|catalog| catalog.delete("f"));
+    // A new launch looks the body up.
+    world.catalog.change("f", |head| {
+        head.aliases.insert("live".into(), alias(Version::Latest, None));
+    });
+    world.catalog.publish("f");
+    assert_eq!(who(&world, "3").await, format!("Function not found: {}:3", key("f").arn()));
+    world.settle().await;
+    assert_eq!(sandboxes(&world), 0);
+    world.end(10).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_version_that_is_not_ready_is_refused_and_its_own_timeout_holds() {
     let world = published();

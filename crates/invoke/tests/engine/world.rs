@@ -265,7 +265,11 @@ pub struct Catalog {
     versions: Mutex<HashMap<ResourceKey, Arc<Stored<PublishedVersion>>>>,
     watchers: Mutex<Vec<Watcher>>,
     revision: AtomicU64,
+    meanwhile: Mutex<Option<Meanwhile>>,
 }
+
+/// What another client does meanwhile.
+type Meanwhile = Box<dyn FnOnce(&Catalog) + Send>;
 
 impl Catalog {
     pub fn put(&self, head: Head) {
@@ -296,6 +300,18 @@ impl Catalog {
         self.put(head);
     }
 
+    /// Does it right before a version's body is looked up.
+    pub fn before_body(&self, meanwhile: impl FnOnce(&Self) + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some(Box::new(meanwhile));
+    }
+
+    /// Removes a version, its body too.
+    pub fn delete_version(&self, name: &str, number: u64) {
+        let body = self.head(&key(name)).unwrap().record.record_key(number).unwrap();
+        self.change(name, |head| drop(head.versions.remove(&number)));
+        self.versions.lock().unwrap().remove(&body);
+    }
+
     pub fn delete(&self, name: &str) {
         self.heads.lock().unwrap().remove(&key(name));
         self.tell(&key(name));
@@ -322,6 +338,10 @@ impl CatalogRead for Catalog {
     }
 
     fn version(&self, key: &ResourceKey) -> Option<Arc<Stored<PublishedVersion>>> {
+        let meanwhile = self.meanwhile.lock().unwrap().take();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile(self);
+        }
         self.versions.lock().unwrap().get(key).cloned()
     }
 
