@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::bench_cold::Bed;
+use crate::bench_control;
 use crate::bench_events;
 use crate::bench_logs;
 use crate::http::{Connection, request};
@@ -30,6 +31,7 @@ pub(crate) enum Part {
     Starts,
     Events,
     Logs,
+    Control,
 }
 
 /// How much is measured.
@@ -81,6 +83,12 @@ pub(crate) fn run(quick: bool, part: Option<Part>, lambkin: Option<PathBuf>) -> 
     if part == Some(Part::Logs) {
         let scale = if quick { bench_logs::Scale::QUICK } else { bench_logs::Scale::WHOLE };
         bench_logs::run(&scale, &lambkin, &runtimes, &mut table)?;
+        table.print();
+        return Ok(());
+    }
+    if part == Some(Part::Control) {
+        let scale = if quick { bench_control::Scale::QUICK } else { bench_control::Scale::WHOLE };
+        bench_control::run(&scale, &lambkin, &runtimes, &mut table)?;
         table.print();
         return Ok(());
     }

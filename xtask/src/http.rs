@@ -3,8 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
 use serde_json::Value;
 
 use crate::tools::Result;
@@ -56,6 +58,38 @@ fn request_with(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8>
     .into_bytes();
     bytes.extend_from_slice(body);
     bytes
+}
+
+/// A call of Lambda with a true signature of now.
+pub(crate) fn signed_request(
+    method: &str,
+    path: &str,
+    body: &[u8],
+    id: &str,
+    secret: &str,
+) -> Result<Vec<u8>> {
+    let identity = aws_credential_types::Credentials::new(id, secret, None, None, "bench").into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region("us-east-1")
+        .name("lambda")
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|error| error.to_string())?
+        .into();
+    let url = format!("http://localhost{path}");
+    let kind = ("content-type", "application/json");
+    let signable = SignableRequest::new(method, &url, std::iter::once(kind), SignableBody::Bytes(body))
+        .map_err(|error| error.to_string())?;
+    let (instructions, _) = sign(signable, &parameters).map_err(|error| error.to_string())?.into_parts();
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{}: {}\r\n", kind.0, kind.1);
+    for (name, value) in instructions.headers() {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let mut bytes = format!("{head}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
+    bytes.extend_from_slice(body);
+    Ok(bytes)
 }
 
 impl Connection {

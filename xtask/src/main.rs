@@ -2,11 +2,13 @@
 
 mod bench;
 mod bench_cold;
+mod bench_control;
 mod bench_events;
 mod bench_logs;
 mod browser;
 mod chaos;
 mod check;
+mod control_seed;
 mod coverage;
 mod fuzz;
 mod guest;
@@ -93,6 +95,9 @@ enum Verb {
         /// This binary, instead of the release build made for it
         #[arg(long)]
         lambkin: Option<PathBuf>,
+        /// Only many functions, versions, aliases, signatures and streams, against few, one, none
+        #[arg(long, conflicts_with_all = ["starts", "events", "logs"])]
+        control: bool,
     },
 }
 
@@ -104,9 +109,13 @@ fn main() -> ExitCode {
         Verb::Guest { only } => guest::run(only.as_deref()),
         Verb::Coverage => coverage::run(),
         Verb::Check => check::run(),
-        Verb::Bench { quick, starts, events, logs, lambkin } => {
-            let parts =
-                [(starts, bench::Part::Starts), (events, bench::Part::Events), (logs, bench::Part::Logs)];
+        Verb::Bench { quick, starts, events, logs, control, lambkin } => {
+            let parts = [
+                (starts, bench::Part::Starts),
+                (events, bench::Part::Events),
+                (logs, bench::Part::Logs),
+                (control, bench::Part::Control),
+            ];
             let part = parts.into_iter().find_map(|(wanted, part)| wanted.then_some(part));
             bench::run(quick, part, lambkin)
         }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
+use crate::control_seed::zipped;
 use crate::http::{Connection, request};
 use crate::tools::Result;
 
@@ -143,7 +144,7 @@ impl Server {
             "Runtime": runtime,
             "Role": "arn:aws:iam::000000000000:role/bench",
             "Handler": "index.handler",
-            "Code": { "ZipFile": base64::engine::general_purpose::STANDARD.encode(package(code)?) },
+            "Code": { "ZipFile": base64::engine::general_purpose::STANDARD.encode(zipped(&[("index.js", code.as_bytes())])?) },
         });
         let mut connection = Connection::open(self.address)?;
         connection.call(&request("POST", "/2015-03-31/functions", body.to_string().as_bytes()))?;
@@ -166,13 +167,4 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-fn package(code: &str) -> Result<Vec<u8>> {
-    use std::io::Write as _;
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default();
-    zip.start_file("index.js", options).map_err(|error| error.to_string())?;
-    zip.write_all(code.as_bytes()).map_err(|error| error.to_string())?;
-    Ok(zip.finish().map_err(|error| error.to_string())?.into_inner())
 }
