@@ -208,6 +208,34 @@ WRONG = {
 }
 
 
+def wrong(shape, steps=()):
+    """(steps to it, a value that is none of its type, what is said of it) for all that a shape holds."""
+    for name, inner in shape.members.items():
+        if not steps and "location" in inner.serialization:
+            continue
+        here = (*steps, inner.serialization.get("name", name))
+        while True:
+            if inner.type_name in WRONG:
+                yield here, *WRONG[inner.type_name]
+            if inner.type_name == "structure" and len(steps) < 4:
+                yield from wrong(inner, here)
+            if inner.type_name == "list":
+                here, inner = (*here, 0), inner.member
+            elif inner.type_name == "map":
+                here, inner = (*here, sample(inner.key)), inner.value
+            else:
+                break
+
+
+def put(steps, value, given):
+    """The document with a value put there; what is missing on the way is made."""
+    first, *rest = steps
+    if first == 0:
+        return [put(rest, value, {}) if rest else value]
+    given = given if isinstance(given, dict) else {}
+    return {**given, first: put(rest, value, given.get(first)) if rest else value}
+
+
 @pytest.mark.parametrize("name", modelled.built())
 def test_a_wrong_type_cannot_be_read(wire, name):
     operation = modelled.service("lambda").operation_model(name)
@@ -215,13 +243,10 @@ def test_a_wrong_type_cannot_be_read(wire, name):
     if shape is None or shape.serialization.get("payload"):
         return
     differ = []
-    for member, inner in shape.members.items():
-        if "location" in inner.serialization or inner.type_name not in WRONG:
-            continue
-        value, wanted = WRONG[inner.type_name]
-        method, path, headers, body = request(operation, sample(shape))
-        document = {**json.loads(body or b"{}"), inner.serialization.get("name", member): value}
-        status, said, body = wire.send(method, path, headers, json.dumps(document).encode())
-        if (status, *error(said, body)) != (400, "SerializationException", wanted):
-            differ.append(f"{member}: {status} {body[:300]!r} not {wanted}")
+    method, path, headers, body = request(operation, sample(shape))
+    for steps, value, wanted in wrong(shape):
+        document = put(steps, value, json.loads(body or b"{}"))
+        status, said, answer = wire.send(method, path, headers, json.dumps(document).encode())
+        if (status, *error(said, answer)) != (400, "SerializationException", wanted):
+            differ.append(f"{'.'.join(map(str, steps))}: {status} {answer[:300]!r} not {wanted}")
     assert not differ, "\n".join(differ)
