@@ -1,56 +1,52 @@
 //! The door: resolve the function, admit the invocation, place it.
+//!
+//! Deliberately not here: which fleets there are (`fleets`), and how environments start (`starting`).
 
 mod figures;
+mod fleets;
+mod starting;
 
 use std::collections::{BTreeMap, HashMap};
-use std::convert::Infallible;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock, Weak};
 
-use lambkin_model::catalog::{CatalogRead, Head, Stored};
+use lambkin_model::catalog::CatalogRead;
 use lambkin_model::code::CodeRead;
 use lambkin_model::compile_cache::CompileCaches;
 use lambkin_model::concurrency::minimum_unreserved;
-use lambkin_model::error::ThrottleReason;
 use lambkin_model::function::State;
 use lambkin_model::hot_code::HotCode;
 use lambkin_model::invocation::{Invocation, Invoke, Reply, Streamed};
 use lambkin_model::log::LogSink;
 use lambkin_model::metric::{FunctionMetric, Metrics, Subject};
 use lambkin_model::name::{FunctionKey, LATEST};
-use lambkin_model::placement;
-use lambkin_model::provisioned::{Initialization, KeepFailure, Kept, Provisioning};
+use lambkin_model::provisioned::{Initialization, Kept, Provisioning};
 use lambkin_model::runtime::RuntimeProvider;
-use lambkin_model::sandbox::{LaunchError, Launcher, Sandbox, SandboxSpec};
-use lambkin_model::services::{Admission, Services};
+use lambkin_model::sandbox::Launcher;
+use lambkin_model::services::Services;
 use lambkin_model::trace::{Traces, TracingMode};
 use lambkin_model::version::Version;
 use lambkin_model::{Error, Pending, quota};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Duration, Instant};
+use tokio::time::Duration;
 
 use crate::assignment::Assignment;
-use crate::capture::{self, Capture};
-use crate::compile_cache::{Caches, Caching};
-use crate::environment::Environment;
-use crate::fleet::{Fleet, Mailbox, Placed};
+use crate::capture;
+use crate::compile_cache::Caches;
+use crate::fleet::{Fleet, Placed};
 use crate::flow::Bandwidth;
 use crate::gate::Gate;
-use crate::keeping::{Keeping, RETRY_AFTER};
-use crate::launch::{self, Hot, Launch};
-use crate::memory::{Memory, Room};
-use crate::permit::{Claims, Permit, Permits};
-use crate::pool::{Assigned, Means, Pool};
+use crate::keeping::Keeping;
+use crate::memory::Memory;
+use crate::permit::{Permit, Permits};
+use crate::pool::{Means, Pool};
 use crate::running::LAUNCH_TIMEOUT;
-use crate::starts::Level;
-use crate::traced::{self, Told, Traced};
+use crate::traced::{self, Traced};
 use crate::vigil::Vigil;
 
-/// How long a start waits for memory. AWS's machines are never full; a caller gets the answer that it
-/// would get there for too many at once, which every SDK tries again.
-const ROOM_TIMEOUT: Duration = Duration::from_secs(10);
+use self::fleets::retire_idle;
+use self::starting::start_missing;
 
 /// What the operator decided.
 #[derive(Debug, Clone, Copy)]
@@ -414,97 +410,6 @@ impl Core {
         Ok(Resolved { timeout, tracing, fleet })
     }
 
-    /// The fleet of a version, whatever head it was last seen to fit.
-    fn current(&self, key: &FunctionKey, version: Version) -> Option<Arc<Fleet>> {
-        let fleets = self.fleets.read().expect("not poisoned");
-        fleets.get(key)?.get(&version).cloned()
-    }
-
-    /// The environments of a version that fit this head: the ones there are, unless what their processes
-    /// see has changed, as only `$LATEST` can. `None`: the version has gone since.
-    async fn fleet(
-        self: &Arc<Self>,
-        head: &Arc<Stored<Head>>,
-        version: Version,
-    ) -> Result<Option<Arc<Fleet>>, Error> {
-        let key = &head.record.key;
-        if let Some(fleet) = self.current(key, version) {
-            let fits = match version {
-                Version::Latest => fleet.revision.load(Ordering::Acquire) == head.revision.0,
-                Version::Published(_) => fleet.launch.identity == head.record.identity,
-            };
-            if fits && !fleet.launch.is_stale() {
-                return Ok(Some(fleet));
-            }
-        }
-        let Some(body) = self.ports.catalog.body(head, version) else { return Ok(None) };
-        let body = match version {
-            Version::Latest => head.record.invocable(),
-            Version::Published(_) => &*body,
-        };
-        let need = body.need();
-        let runtime = match self.ports.runtimes.installed(&need) {
-            Some(runtime) => runtime,
-            None => {
-                let ensured = self.ports.runtimes.ensure(need).await;
-                ensured.map_err(|error| Error::InvalidRuntime(error.to_string()))?
-            }
-        };
-        let hot = match &body.code.directory {
-            Some(directory) => Some(self.hot(directory).await?),
-            None => None,
-        };
-        let launch = Launch::new(&head.record, body, runtime, &*self.ports.code, hot)?;
-        let fleet = self.fit(head, version, launch)?;
-        // What changed since the head was read was told when this fleet was not there yet.
-        self.changed(key);
-        Ok(Some(fleet))
-    }
-
-    /// Watches a directory before anything is read of it.
-    async fn hot(&self, directory: &str) -> Result<Hot, Error> {
-        let hot_code = self.ports.hot_code.as_ref().ok_or_else(|| {
-            Error::Service(format!(
-                "{directory} is no function's code any more: lambkin was started without --hot-reload."
-            ))
-        })?;
-        hot_code.watch(directory.into()).await.map(Hot::new).map_err(Error::Service)
-    }
-
-    fn fit(&self, head: &Stored<Head>, version: Version, launch: Launch) -> Result<Arc<Fleet>, Error> {
-        let key = &head.record.key;
-        let mut fleets = self.fleets.write().expect("not poisoned");
-        if self.closing.load(Ordering::Acquire) {
-            return Err(shutting_down());
-        }
-        if let Some(fleet) = fleets.get(key).and_then(|fleets| fleets.get(&version)) {
-            // Another request was faster, perhaps with a newer head.
-            if fleet.launch.digest == launch.digest
-                || fleet.revision.load(Ordering::Acquire) > head.revision.0
-            {
-                fleet.revision.fetch_max(head.revision.0, Ordering::AcqRel);
-                return Ok(Arc::clone(fleet));
-            }
-            self.retire(fleet);
-        }
-        // A cache is of code that stays.
-        let caching = Caching::new(&launch, self.caches.clone().filter(|_| !launch.is_hot()));
-        let (executions, total) = (self.permits.version(key, version), Arc::clone(&self.environments));
-        let keeping = self.keeping(key, version);
-        let fleet = Arc::new(Fleet::new(launch, executions, keeping, caching, head.revision.0, total));
-        fleets.entry(key.clone()).or_default().insert(version, Arc::clone(&fleet));
-        Ok(fleet)
-    }
-
-    /// It is no function's any more.
-    fn retire(&self, fleet: &Arc<Fleet>) {
-        fleet.retire();
-        fleet.caching.end();
-        let mut retired = self.retired.lock().expect("not poisoned");
-        retired.retain(|fleet| fleet.strong_count() > 0);
-        retired.push(Arc::downgrade(fleet));
-    }
-
     async fn place(
         self: &Arc<Self>,
         mut fleet: Arc<Fleet>,
@@ -525,264 +430,8 @@ impl Core {
             }
         }
     }
-
-    fn start(self: &Arc<Self>, fleet: Arc<Fleet>, initialization: Initialization) {
-        if self.environments.load(Ordering::Acquire) > self.config.concurrency {
-            self.make_room(1, 0);
-        }
-        let mut tasks = self.tasks.lock().expect("not poisoned");
-        match &mut *tasks {
-            Some(Tasks { environments, .. }) => {
-                while environments.try_join_next().is_some() {}
-                environments.spawn(Arc::clone(self).environment(fleet, initialization));
-            }
-            None => {
-                if let Some(assignment) = fleet.start_failed(initialization) {
-                    assignment.answer(Err(shutting_down()));
-                }
-            }
-        }
-    }
-
-    async fn environment(self: Arc<Self>, fleet: Arc<Fleet>, initialization: Initialization) {
-        let Some(room) = self.room(&fleet, initialization).await else { return };
-        let gate = self.gate.turn().await;
-        // While this waited for its turn, another environment may have become free.
-        if !fleet.still_wanted(initialization) {
-            return;
-        }
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        let launcher = &self.ports.launcher;
-        let admission = self.ports.services.as_ref().map(|services| services.admit(fleet.launch.caller()));
-        let (compile_cache, share) = fleet.caching.start();
-        let (now, admission_now) = (capture::now(), admission.as_deref());
-        let launch = &fleet.launch;
-        let (spec, stream) =
-            launch.environment(&**launcher, &id, now, admission_now, compile_cache, initialization);
-        let (mut sandbox, booted) = match self.open(&fleet.launch, spec).await {
-            Ok((sandbox, booted)) => {
-                let level = match &booted {
-                    Some(_) => Level::Process,
-                    None if sandbox.was_ready() => Level::Sandbox,
-                    None => Level::Nothing,
-                };
-                fleet.executions.started(level, initialization);
-                (sandbox, booted)
-            }
-            Err(error) => {
-                tracing::error!(function = %fleet.launch.key, %error, "an environment could not be made");
-                if initialization == Initialization::Provisioned {
-                    fleet.keeping.started(Some(KeepFailure::Platform(error.to_string())));
-                }
-                if let Some(assignment) = fleet.start_failed(initialization) {
-                    assignment.answer(Err(Error::Service(error.to_string())));
-                }
-                return;
-            }
-        };
-        let capture = Capture::new(Arc::clone(&self.ports.logs), stream);
-        let (metrics, traces) = (Arc::clone(&self.ports.metrics), Arc::clone(&self.ports.traces));
-        drop(self);
-        let (sender, messages) = mpsc::channel(Mailbox::CAPACITY);
-        let serving = sandbox.services().zip(admission.as_deref()).map(|(listener, at)| serve(listener, at));
-        let mailbox = Mailbox::new(sender, Arc::new(room), initialization);
-        let told = Told { metrics, traces };
-        Environment::new(fleet, mailbox, messages, sandbox, capture, told, booted, share, gate).live().await;
-        if let Some((end, mut serving)) = serving {
-            drop(end);
-            while serving.join_next().await.is_some() {}
-        }
-    }
-
-    /// A sandbox with a process that was booted ahead, or one without a process.
-    async fn open(
-        &self,
-        launch: &Launch,
-        spec: SandboxSpec,
-    ) -> Result<(Box<dyn Sandbox>, Option<Assigned>), LaunchError> {
-        let pool = self.pool.lock().expect("not poisoned").clone();
-        if let (Some(pool), Some(kind)) = (pool, launch.kind())
-            && let Some(booted) = pool.take(kind).await
-        {
-            match booted.assign(spec.clone()).await {
-                Ok((sandbox, booted)) => {
-                    tracing::debug!(function = %launch.key, "took a process that was booted ahead");
-                    return Ok((sandbox, Some(booted)));
-                }
-                Err(error) => tracing::warn!(%error, "a process that was booted ahead could not be used"),
-            }
-        }
-        let opened = tokio::time::timeout(LAUNCH_TIMEOUT, self.ports.launcher.open(spec)).await;
-        let too_long = || Err(LaunchError("making its sandbox took too long".into()));
-        Ok((opened.unwrap_or_else(|_| too_long())?, None))
-    }
-
-    /// Memory for one more environment of the fleet. Where there is none in time, and where it is not
-    /// wanted any more, the start is over.
-    async fn room(&self, fleet: &Fleet, initialization: Initialization) -> Option<Room> {
-        let size = fleet.launch.memory();
-        if let Some(room) = self.memory.room_now(size, &fleet.memory) {
-            return Some(room);
-        }
-        let wait = async {
-            let turn = self.memory.turn().await?;
-            loop {
-                // Meanwhile another environment of the fleet may have become free.
-                if !fleet.still_wanted(initialization) {
-                    return None;
-                }
-                match turn.room(&self.memory, size, &fleet.memory) {
-                    Ok(room) => return Some(room),
-                    Err(short) => self.make_room(0, short),
-                }
-                turn.changed().await;
-            }
-        };
-        if let Ok(room) = tokio::time::timeout(ROOM_TIMEOUT, wait).await {
-            return room;
-        }
-        tracing::warn!(function = %fleet.launch.key, "no memory for another environment in time");
-        if initialization == Initialization::Provisioned {
-            fleet.keeping.started(Some(KeepFailure::Platform("no memory for another environment".into())));
-        }
-        if let Some(assignment) = fleet.start_failed(initialization) {
-            let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
-            assignment.answer(Err(Error::TooManyRequests { reason }));
-        }
-        None
-    }
-
-    /// As many environments as executions at the most, and as much memory as there is: those that
-    /// were idle longest make room.
-    fn make_room(&self, excess: usize, short: u64) {
-        let fleets = self.fleets.read().expect("not poisoned");
-        let mut idle: Vec<(Instant, u64, &Arc<Fleet>)> = fleets
-            .values()
-            .flat_map(BTreeMap::values)
-            .flat_map(|fleet| fleet.idle().into_iter().map(move |(since, bytes)| (since, bytes, fleet)))
-            .collect();
-        idle.sort_by_key(|(since, _, _)| *since);
-        let count = placement::retire(idle.iter().map(|(_, bytes, _)| *bytes), excess, short);
-        for (_, _, fleet) in &idle[..count] {
-            fleet.retire_oldest();
-        }
-    }
-
-    /// A head changed or went. What changes nothing for a process retires nothing: that is seen
-    /// when the next invocation comes.
-    fn changed(&self, key: &FunctionKey) {
-        let claims = || {
-            let head = &self.ports.catalog.head(key)?.record;
-            let kept = head.kept().into_iter();
-            let provisioned = kept.map(|(version, each)| (version, each.requested as usize)).collect();
-            Some(Claims { reserved: head.reserved_concurrency.map(|count| count as usize), provisioned })
-        };
-        self.permits.changed(key, claims);
-        let head = self.ports.catalog.head(key);
-        let has = |version: Version| head.as_ref().is_some_and(|head| head.record.state(version).is_some());
-        // What is provisioned is kept: it is there after a restart too.
-        let kept = head.as_ref().map(|head| head.record.kept()).unwrap_or_default();
-        for version in kept.keys() {
-            self.keeping(key, *version);
-        }
-        {
-            let mut keepings = self.keepings.lock().expect("not poisoned");
-            if let Some(of_function) = keepings.get_mut(key) {
-                of_function.retain(|version, _| has(*version));
-                of_function.iter().for_each(|(version, keeping)| keeping.request(kept.get(version)));
-                if of_function.is_empty() {
-                    keepings.remove(key);
-                }
-            }
-        }
-        if let (None, Some(caches)) = (&head, &self.caches) {
-            caches.sweep();
-        }
-        let mut fleets = self.fleets.write().expect("not poisoned");
-        let Some(of_function) = fleets.get_mut(key) else { return };
-        of_function.retain(|version, fleet| {
-            let fits = head.as_ref().is_some_and(|head| {
-                head.record.identity == fleet.launch.identity
-                    && match version {
-                        Version::Latest => {
-                            launch::same_process(head.record.invocable(), &fleet.launch.version)
-                        }
-                        // Numbers are never given twice.
-                        Version::Published(_) => head.record.state(*version).is_some(),
-                    }
-            });
-            if fits {
-                fleet.trim();
-            } else {
-                self.retire(fleet);
-            }
-            fits
-        });
-        if of_function.is_empty() {
-            fleets.remove(key);
-        }
-    }
-
-    fn keeping(&self, key: &FunctionKey, version: Version) -> Arc<Keeping> {
-        let mut keepings = self.keepings.lock().expect("not poisoned");
-        let keeping = keepings.entry(key.clone()).or_default().entry(version);
-        Arc::clone(keeping.or_insert_with(|| Arc::new(Keeping::new(Arc::clone(&self.missing)))))
-    }
-
-    /// Starts what is missing of a version's kept environments.
-    async fn tend(self: &Arc<Self>, key: &FunctionKey, version: Version, keeping: &Keeping) {
-        let Some(head) = self.ports.catalog.head(key) else { return };
-        if head.record.state(version) != Some(&State::Active) {
-            return;
-        }
-        match self.fleet(&head, version).await {
-            Ok(Some(fleet)) => (0..fleet.begin_missing())
-                .for_each(|_| self.start(Arc::clone(&fleet), Initialization::Provisioned)),
-            // Its end is told.
-            Ok(None) => {}
-            Err(error) => keeping.started(Some(KeepFailure::Platform(error.to_string()))),
-        }
-    }
-}
-
-/// lambkin's services for one environment, by one task, until the sender is dropped.
-fn serve(listener: OwnedFd, admission: &dyn Admission) -> (oneshot::Sender<Infallible>, JoinSet<()>) {
-    let (end, ended) = oneshot::channel();
-    let mut serving = JoinSet::new();
-    serving.spawn(admission.serve(listener, Box::pin(async { drop(ended.await) })));
-    (end, serving)
 }
 
 pub(crate) fn shutting_down() -> Error {
     Error::Service("lambkin is shutting down".into())
-}
-
-async fn retire_idle(core: Weak<Core>, limit: Duration) {
-    let mut beat =
-        tokio::time::interval((limit / 4).clamp(Duration::from_millis(50), Duration::from_secs(5)));
-    loop {
-        beat.tick().await;
-        let Some(core) = core.upgrade() else { return };
-        for fleet in core.fleets.read().expect("not poisoned").values().flat_map(BTreeMap::values) {
-            fleet.retire_idle(limit);
-        }
-    }
-}
-
-/// Looks where something happened, and after failures from time to time.
-async fn start_missing(core: Weak<Core>, missing: Arc<Notify>) {
-    loop {
-        // Elapsed or woken: there is something to look at either way.
-        let _ = tokio::time::timeout(RETRY_AFTER, missing.notified()).await;
-        let Some(core) = core.upgrade() else { return };
-        let wanted: Vec<(FunctionKey, Version, Arc<Keeping>)> = {
-            let keepings = core.keepings.lock().expect("not poisoned");
-            let all = keepings.iter().flat_map(|(key, all)| all.iter().map(move |each| (key, each)));
-            let wanted = all.filter(|(_, (_, keeping))| keeping.requested() > 0);
-            wanted.map(|(key, (version, keeping))| (key.clone(), *version, Arc::clone(keeping))).collect()
-        };
-        for (key, version, keeping) in wanted {
-            core.tend(&key, version, &keeping).await;
-        }
-    }
 }
