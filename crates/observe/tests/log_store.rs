@@ -557,6 +557,10 @@ fn metrics_in_lines_come_with_the_lines() {
     assert!(store.flush(SOON));
     assert_eq!(sums(), [6.0]);
     assert_eq!(messages(&store, &stream).len(), 3);
+    // Whoever closes the metrics after the lines has all of them.
+    append(&store, &stream, vec![event(4, &line)]);
+    store.close(SOON).unwrap();
+    assert_eq!(sums(), [9.0]);
 }
 
 #[test]
