@@ -174,6 +174,23 @@ def test_values_are_those_of_the_traffic(server, name):
     assert one("lambkin_invocations_total") == 7, "counted before it is answered"
 
 
+def test_a_cold_start_is_counted_by_what_was_ready(server, name):
+    """A jail is made before lambkin says that it listens; where functions are plain processes nothing is ready."""
+    for options, ready in [((), "L1"), (("--isolation", "process"), "L0")]:
+        started = server("--warm-pool", "0", *options)
+        lambda_ = client(started.endpoint)
+        create(lambda_, name)
+        for _ in range(3):
+            invoke(lambda_, name)
+        served = scrape(started.endpoint)
+        isolation = next(iter(served["lambkin_build_info"].samples))[1]
+        ready = ready if isolation == "jail" else "L0"
+        cold = {level: count for (_, level), count in served["lambkin_cold_starts_total"].samples.items()}
+        assert cold == {"L0": 0, "L1": 0, "L2": 0, ready: 1}, isolation
+        assert served["lambkin_warm_starts_total"].samples[(arn(name),)] == 2
+        assert "lambkin_pool_limit" not in served, "there is no pool"
+
+
 @pytest.mark.parametrize(
     "text",
     [

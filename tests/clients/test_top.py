@@ -13,7 +13,7 @@ import time
 import pytest
 
 from lambda_client import REGION, arn, client, create, invoke
-from server import binary, eventually
+from server import Server, binary, eventually
 
 FAILS = """exports.handler = async (event) => {
   if (event.fail) throw new Error('no');
@@ -26,8 +26,6 @@ SECONDS = 30
 @pytest.fixture(scope="module")
 def traffic(tmp_path_factory):
     """A server with two functions: one ran 6 times, 2 of them failed, one took 300 ms; the other was throttled and has an event that waits."""
-    from server import Server
-
     with Server(tmp_path_factory.mktemp("top")) as server:
         lambda_ = client(server.endpoint)
         create(lambda_, "busy", FAILS)
