@@ -110,4 +110,37 @@ test('a log of 100,000 lines is read to its end, searched, and does not stop the
   await lines.getByText('line 4711 of many').waitFor();
 });
 
+test('names of every allowed character lead to their pages; what is no name leads nowhere', async () => {
+  const group = '/aZ09._-#/group/#';
+  await boto3(server, 'logs', 'create_log_group', { logGroupName: group });
+  await boto3(server, 'logs', 'create_log_stream', { logGroupName: group, logStreamName: 'a stream' });
+  await boto3(server, 'logs', 'put_log_events', { logGroupName: group, logStreamName: 'a stream', logEvents: [{ timestamp: Date.now(), message: 'written <b>by hand</b> %41' }] });
+  await page.goto(`${server.endpoint}/console#/logs`);
+  await page.getByRole('link', { name: group }).click();
+  await page.getByRole('heading', { name: group }).waitFor();
+  await page.getByRole('log', { name: 'Log events' }).getByText('written <b>by hand</b> %41').waitFor();
+  await page.reload();
+  await page.getByRole('heading', { name: group }).waitFor();
+  // A test event, an alias and a layer of such names.
+  await page.goto(`${server.endpoint}/console#/functions/target/test`);
+  await page.getByLabel('Event name').fill('aZ09-_.event');
+  await page.getByRole('button', { name: 'Save event' }).click();
+  await page.getByText('Saved the test event aZ09-_.event.').waitFor();
+  await boto3(server, 'lambda', 'publish_version', { FunctionName: 'target' });
+  await page.getByRole('tab', { name: 'Aliases' }).click();
+  await page.getByRole('button', { name: 'Create alias' }).click();
+  await page.getByLabel('Alias name').fill('aZ09-_');
+  await page.keyboard.press('Enter');
+  await page.getByText('The alias aZ09-_ is created.').waitFor();
+  assert.equal((await boto3(server, 'lambda', 'get_alias', { FunctionName: 'target', Name: 'aZ09-_' })).FunctionVersion, '$LATEST');
+  await page.getByRole('radio', { name: 'Select alias aZ09-_' }).check({ force: true });
+  await page.getByRole('button', { name: 'Test alias' }).click();
+  await page.getByRole('button', { name: 'Test', exact: true }).click();
+  await page.getByText('Executing function: succeeded').waitFor();
+  for (const [place, said] of [['#/functions/nobody', 'Function not found'], ['#/functions/%E0%A4%A', 'Value'], ['#/nothing', 'There is no such page.']]) {
+    await page.goto(`${server.endpoint}/console${place}`);
+    await page.getByText(said).first().waitFor();
+  }
+});
+
 faultless();

@@ -3,7 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { test } from 'node:test';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
 
 import { boto3, browser, createFunction, faultless, open, page, server, type } from './world.mjs';
 
@@ -15,6 +18,12 @@ const invoked = async (name = NAME) => (await boto3(server, 'lambda', 'invoke', 
 const configuration = (name = NAME) => boto3(server, 'lambda', 'get_function_configuration', { FunctionName: name });
 const editor = (name) => page.getByRole('textbox', { name, exact: true });
 const files = () => page.getByRole('navigation', { name: 'Files' });
+
+/** Code that lambkin runs as it is. */
+const directory = mkdtempSync(join(tmpdir(), 'lambkin-hot-'));
+// Functions run as somebody else.
+chmodSync(directory, 0o755);
+after(() => rmSync(directory, { recursive: true }));
 
 /** A package's files by name, as they are in what is deployed. */
 async function deployed(name = NAME) {
@@ -46,7 +55,7 @@ open(async () => {
   });
   await page.goto(at(NAME));
   await editor('index.js').waitFor();
-});
+}, ['--hot-reload', directory]);
 
 test('files are shown by folder, made, changed and deleted, and deployed together', async () => {
   await files().getByText('lib/').waitFor();
@@ -153,6 +162,24 @@ test('what is too large or unreadable is offered as a download, and another pack
   const chunks = [];
   for await (const chunk of await (await download).createReadStream()) chunks.push(chunk);
   assert.equal(Buffer.concat(chunks).toString(), long);
+});
+
+test('code that is a directory is left to its own editor, until a package takes its place', async () => {
+  writeFileSync(join(directory, 'index.js'), SAYS('hot'));
+  const Code = { S3Bucket: 'hot-reload', S3Key: directory };
+  await boto3(server, 'lambda', 'create_function', { FunctionName: 'hot', Runtime: 'nodejs22.x', Handler: 'index.handler', Role: 'arn:aws:iam::000000000000:role/any', Code });
+  await page.goto(at('hot'));
+  await page.getByText('Its code is a directory of this machine').waitFor();
+  await page.getByText(`${directory} is run as it is`).waitFor();
+  assert.equal(await page.locator('.workbench').count(), 0);
+  await page.getByRole('button', { name: 'Test', exact: true }).click();
+  await page.getByTestId('response').getByText('"hot"').waitFor();
+  const chooser = page.waitForEvent('filechooser');
+  await item('Upload a .zip file');
+  const { ZipFile } = await boto3(server, 'zip', 'of', { files: { 'index.js': SAYS('package') } });
+  await (await chooser).setFiles({ name: 'package.zip', mimeType: 'application/zip', buffer: Buffer.from(ZipFile, 'base64') });
+  await editor('index.js').getByText("'package'").waitFor();
+  assert.equal(await invoked('hot'), '"package"');
 });
 
 test('two tabs of one browser have a draft each; the second to deploy is asked', async () => {

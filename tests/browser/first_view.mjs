@@ -22,6 +22,10 @@ test('the first view can be used within a second', async () => {
       await page.getByText('Up', { exact: true }).waitFor();
       times.push(Date.now() - begun);
     }
+    // What a first view does not show is not loaded for it.
+    const parts = await page.evaluate(() => performance.getEntriesByType('resource').map(({ name }) => name));
+    assert.ok(parts.some((name) => name.includes('/assets/home')));
+    assert.deepEqual(parts.filter((name) => /assets\/(code_mirror|monitor_tab|functions|queues|page)/.test(name)), []);
     console.log(`first view: ${times.join(', ')} ms`);
     assert.ok(times.at(-1) <= MOST, `${times.join(', ')} ms`);
   } finally {

@@ -31,8 +31,9 @@ function wanted(variable) {
 
 /** `lambkin serve`, on a port and a data directory of its own. */
 export class Server {
-  static async start() {
+  static async start(more = []) {
     const server = new Server();
+    server.more = more;
     server.data = await mkdtemp(join(tmpdir(), 'lambkin-browser-'));
     await server.serve(0);
     return server;
@@ -41,7 +42,7 @@ export class Server {
   /** Starts it, again too, on what there is in its data directory. */
   async serve(port) {
     const runtimes = ['--runtimes', wanted('LAMBKIN_RUNTIMES')];
-    const options = ['serve', '--listen', `127.0.0.1:${port}`, '--data', this.data, ...runtimes];
+    const options = ['serve', '--listen', `127.0.0.1:${port}`, '--data', this.data, ...runtimes, ...this.more];
     this.process = spawn(wanted('LAMBKIN_BIN'), options, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.log = '';
     this.said = '';
@@ -197,9 +198,9 @@ export let browser;
 export let page;
 
 /** The server of this file's tests and a browser at it, from before the first to after the last; `prepare` is called in between. */
-export function open(prepare) {
+export function open(prepare, more) {
   before(async () => {
-    server = await Server.start();
+    server = await Server.start(more);
     browser = await browse(server);
     page = browser.page;
     await prepare?.();
@@ -218,10 +219,10 @@ export function faultless() {
   });
 }
 
-/** Serious and critical faults that axe-core finds. The console's policy forbids injected scripts, so it is evaluated. */
-export async function accessibilityFaults(page) {
+/** Serious and critical faults that axe-core finds, by all of its rules or by these. The console's policy forbids injected scripts, so it is evaluated. */
+export async function accessibilityFaults(page, ...rules) {
   await page.evaluate(await readFile(AXE, 'utf8'));
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+  const { violations } = await page.evaluate((runOnly) => globalThis.axe.run(document, { resultTypes: ['violations'], ...(runOnly.length > 0 && { runOnly }) }), rules);
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
     .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 160)).slice(0, 3).join(' | ')}`);

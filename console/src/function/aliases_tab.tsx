@@ -89,7 +89,7 @@ function Edit({ name, alias, close, save }: { name: string; alias: Alias | undef
   const submit = () => save(text, { FunctionVersion: version, Description: description, RoutingConfig: { AdditionalVersionWeights: second === '' ? {} : { [second]: weight } } });
   return (
     <Dialog title={alias ? `Edit the alias ${alias.Name}` : 'Create alias'} word={alias ? 'Save' : 'Create'} wrong={wrong} close={close} submit={submit}>
-      <FormField label="Alias name"><Input value={text} autoFocus disabled={alias !== undefined} spellcheck={false} onChange={({ detail }) => setText(detail.value.trim())} /></FormField>
+      <FormField label="Alias name"><Input value={text} disabled={alias !== undefined} spellcheck={false} onChange={({ detail }) => setText(detail.value.trim())} /></FormField>
       <FormField label="Version">
         <Select selectedOption={{ value: version, label: version }} options={options} onChange={({ detail }) => setVersion(detail.selectedOption.value ?? version)} />
       </FormField>

@@ -199,7 +199,7 @@ function NewFile({ taken, close, create }: { taken: string[]; close: () => void;
   return (
     <Dialog title="New file" word="Create" wrong={wrong} close={close} submit={() => create(name)}>
       <FormField label="Name of the file" description="With folders, if it is in some">
-        <Input autoFocus placeholder="lib/helper.mjs" value={name} spellcheck={false} onChange={({ detail }) => setName(detail.value)} />
+        <Input placeholder="lib/helper.mjs" value={name} spellcheck={false} onChange={({ detail }) => setName(detail.value)} />
       </FormField>
     </Dialog>
   );

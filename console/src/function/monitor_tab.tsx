@@ -151,7 +151,6 @@ function Chart({ title, unit, lines, note, figures }: Titled & { figures: Figure
     <section aria-label={title}>
       <Box variant="h3">{title}</Box>
       <Box variant="small" color="text-body-secondary" padding={{ bottom: 's' }}>{wholes.join(' · ') || ' '}</Box>
-      {note && <Box variant="small" color="text-body-secondary">{note(figures)}</Box>}
       <LineChart
         series={any ? series : []}
         xScaleType="time"
@@ -164,6 +163,7 @@ function Chart({ title, unit, lines, note, figures }: Titled & { figures: Figure
         i18nStrings={{ xTickFormatter: (at) => tick(at, figures), yTickFormatter: (value) => `${rounded(value)}${unit}` }}
         empty={<Box textAlign="center" color="text-body-secondary">Nothing of that time</Box>}
       />
+      {note && <Box variant="small" color="text-body-secondary">{note(figures)}</Box>}
     </section>
   );
 }

@@ -10,7 +10,7 @@ import KeyValuePairs from '@cloudscape-design/components/key-value-pairs';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Spinner from '@cloudscape-design/components/spinner';
 import Tabs from '@cloudscape-design/components/tabs';
-import { lazy, Suspense, useState } from 'react';
+import { lazy, Suspense, useEffect, useState } from 'react';
 
 import { deleteFunction, getFunction, LATEST } from '../client/lambda';
 import type { Mark } from '../editor/code_mirror';
@@ -34,6 +34,9 @@ import { VersionsTab } from './versions_tab';
 /** Charts are large, and not everybody's first thought. */
 const MonitorTab = lazy(() => import('./monitor_tab'));
 
+/** Milliseconds until a state that will change is read again. */
+const SETTLING = 1000;
+
 export default function FunctionPage({ name, tab }: { name: string; tab: string }) {
   const notices = useNotices();
   const loaded = useLoaded(() => getFunction(name), name);
@@ -46,6 +49,12 @@ export default function FunctionPage({ name, tab }: { name: string; tab: string 
 
   const document = loaded.value;
   const configuration = document?.Configuration;
+  // What is on its way is looked at again until it is there.
+  useEffect(() => {
+    if (configuration?.State !== 'Pending' && configuration?.LastUpdateStatus !== 'InProgress') return;
+    const timer = setTimeout(() => void loaded.reload(), SETTLING);
+    return () => clearTimeout(timer);
+  }, [configuration, loaded.reload]);
   const open = chosen !== undefined && code.names.includes(chosen) ? chosen : entry(code.names, configuration?.Handler);
   const choose = (file: string) => {
     setChosen(file);

@@ -78,7 +78,7 @@ function AddPermission({ close, add }: { close: () => void; add: (input: Record<
   const submit = () => add({ StatementId: sid, Principal: principal, Action: action, ...(source && { SourceArn: source }) });
   return (
     <Dialog title="Add permission" word="Add" wrong={sid === '' || principal === ''} close={close} submit={submit}>
-      <FormField label="Statement ID"><Input value={sid} autoFocus spellcheck={false} onChange={({ detail }) => setSid(detail.value.trim())} /></FormField>
+      <FormField label="Statement ID"><Input value={sid} spellcheck={false} onChange={({ detail }) => setSid(detail.value.trim())} /></FormField>
       <FormField label="Principal" description="An account, an ARN, a service such as events.amazonaws.com, or *"><Input value={principal} spellcheck={false} onChange={({ detail }) => setPrincipal(detail.value.trim())} /></FormField>
       <FormField label="Action">
         <Select selectedOption={{ value: action, label: action }} options={ACTIONS.map((value) => ({ value, label: value }))} onChange={({ detail }) => setAction(detail.selectedOption.value ?? action)} />

@@ -77,7 +77,7 @@ function Publish({ close, publish }: { close: () => void; publish: (description:
   return (
     <Dialog title="Publish new version" word="Publish" close={close} submit={() => publish(description)}>
       <FormField label={<span>Version description <i>– optional</i></span>} description="Code and configuration as they are deployed now; where neither changed since the last version, that is the answer.">
-        <Input value={description} autoFocus onChange={({ detail }) => setDescription(detail.value)} />
+        <Input value={description} onChange={({ detail }) => setDescription(detail.value)} />
       </FormField>
     </Dialog>
   );

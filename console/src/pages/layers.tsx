@@ -87,7 +87,7 @@ function Publish({ name: former, close, publish }: { name: string; close: () => 
   };
   return (
     <Dialog title="Publish layer version" word="Publish" wrong={!file || !/^[a-zA-Z0-9-_]{1,64}$/.test(name)} close={close} submit={submit}>
-      <FormField label="Layer name" description="That of a layer that there is makes its next version."><Input value={name} autoFocus spellcheck={false} onChange={({ detail }) => setName(detail.value.trim())} /></FormField>
+      <FormField label="Layer name" description="That of a layer that there is makes its next version."><Input value={name} spellcheck={false} onChange={({ detail }) => setName(detail.value.trim())} /></FormField>
       <FormField label={<span>Version description <i>– optional</i></span>}><Input value={description} onChange={({ detail }) => setDescription(detail.value)} /></FormField>
       <FormField label="Package" description="A .zip file; what is below nodejs/node_modules can be required">
         <FileUpload

@@ -172,7 +172,7 @@ function CreateQueue({ targets, close, create }: { targets: QueueLine[]; close: 
   };
   return (
     <Dialog title="Create queue" word="Create" wrong={wrong} close={close} submit={() => create(full, attributes)}>
-      <FormField label="Queue name"><Input value={name} autoFocus spellcheck={false} onChange={({ detail }) => setName(detail.value)} /></FormField>
+      <FormField label="Queue name"><Input value={name} spellcheck={false} onChange={({ detail }) => setName(detail.value)} /></FormField>
       <Checkbox checked={fifo} onChange={({ detail }) => setFifo(detail.checked)}>FIFO: in order, and once</Checkbox>
       <FormField label="Dead-letter queue" description="Its name; empty for none" errorText={dead !== '' && !target ? 'There is no such queue.' : undefined}>
         <Input value={dead} spellcheck={false} onChange={({ detail }) => setDead(detail.value.trim())} />

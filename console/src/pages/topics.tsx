@@ -79,7 +79,7 @@ function CreateTopic({ close, create }: { close: () => void; create: (name: stri
   const wrong = !/^[a-zA-Z0-9-_]{1,256}$/.test(name);
   return (
     <Dialog title="Create topic" word="Create" wrong={wrong} close={close} submit={() => create(name)}>
-      <FormField label="Topic name"><Input value={name} autoFocus spellcheck={false} onChange={({ detail }) => setName(detail.value.trim())} /></FormField>
+      <FormField label="Topic name"><Input value={name} spellcheck={false} onChange={({ detail }) => setName(detail.value.trim())} /></FormField>
     </Dialog>
   );
 }

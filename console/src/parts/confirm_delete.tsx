@@ -23,7 +23,7 @@ export function ConfirmDelete({ what, consequence, word = 'delete', close, confi
     <Dialog title={`${title} ${what}?`} word={title} wrong={typed.trim().toLowerCase() !== word} close={close} submit={confirm}>
       <Alert type="warning">{consequence} This cannot be undone.</Alert>
       <FormField label={`To confirm, type ${word}`}>
-        <Input value={typed} placeholder={word} autoFocus onChange={({ detail }) => setTyped(detail.value)} />
+        <Input value={typed} placeholder={word} onChange={({ detail }) => setTyped(detail.value)} />
       </FormField>
     </Dialog>
   );

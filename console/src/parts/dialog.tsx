@@ -21,6 +21,11 @@ interface Properties {
   children: ReactNode;
 }
 
+/** The modal itself begins on its button that closes it, where Enter would end what was just begun. */
+function beginWithin(form: HTMLFormElement | null): void {
+  requestAnimationFrame(() => form?.querySelector<HTMLElement>('input:enabled:not([type=file]), textarea:enabled, button:enabled')?.focus());
+}
+
 export function Dialog({ title, word, wrong = false, close, submit, children }: Properties) {
   const id = useId();
   const [busy, setBusy] = useState(false);
@@ -52,6 +57,7 @@ export function Dialog({ title, word, wrong = false, close, submit, children }: 
     >
       <form
         id={id}
+        ref={beginWithin}
         onSubmit={(event) => {
           event.preventDefault();
           // React tells forms around this one, too, wherever they are in the document.

@@ -60,7 +60,7 @@ fn built(out: &Path) -> Result<Vec<(String, PathBuf)>, String> {
         println!("cargo:rerun-if-changed={}", console.join(source).display());
     }
     let pages = out.join("console");
-    if let Err(reason) = npm::build(&console, &pages) {
+    if let Err(reason) = npm::build("npm", &console, &pages) {
         println!("cargo:warning=lambkin is built without its web console: {reason}");
         println!(
             "cargo:warning={REMEDY}; everything else works. LAMBKIN_CONSOLE=0 leaves it out without a warning"

@@ -1,9 +1,15 @@
 //! lambkin's own API: samples for everybody, saved test events for who signs.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::created;
 use super::fakes::{SIGNED, Server};
+
+/// The build script's.
+#[path = "../../build/npm.rs"]
+mod npm;
 
 #[tokio::test]
 async fn test_events_belong_to_their_function() {
@@ -65,4 +71,11 @@ async fn sample_events_are_filled_in() {
     assert_eq!(server.ask("GET", "/_lambkin/sample-events/s3-put?nothing=1", "", b"").await.status, 400);
     assert_eq!(server.ask("GET", "/_lambkin/sample-events/nothing", "", b"").await.status, 404);
     assert_eq!(server.ask("GET", "/_lambkin/sample-eventsx", "", b"").await.status, 404);
+}
+
+#[test]
+fn where_npm_is_missing_the_build_says_so() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let said = npm::build("no-npm-of-this-name", here, &here.join("nowhere"));
+    assert_eq!(said, Err("there is no npm on this machine".to_owned()));
 }
