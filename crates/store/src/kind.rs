@@ -4,6 +4,7 @@
 //! Deliberately not here: what the records say.
 
 use std::fmt;
+use std::hash::Hash;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::snapshot::{AnySnapshot, Snapshot};
 /// A kind of record: how its keys and bytes read.
 pub(crate) trait Kind: Sized + 'static {
     /// Orders by account, region and name.
-    type Key: Ord + Clone + Send + Sync;
+    type Key: Ord + Hash + Clone + Send + Sync;
     type Record: Clone + Send + Sync;
     const KIND: &'static str;
 

@@ -5,7 +5,7 @@
 //! its write answers.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -14,13 +14,39 @@ use lambkin_model::catalog::{Revision, Stored};
 
 use crate::kind::Kind;
 
-type Content<K> = BTreeMap<<K as Kind>::Key, Arc<Stored<<K as Kind>::Record>>>;
+type StoredOf<K> = Arc<Stored<<K as Kind>::Record>>;
 type Watcher<K> = Box<dyn Fn(&<K as Kind>::Key) + Send + Sync>;
 
 pub(crate) struct Snapshot<K: Kind> {
-    /// Keys order by account, region, name: one map serves look-ups and lists.
     records: RwLock<Content<K>>,
     watchers: Mutex<Vec<Arc<Watcher<K>>>>,
+}
+
+/// The same records twice: a key has three texts, and in a tree of a hundred thousand a look-up compares dozens of
+/// them, most of which no cache has.
+struct Content<K: Kind> {
+    /// For look-ups.
+    by_key: HashMap<K::Key, StoredOf<K>>,
+    /// For lists: keys order by account, region, name.
+    in_order: BTreeMap<K::Key, StoredOf<K>>,
+}
+
+impl<K: Kind> Default for Content<K> {
+    fn default() -> Self {
+        Self { by_key: HashMap::new(), in_order: BTreeMap::new() }
+    }
+}
+
+impl<K: Kind> Content<K> {
+    fn insert(&mut self, key: K::Key, stored: StoredOf<K>) {
+        self.by_key.insert(key.clone(), Arc::clone(&stored));
+        self.in_order.insert(key, stored);
+    }
+
+    fn remove(&mut self, key: &K::Key) {
+        self.by_key.remove(key);
+        self.in_order.remove(key);
+    }
 }
 
 impl<K: Kind> fmt::Debug for Snapshot<K> {
@@ -37,7 +63,7 @@ impl<K: Kind> Default for Snapshot<K> {
 
 impl<K: Kind> Snapshot<K> {
     pub(crate) fn get(&self, key: &K::Key) -> Option<Arc<Stored<K::Record>>> {
-        self.records.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.records.read().unwrap_or_else(PoisonError::into_inner).by_key.get(key).cloned()
     }
 
     pub(crate) fn list(
@@ -54,6 +80,7 @@ impl<K: Kind> Snapshot<K> {
         self.records
             .read()
             .unwrap_or_else(PoisonError::into_inner)
+            .in_order
             .range((from, Bound::Unbounded))
             .take_while(|(key, _)| K::parts(key)[..2] == [account, region])
             .take(limit)
@@ -62,7 +89,7 @@ impl<K: Kind> Snapshot<K> {
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Stored<K::Record>>> {
-        self.records.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.records.read().unwrap_or_else(PoisonError::into_inner).in_order.values().cloned().collect()
     }
 
     pub(crate) fn watch(&self, watcher: Watcher<K>) {
@@ -146,7 +173,7 @@ impl<K: Kind> Entry for EntryOf<K> {
         match self.record.take() {
             Some(record) => records.insert(self.key.clone(), Arc::new(Stored { revision, record })),
             None => records.remove(&self.key),
-        };
+        }
     }
 
     fn tell(&self) {
