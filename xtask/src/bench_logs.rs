@@ -26,6 +26,9 @@ use crate::tools::Result;
 
 const CONNECTIONS: usize = 16;
 const GROUP: &str = "/bench/logs";
+/// The middle of the same lines.
+const SMALL: &str = "/bench/small";
+const SMALL_EVENTS: usize = 100_000;
 /// Once in all lines, in their middle.
 const RARE: &str = "needle-7d2f41c8-93ab-4e6d-8a10-5b7c99e0f3d2";
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -187,11 +190,11 @@ impl Corpus {
     }
 }
 
-fn stream() -> Arc<LogStreamName> {
+fn stream(group: &str) -> Arc<LogStreamName> {
     Arc::new(LogStreamName {
         account: "000000000000".into(),
         region: "us-east-1".into(),
-        group: GROUP.into(),
+        group: group.into(),
         stream: "2026/01/02/[$LATEST]8f507cfc0a1b4697b07aac58fc914c95".into(),
     })
 }
@@ -233,7 +236,7 @@ fn ingest(scale: &Scale, table: &mut Table) -> Result {
         // As it is served: each line is looked at for metrics.
         let metrics = MetricStore::open(data.path(), &MetricConfig::default()).map_err(text)?;
         let store = LogStore::open(data.path(), &Config::default(), Some(Arc::new(metrics))).map_err(text)?;
-        let stream = stream();
+        let stream = stream(GROUP);
         let began = Instant::now();
         for batch in lines.chunks(BATCH) {
             let event =
@@ -302,7 +305,7 @@ fn searching(scale: &Scale, lambkin: &Path, runtimes: &Path, table: &mut Table) 
     let begin = now() - scale.events as u64 / 6 - 1000;
     {
         let store = LogStore::open(data.path(), &Config::default(), None).map_err(text)?;
-        let (stream, mut corpus) = (stream(), Corpus::new(begin));
+        let (stream, small, mut corpus) = (stream(GROUP), stream(SMALL), Corpus::new(begin));
         let mut file = BufWriter::new(File::create(&raw).map_err(text)?);
         let mut batch = Vec::with_capacity(BATCH);
         for number in 0..scale.events {
@@ -313,6 +316,9 @@ fn searching(scale: &Scale, lambkin: &Path, runtimes: &Path, table: &mut Table) 
             file.write_all(line.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(text)?;
             batch.push(LogEvent { at: Timestamp(at * 1000), message: line.into() });
             if batch.len() == BATCH {
+                if number.abs_diff(scale.events / 2) <= SMALL_EVENTS / 2 {
+                    append(&store, &runtime, &small, batch.clone());
+                }
                 append(&store, &runtime, &stream, std::mem::take(&mut batch));
             }
         }
@@ -330,7 +336,8 @@ fn searching(scale: &Scale, lambkin: &Path, runtimes: &Path, table: &mut Table) 
     };
     run("zstd", &["-3", "-q", "-k"])?;
     let of_zstd = fs::metadata(raw.with_extension("log.zst")).map_err(text)?.len();
-    let own = size_of(&data.path().join("logs")).map_err(text)?;
+    let directory = data.path().join("logs/000000000000/us-east-1").join(GROUP.replace('/', "%2F"));
+    let own = size_of(&directory).map_err(text)?;
     let lines = fs::metadata(&raw).map_err(text)?.len();
     run("gzip", &["-k"])?;
     table.row(
@@ -345,12 +352,8 @@ fn searching(scale: &Scale, lambkin: &Path, runtimes: &Path, table: &mut Table) 
     );
 
     let server = Server::lambkin(lambkin, data.path(), runtimes)?;
-    let small = "/bench/small";
     let mut client = Client::open(server.address)?;
-    client.call("CreateLogGroup", &json!({ "logGroupName": small }))?;
-    for group in [small, GROUP] {
-        client.call("CreateLogStream", &json!({ "logGroupName": group, "logStreamName": "more" }))?;
-    }
+    client.call("CreateLogStream", &json!({ "logGroupName": GROUP, "logStreamName": "more" }))?;
     let zipped = raw.with_extension("log.gz");
     let (stop, taken) = (AtomicBool::new(false), AtomicU64::new(0));
     let (finding, zgrep, elapsed) = std::thread::scope(|scope| -> Result<(f64, f64, f64)> {
@@ -390,32 +393,25 @@ fn searching(scale: &Scale, lambkin: &Path, runtimes: &Path, table: &mut Table) 
         "≥ 5×",
     );
 
-    // The same lines of the last second before it began, in a group that has no others.
-    let (from, to) = (begin + scale.events as u64 / 12, begin + scale.events as u64 / 12 + 1500);
-    let bounds = json!({ "startTime": from, "endTime": to });
-    let events = client.events(GROUP, &bounds)?;
-    for batch in events.chunks(5000) {
-        client.call(
-            "PutLogEvents",
-            &json!({ "logGroupName": small, "logStreamName": "more", "logEvents": batch }),
-        )?;
-    }
+    // A second and a half in the middle of both.
+    let from = begin + scale.events as u64 / 12;
+    let bounds = json!({ "startTime": from, "endTime": from + 1500 });
+    let events = client.filter(SMALL, &bounds)?;
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..scale.rounds * 3 {
-        for (group, times) in [small, GROUP].into_iter().zip(&mut times) {
+        for (group, times) in [SMALL, GROUP].into_iter().zip(&mut times) {
             let began = Instant::now();
             let found = client.filter(group, &bounds)?;
             times.push(began.elapsed().as_secs_f64());
-            if found != events.len() {
-                return Err(format!("{found} events of {}", events.len()));
+            if found != events {
+                return Err(format!("{found} events of {events}"));
             }
         }
     }
     let [alone, among] = times.map(median);
     table.row(
         &format!(
-            "a read of {} events by time among {}, against a group of those alone",
-            events.len(),
+            "a read of {events} events by time among {}, against the same among {SMALL_EVENTS}",
             scale.events
         ),
         format!("{:.1} ms against {:.1} ms", among * 1e3, alone * 1e3),
@@ -455,34 +451,19 @@ impl Client {
         if answer.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&answer).map_err(text) }
     }
 
-    /// Every page of FilterLogEvents.
-    fn pages(&mut self, group: &str, input: &Value, take: &mut dyn FnMut(&[Value])) -> Result {
+    /// How many events FilterLogEvents answers, by every page of it.
+    fn filter(&mut self, group: &str, input: &Value) -> Result<usize> {
         let mut input = input.clone();
         input["logGroupName"] = json!(group);
+        let mut count = 0;
         loop {
             let page = self.call("FilterLogEvents", &input)?;
-            take(page["events"].as_array().ok_or("no events")?);
+            count += page["events"].as_array().ok_or("no events")?.len();
             match page["nextToken"].as_str() {
                 Some(token) => input["nextToken"] = json!(token),
-                None => return Ok(()),
+                None => return Ok(count),
             }
         }
-    }
-
-    fn filter(&mut self, group: &str, input: &Value) -> Result<usize> {
-        let mut count = 0;
-        self.pages(group, input, &mut |events| count += events.len())?;
-        Ok(count)
-    }
-
-    /// Events as they can be put.
-    fn events(&mut self, group: &str, input: &Value) -> Result<Vec<Value>> {
-        let mut all = Vec::new();
-        self.pages(group, input, &mut |events| {
-            let put = |event: &Value| json!({ "timestamp": event["timestamp"], "message": event["message"] });
-            all.extend(events.iter().map(put));
-        })?;
-        Ok(all)
     }
 }
 
