@@ -66,44 +66,55 @@ fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// Invocations with a line that is kept, against one that is thrown away.
+/// Invocations with a line that is kept, against one that is thrown away; and twice thrown away, which says what such a
+/// difference means on this machine in this minute.
 fn keeping(scale: &Scale, lambkin: &Path, runtimes: &Path, table: &mut Table) -> Result {
-    let (kept_data, thrown_data) = (tempfile::tempdir().map_err(text)?, tempfile::tempdir().map_err(text)?);
-    let kept = Server::lambkin(lambkin, kept_data.path(), runtimes)?;
-    let thrown = Server::lambkin_with(lambkin, thrown_data.path(), runtimes, &["--log-cap", "0"])?;
+    const WHICH: [&[&str]; 3] = [&[], &["--log-cap", "0"], &["--log-cap", "0"]];
     let invoke = invoke_request("bench");
-    for server in [&kept, &thrown] {
+    let mut servers = Vec::new();
+    for options in WHICH {
+        let data = tempfile::tempdir().map_err(text)?;
+        let server = Server::lambkin_with(lambkin, data.path(), runtimes, options)?;
         server.create("bench", RUNTIME, TALKER)?;
         Load::run(server.address, &invoke, CONNECTIONS, scale.warm_up)?;
+        servers.push((server, data));
     }
-    let (mut rates, mut costs) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
-    for round in 0..scale.rounds * 2 {
-        // Each first in every other round: what the first one leaves behind is the second one's to bear.
-        for turn in 0..2 {
-            let which = (round + turn) % 2;
-            let server = [&kept, &thrown][which];
+    let (mut rates, mut costs) = ([const { Vec::new() }; 3], [const { Vec::new() }; 3]);
+    for round in 0..scale.rounds * 3 {
+        // Each first in its turn: what one leaves behind is the next one's to bear.
+        for turn in 0..WHICH.len() {
+            let which = (round + turn) % WHICH.len();
+            let server = &servers[which].0;
             let before = server.cpu_micros()?;
             let load = Load::run(server.address, &invoke, CONNECTIONS, scale.seconds)?;
             rates[which].push(load.rate());
             costs[which].push((server.cpu_micros()? - before) as f64 / load.answered as f64);
         }
     }
-    let [kept_rate, thrown_rate] = rates.map(median);
-    table.row(
+    let ([kept, thrown, again], [kept_cost, thrown_cost, again_cost]) =
+        (rates.map(median), costs.map(median));
+    let mut row = |what: &str, rate: f64, cost: f64, goal: &str| {
+        table.row(
+            what,
+            format!(
+                "{rate:.0}/s against {thrown:.0}/s, {cost:.1} µs of processor each against {thrown_cost:.1}"
+            ),
+            &format!(
+                "{:+.1} %, processor {:+.1} %",
+                (rate / thrown - 1.0) * 100.0,
+                (cost / thrown_cost - 1.0) * 100.0
+            ),
+            goal,
+        );
+    };
+    row(
         &format!("warm Invoke with a console line, {CONNECTIONS} connections, kept against thrown away"),
-        format!("{kept_rate:.0}/s against {thrown_rate:.0}/s"),
-        &format!("{:+.1} %", (kept_rate / thrown_rate - 1.0) * 100.0),
+        kept,
+        kept_cost,
         "≥ -5 %",
     );
-    let [kept_cost, thrown_cost] = costs.map(median);
-    table.row(
-        "processor time of each",
-        format!("{kept_cost:.1} µs against {thrown_cost:.1} µs"),
-        &format!("{:+.1} %", (kept_cost / thrown_cost - 1.0) * 100.0),
-        "",
-    );
-    kept.stop()?;
-    thrown.stop()
+    row("the same, thrown away against thrown away: noise", again, again_cost, "");
+    servers.into_iter().try_for_each(|(server, _)| server.stop())
 }
 
 /// Numbers that are the same in each run.
@@ -230,14 +241,15 @@ fn ingest(scale: &Scale, table: &mut Table) -> Result {
             (at, line.into())
         })
         .collect();
-    let (mut own, mut rows, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    let mut seconds = [Vec::new(), Vec::new(), Vec::new()];
+    let mut processor = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..scale.rounds {
         let data = tempfile::tempdir().map_err(text)?;
         // As it is served: each line is looked at for metrics.
         let metrics = MetricStore::open(data.path(), &MetricConfig::default()).map_err(text)?;
         let store = LogStore::open(data.path(), &Config::default(), Some(Arc::new(metrics))).map_err(text)?;
         let stream = stream(GROUP);
-        let began = Instant::now();
+        let (began, before) = (Instant::now(), processor_time()?);
         for batch in lines.chunks(BATCH) {
             let event =
                 |(at, line): &(u64, Bytes)| LogEvent { at: Timestamp(at * 1000), message: line.clone() };
@@ -246,43 +258,62 @@ fn ingest(scale: &Scale, table: &mut Table) -> Result {
         if !store.flush(DEADLINE) {
             return Err("the log store does not get done".into());
         }
-        own.push(lines.len() as f64 / began.elapsed().as_secs_f64());
+        seconds[0].push(began.elapsed().as_secs_f64());
+        processor[0].push(processor_time()? - before);
         store.close(DEADLINE).map_err(text)?;
-        for (index, rates) in [(BY_TIME, &mut rows), ("", &mut bare)] {
+        for (which, index) in [(1, BY_TIME), (2, "")] {
             let file = data.path().join("rows.sqlite");
             let mut database = Database::open(&file).map_err(text)?;
-            rates.push(sqlite(&mut database, index, &lines).map_err(text)?);
+            let (began, before) = (Instant::now(), processor_time()?);
+            sqlite(&mut database, index, &lines).map_err(text)?;
+            seconds[which].push(began.elapsed().as_secs_f64());
+            processor[which].push(processor_time()? - before);
             database.close().map_err(|(_, error)| error.to_string())?;
             fs::remove_file(file).map_err(text)?;
         }
     }
-    let (own, rows, bare) = (median(own), median(rows), median(bare));
-    table.row(
+    let count = lines.len() as f64;
+    let [own, rows, bare] = seconds.map(|seconds| count / median(seconds));
+    let [own_cost, rows_cost, bare_cost] = processor.map(|seconds| median(seconds) / count * 1e6);
+    let mut row = |what: &str, rate: f64, cost: f64, goal: &str| {
+        table.row(
+            what,
+            format!("{own:.0}/s against {rate:.0}/s, {own_cost:.2} µs of processor each against {cost:.2}"),
+            &format!("{:.2}×, processor {:.2}×", own / rate, cost / own_cost),
+            goal,
+        );
+    };
+    row(
         "log lines of 100 bytes taken, against a SQLite row each, found by stream and time, in transactions of 1,000 (WAL, not synced either)",
-        format!("{own:.0}/s against {rows:.0}/s"),
-        &format!("{:.2}×", own / rows),
+        rows,
+        rows_cost,
         "≥ 3×",
     );
-    table.row(
-        "the same against rows without any index",
-        format!("{own:.0}/s against {bare:.0}/s"),
-        &format!("{:.2}×", own / bare),
-        "",
-    );
+    row("the same against rows without any index", bare, bare_cost, "");
     Ok(())
+}
+
+/// Seconds of processor that the threads of this process have used, which are still there.
+fn processor_time() -> Result<f64> {
+    let mut nanos = 0;
+    for thread in fs::read_dir("/proc/self/task").map_err(text)? {
+        let path = thread.map_err(text)?.path().join("schedstat");
+        let said = fs::read_to_string(path).map_err(text)?;
+        nanos += said.split(' ').next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
+    }
+    Ok(nanos as f64 / 1e9)
 }
 
 const BY_TIME: &str = "CREATE INDEX by_time ON events (stream, at)";
 
-/// Rows a second.
-fn sqlite(database: &mut Database, index: &str, lines: &[(u64, Bytes)]) -> rusqlite::Result<f64> {
+/// A row for each line.
+fn sqlite(database: &mut Database, index: &str, lines: &[(u64, Bytes)]) -> rusqlite::Result<()> {
     database.pragma_update(None, "journal_mode", "WAL")?;
     database.pragma_update(None, "synchronous", "NORMAL")?;
     database.execute_batch(
         "CREATE TABLE events (stream INTEGER NOT NULL, at INTEGER NOT NULL, message TEXT NOT NULL) STRICT",
     )?;
     database.execute_batch(index)?;
-    let began = Instant::now();
     for batch in lines.chunks(1000) {
         let transaction = database.transaction()?;
         {
@@ -294,7 +325,7 @@ fn sqlite(database: &mut Database, index: &str, lines: &[(u64, Bytes)]) -> rusql
         }
         transaction.commit()?;
     }
-    Ok(lines.len() as f64 / began.elapsed().as_secs_f64())
+    Ok(())
 }
 
 /// A large group: its size on disk, a rare term in it while more comes, and a read that is bounded by time.
