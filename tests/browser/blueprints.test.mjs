@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { boto3, createFunction, faultless, open, page, server } from './world.mjs';
+import { boto3, faultless, functionInput, open, page, server, until } from './world.mjs';
 
 /** One runtime of each generation, the file it has, and how its handlers are written. */
 const GENERATIONS = [
@@ -51,23 +51,24 @@ test('every blueprint works in every generation that has it', async () => {
   }
   assert.equal(made.length, 18);
   assert.equal(new Set(made.map(({ text }) => text)).size, 14, 'each is there for each way to write it');
-  for (const { name, runtime, file, text } of made) await createFunction(server, name, { [file]: text }, { Runtime: runtime });
+  await boto3(server, 'lambda', 'create_function', made.map(({ name, runtime, file, text }) => functionInput(name, { [file]: text }, { Runtime: runtime })));
+  const configurations = () => boto3(server, 'lambda', 'get_function_configuration', made.map(({ name }) => ({ FunctionName: name })));
+  await until('all of them are active', async () => (await configurations()).every(({ State }) => State === 'Active'));
   const events = new Map();
   for (const { sample } of BLUEPRINTS) events.set(sample, await (await fetch(`${server.endpoint}/_lambkin/sample-events/${sample}`)).json());
-  for (const { name, number } of made) {
-    const { sample, answers } = BLUEPRINTS[number];
-    const event = events.get(sample);
-    const { FunctionError, Payload } = await boto3(server, 'lambda', 'invoke', { FunctionName: name, Payload: JSON.stringify(event) });
+  const invoked = (asked) => boto3(server, 'lambda', 'invoke', asked.map(({ name, event }) => ({ FunctionName: name, Payload: JSON.stringify(event) })));
+  const tried = made.map(({ name, number }) => ({ name, number, event: events.get(BLUEPRINTS[number].sample) }));
+  for (const [index, { FunctionError, Payload }] of (await invoked(tried)).entries()) {
+    const { name, number, event } = tried[index];
     assert.equal(FunctionError, undefined, `${name}: ${Payload}`);
-    if (sample === 'sqs') {
-      // One bad message among good ones is named, and no other.
-      const [record] = event.Records;
-      const Records = ['good', ' ', 'good'].map((body, index) => ({ ...record, body, messageId: `m${index}` }));
-      const { Payload: partly } = await boto3(server, 'lambda', 'invoke', { FunctionName: name, Payload: JSON.stringify({ Records }) });
-      assert.deepEqual(JSON.parse(partly), { batchItemFailures: [{ itemIdentifier: 'm1' }] });
-    }
-    answers(BLUEPRINTS[number].title === 'Response streaming' ? Payload : JSON.parse(Payload), event);
+    BLUEPRINTS[number].answers(BLUEPRINTS[number].title === 'Response streaming' ? Payload : JSON.parse(Payload), event);
   }
+  // One bad message among good ones is named, and no other.
+  const [record] = events.get('sqs').Records;
+  const Records = ['good', ' ', 'good'].map((body, index) => ({ ...record, body, messageId: `m${index}` }));
+  const consumers = made.filter(({ number }) => BLUEPRINTS[number].sample === 'sqs').map(({ name }) => ({ name, event: { Records } }));
+  assert.equal(consumers.length, GENERATIONS.length);
+  for (const { Payload } of await invoked(consumers)) assert.deepEqual(JSON.parse(Payload), { batchItemFailures: [{ itemIdentifier: 'm1' }] });
 });
 
 faultless();

@@ -69,7 +69,10 @@ test('it is tested with Hello World', async () => {
   for (const word of ['START RequestId', 'edited', 'END RequestId', 'REPORT RequestId']) assert.ok(log.includes(word), word);
   // The summary says what the REPORT line says.
   const shown = await summary.locator('dl').evaluate((list) => Object.fromEntries([...list.querySelectorAll('dt')].map((term) => [term.textContent, term.nextElementSibling.textContent])));
-  const said = (name) => new RegExp(`${name}: ([\\d.]+ (ms|MB))`).exec(log)?.[1];
+  const said = (name) => {
+    const found = new RegExp(`${name}: ([\\d.]+) (ms|MB)`).exec(log);
+    return found && `${Number(found[1])} ${found[2]}`;
+  };
   assert.equal(shown['Request ID'], /REPORT RequestId: (\S+)/.exec(log)[1]);
   for (const [label, name] of [['Duration', '\\tDuration'], ['Billed duration', 'Billed Duration'], ['Memory size', 'Memory Size'], ['Max memory used', 'Max Memory Used']]) {
     assert.equal(shown[label], said(name), label);

@@ -1,9 +1,12 @@
 // The list of functions, with very many of them, and functions that are made without a blueprint, in another region, deleted.
 
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { boto3, browse, createMany, faultless, open, page, server } from './world.mjs';
+import { boto3, browse, createMany, faultless, open, page, Server, server } from './world.mjs';
 
 const MANY = 10_000;
 const nameOf = (number) => `many-${String(number).padStart(5, '0')}`;
@@ -81,6 +84,29 @@ test('another region is another list; light and dark are chosen', async () => {
   }
 });
 
+test('what cannot run says so, in the list and on its page', async () => {
+  const nowhere = await mkdtemp(join(tmpdir(), 'lambkin-no-runtimes-'));
+  // Nothing answers there: no Node.js can be fetched.
+  const silent = 'http://127.0.0.1:9/';
+  const poor = await Server.start(['--node-mirror', silent], nowhere, { npm_config_registry: silent, npm_config_fetch_retries: '0' });
+  const other = await browse(poor);
+  try {
+    await other.page.goto(`${poor.endpoint}/console#/create`);
+    await other.page.getByLabel('Function name').fill('poor');
+    await other.page.getByRole('button', { name: 'Create function' }).click();
+    await other.page.getByText('The function cannot run').waitFor({ timeout: 60_000 });
+    const { State, StateReason } = await boto3(poor, 'lambda', 'get_function_configuration', { FunctionName: 'poor' });
+    assert.equal(State, 'Failed');
+    await other.page.getByText(StateReason).first().waitFor();
+    await other.page.goto(`${poor.endpoint}/console#/functions`);
+    await other.page.getByRole('row', { name: /poor/ }).getByText('Failed', { exact: true }).waitFor();
+  } finally {
+    await other.close();
+    await poor.stop();
+    await rm(nowhere, { recursive: true, force: true });
+  }
+});
+
 test('ten thousand functions are listed, found, sorted and paged', async () => {
   await createMany(server, Array.from({ length: MANY }, (_, number) => nameOf(number)));
   await boto3(server, 'lambda', 'update_function_configuration', { FunctionName: nameOf(4711), MemorySize: 512, Description: 'The one that differs' });
@@ -92,8 +118,8 @@ test('ten thousand functions are listed, found, sorted and paged', async () => {
   });
   await within(4 * SOON, 'all of 10,000 functions', () => page.getByText(`(${MANY})`).waitFor());
   assert.equal(await table().getByRole('link').count(), 50);
-  // By name, description, runtime and state.
-  for (const [words, found] of [[nameOf(9999), 1], ['ONE THAT differs', 1], ['many-012', 100], ['nodejs22', MANY], ['active', MANY], ['nothing', 0]]) {
+  // By name, description and runtime.
+  for (const [words, found] of [[nameOf(9999), 1], ['ONE THAT differs', 1], ['many-012', 100], ['nodejs22', MANY], ['nothing', 0]]) {
     await within(SOON, `"${words}" of 10,000 functions`, async () => {
       await page.getByLabel('Find functions').fill(words);
       await page.getByText(`${found} found`, { exact: true }).first().waitFor();
@@ -108,6 +134,7 @@ test('ten thousand functions are listed, found, sorted and paged', async () => {
     await sort.press('Enter');
     await table().getByRole('row').nth(1).getByText('512 MB').waitFor();
   });
+  await table().getByRole('row').nth(1).getByText('Active', { exact: true }).waitFor();
   const row = await table().getByRole('row').nth(1).textContent();
   for (const words of [nameOf(4711), 'The one that differs', 'nodejs22.x', '512 MB', 'Active', /\d+ (second|minute)s? ago/]) assert.match(row, new RegExp(words));
   await page.getByRole('columnheader', { name: 'Name' }).getByRole('button').press('Enter');

@@ -88,7 +88,7 @@ test('a log in JSON says the same', async () => {
   await page.getByText('Executing function: succeeded').waitFor();
   const log = await page.getByTestId('log').textContent();
   const summary = page.getByRole('region', { name: 'Summary' });
-  await summary.getByText(`${/"durationMs":([\d.]+)/.exec(log)[1]} ms`, { exact: true }).first().waitFor();
+  await summary.getByText(`${Number(/"durationMs":([\d.]+)/.exec(log)[1])} ms`, { exact: true }).first().waitFor();
   await summary.getByText('128 MB', { exact: true }).waitFor();
 });
 

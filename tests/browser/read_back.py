@@ -48,12 +48,16 @@ def answer(asked):
             aws_access_key_id="any",
             aws_secret_access_key="any",
         )
-    call = getattr(clients[key], asked["operation"])
+    operation = getattr(clients[key], asked["operation"])
+
+    def call(parameters):
+        gave = operation(**decoded(parameters))
+        return {name: value.read().decode() if hasattr(value, "read") else value for name, value in gave.items()}
+
     if isinstance(asked["parameters"], list):
         with concurrent.futures.ThreadPoolExecutor(8) as several:
-            return [dict(gave) for gave in several.map(lambda each: call(**decoded(each)), asked["parameters"])]
-    gave = call(**decoded(asked["parameters"]))
-    return {name: value.read().decode() if hasattr(value, "read") else value for name, value in gave.items()}
+            return list(several.map(call, asked["parameters"]))
+    return call(asked["parameters"])
 
 
 for line in sys.stdin:

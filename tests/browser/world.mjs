@@ -31,9 +31,10 @@ function wanted(variable) {
 
 /** `lambkin serve`, on a port and a data directory of its own. */
 export class Server {
-  static async start(more = []) {
+  static async start(more = [], runtimes = wanted('LAMBKIN_RUNTIMES'), variables = {}) {
     const server = new Server();
-    server.more = more;
+    server.variables = { ...process.env, ...variables };
+    server.more = [...more, '--runtimes', runtimes];
     server.data = await mkdtemp(join(tmpdir(), 'lambkin-browser-'));
     await server.serve(0);
     return server;
@@ -41,9 +42,8 @@ export class Server {
 
   /** Starts it, again too, on what there is in its data directory. */
   async serve(port) {
-    const runtimes = ['--runtimes', wanted('LAMBKIN_RUNTIMES')];
-    const options = ['serve', '--listen', `127.0.0.1:${port}`, '--data', this.data, ...runtimes, ...this.more];
-    this.process = spawn(wanted('LAMBKIN_BIN'), options, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const options = ['serve', '--listen', `127.0.0.1:${port}`, '--data', this.data, ...this.more];
+    this.process = spawn(wanted('LAMBKIN_BIN'), options, { stdio: ['ignore', 'pipe', 'pipe'], env: this.variables });
     this.log = '';
     this.said = '';
     this.process.stderr.on('data', (piece) => (this.log = (this.log + piece).slice(-20_000)));
@@ -84,9 +84,8 @@ export class Server {
     return ended;
   }
 
-  /** The end of a file's tests. */
+  /** The end of it and of its data. */
   async stop() {
-    python?.stdin.end();
     await this.end();
     await rm(this.data, { recursive: true, force: true });
   }
@@ -208,6 +207,7 @@ export function open(prepare, more) {
   after(async () => {
     await browser?.close();
     await server?.stop();
+    python?.stdin.end();
   });
 }
 

@@ -1,5 +1,6 @@
 // One function: its head and its tabs. What the tabs share stands here: the event to test with, the results.
 
+import Alert from '@cloudscape-design/components/alert';
 import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import Container from '@cloudscape-design/components/container';
@@ -96,6 +97,8 @@ export default function FunctionPage({ name, tab }: { name: string; tab: string 
     >
       <SpaceBetween size="l">
         <Problem error={loaded.error} retry={() => void loaded.reload()} header="The function cannot be read" />
+        {configuration.State === 'Failed' && <Alert type="error" header="The function cannot run">{configuration.StateReason}</Alert>}
+        {configuration.LastUpdateStatus === 'Failed' && <Alert type="error" header="The last update failed: what was before it runs">{configuration.LastUpdateStatusReason}</Alert>}
         <Container>
           <KeyValuePairs
             columns={4}

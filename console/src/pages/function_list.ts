@@ -3,10 +3,9 @@
 import { useEffect, useState } from 'react';
 
 import { type Configuration, listFunctions } from '../client/lambda';
-import { stateText } from '../function/state';
 
 /** What the list shows of a function: of ten thousand, variables and the like would be held for nothing. */
-export type Item = Pick<Configuration, 'FunctionName' | 'FunctionArn' | 'Description' | 'Runtime' | 'MemorySize' | 'CodeSize' | 'LastModified' | 'State' | 'LastUpdateStatus'> & {
+export type Item = Pick<Configuration, 'FunctionName' | 'FunctionArn' | 'Description' | 'Runtime' | 'MemorySize' | 'CodeSize' | 'LastModified'> & {
   /** What it is found by, in small letters. */
   words: string;
 };
@@ -25,12 +24,10 @@ const PAUSE = 500;
 let known: Item[] = [];
 
 function itemOf(configuration: Configuration): Item {
-  const { FunctionName, FunctionArn, Description, Runtime, MemorySize, CodeSize, LastModified, State, LastUpdateStatus } = configuration;
+  const { FunctionName, FunctionArn, Description, Runtime, MemorySize, CodeSize, LastModified } = configuration;
   return {
     FunctionName, FunctionArn, Description, Runtime, MemorySize, CodeSize, LastModified,
-    ...(State && { State }),
-    ...(LastUpdateStatus && { LastUpdateStatus }),
-    words: [FunctionName, Description, Runtime, stateText(configuration)].join('\n').toLowerCase(),
+    words: [FunctionName, Description, Runtime].join('\n').toLowerCase(),
   };
 }
 

@@ -13,7 +13,6 @@ import { useState } from 'react';
 
 import { deleteFunction } from '../client/lambda';
 import { region } from '../client/session';
-import { State } from '../function/state';
 import { useNotices } from '../notices';
 import { ConfirmDelete } from '../parts/confirm_delete';
 import { ago, bytes, moment } from '../parts/numbers';
@@ -21,6 +20,7 @@ import { Problem } from '../parts/problem';
 import { dropDrafts } from '../package/draft';
 import { follow, to } from '../router';
 import { forget, useFunctionList } from './function_list';
+import { ListedState } from './listed_state';
 
 const PAGE = 50;
 
@@ -97,7 +97,7 @@ export default function Functions() {
           <TextFilter
             {...filterProps}
             filteringAriaLabel="Find functions"
-            filteringPlaceholder="Name, description, runtime or state"
+            filteringPlaceholder="Name, description or runtime"
             countText={`${filteredItemsCount ?? 0} found${reading ? ' so far' : ''}`}
           />
         }
@@ -111,7 +111,7 @@ export default function Functions() {
           { id: 'runtime', header: 'Runtime', sortingField: 'Runtime', cell: (item) => item.Runtime },
           { id: 'memory', header: 'Memory', sortingField: 'MemorySize', cell: (item) => `${item.MemorySize} MB` },
           { id: 'size', header: 'Code', sortingField: 'CodeSize', cell: (item) => bytes(item.CodeSize) },
-          { id: 'state', header: 'State', cell: (item) => <State configuration={item} /> },
+          { id: 'state', header: 'State', cell: (item) => <ListedState item={item} /> },
           {
             id: 'modified', header: 'Last modified', sortingField: 'LastModified',
             cell: (item) => <span title={item.LastModified}>{ago(moment(item.LastModified))}</span>,
