@@ -34,12 +34,13 @@ test('general configuration', async () => {
   await page.getByRole('tab', { name: 'Configuration' }).click();
   const { form, save } = await edit('General configuration');
   await form.getByLabel('Memory (MB)').fill('256');
+  await form.getByLabel('Ephemeral storage (MB)').fill('600');
   await form.getByLabel('Timeout (seconds)').fill('17');
   await form.getByLabel('Execution role').fill('arn:aws:iam::000000000000:role/other');
   await form.getByLabel('Description').fill('works on orders');
   await save();
-  const { MemorySize, Timeout, Description, Role } = await configuration();
-  assert.deepEqual([MemorySize, Timeout, Description, Role], [256, 17, 'works on orders', 'arn:aws:iam::000000000000:role/other']);
+  const { MemorySize, Timeout, Description, Role, EphemeralStorage } = await configuration();
+  assert.deepEqual([MemorySize, Timeout, Description, Role, EphemeralStorage.Size], [256, 17, 'works on orders', 'arn:aws:iam::000000000000:role/other', 600]);
 });
 
 test('environment variables', async () => {

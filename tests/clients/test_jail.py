@@ -13,7 +13,7 @@ import tempfile
 import pytest
 
 import kept
-from lambda_client import client, create, invoke, stopwatch
+from lambda_client import active, client, create, invoke, stopwatch
 from server import Server, eventually
 
 RUNTIMES = ["nodejs6.10", "nodejs8.10", "nodejs16.x", "nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x", "nodejs26.x"]
@@ -198,6 +198,33 @@ def test_endless_init_ends(lambda_, name):
     assert answer.error == "Unhandled" and "timed out" in answer.payload["errorMessage"], answer
     # Ten seconds of init, then once more within the invocation.
     assert elapsed() < 25
+
+
+FILL = """
+const fs=require('fs');
+exports.handler=async({mb})=>{
+  const file=fs.openSync('/tmp/file','w'),piece=Buffer.alloc(1<<20,1);
+  let written=0;
+  try{for(;written<mb;written++)fs.writeSync(file,piece)}catch(error){return error.code}finally{fs.closeSync(file);fs.unlinkSync('/tmp/file')}
+  return written
+};
+"""
+
+
+def test_tmp_has_the_size_that_the_function_asks_for(lambda_, name):
+    create(lambda_, name, FILL, Timeout=60, MemorySize=512)
+    assert invoke(lambda_, name, {"mb": 530}).payload == "ENOSPC"
+    answer = lambda_.update_function_configuration(FunctionName=name, EphemeralStorage={"Size": 600})
+    assert answer["EphemeralStorage"] == {"Size": 600}
+    active(lambda_, name)
+    # Full is no fault, and what is deleted is free again.
+    for mb, expected in [(530, 530), (700, "ENOSPC"), (530, 530)]:
+        assert invoke(lambda_, name, {"mb": mb}).payload == expected
+    other = f"{name}-c"
+    create(lambda_, other, FILL, Timeout=60, MemorySize=512, EphemeralStorage={"Size": 600})
+    assert invoke(lambda_, other, {"mb": 530}).payload == 530
+    with pytest.raises(lambda_.exceptions.ClientError, match="Value '10241' at 'ephemeralStorage.size' failed to satisfy constraint: Member must have value less than or equal to 10240"):
+        lambda_.update_function_configuration(FunctionName=name, EphemeralStorage={"Size": 10241})
 
 
 def resident_peak(server):

@@ -11,12 +11,16 @@ import type { Section } from './configuration_tab';
 import { Saving } from './saving';
 
 export function GeneralSection({ document: { Configuration: now }, reload }: Section) {
-  const current = () => ({ description: now.Description, role: now.Role, memory: String(now.MemorySize), timeout: String(now.Timeout) });
+  const storage = now.EphemeralStorage?.Size ?? 512;
+  const current = () => ({
+    description: now.Description, role: now.Role, memory: String(now.MemorySize), timeout: String(now.Timeout), storage: String(storage),
+  });
   const [form, setForm] = useState(current);
   const set = (field: keyof typeof form) => (event: { detail: { value: string } }) => setForm({ ...form, [field]: event.detail.value });
   const save = async () => {
     await updateConfiguration(now.FunctionName, {
-      Description: form.description, Role: form.role, MemorySize: Number(form.memory), Timeout: Number(form.timeout), RevisionId: now.RevisionId,
+      Description: form.description, Role: form.role, MemorySize: Number(form.memory), Timeout: Number(form.timeout),
+      EphemeralStorage: { Size: Number(form.storage) }, RevisionId: now.RevisionId,
     });
     await settled(now.FunctionName);
   };
@@ -26,7 +30,7 @@ export function GeneralSection({ document: { Configuration: now }, reload }: Sec
       begin={() => setForm(current())}
       save={save}
       reload={reload}
-      wrong={!/^\d+$/.test(form.memory) || !/^\d+$/.test(form.timeout)}
+      wrong={[form.memory, form.timeout, form.storage].some((number) => !/^\d+$/.test(number))}
       shown={
         <KeyValuePairs
           columns={4}
@@ -34,7 +38,7 @@ export function GeneralSection({ document: { Configuration: now }, reload }: Sec
             { label: 'Description', value: now.Description || '–' },
             { label: 'Memory', value: `${now.MemorySize} MB` },
             { label: 'Timeout', value: `${now.Timeout} s` },
-            { label: 'Ephemeral storage', value: `${now.EphemeralStorage?.Size ?? 512} MB` },
+            { label: 'Ephemeral storage', value: `${storage} MB` },
             { label: 'Execution role', value: <span style={{ overflowWrap: 'anywhere' }}>{now.Role}</span> },
           ]}
         />
@@ -45,6 +49,7 @@ export function GeneralSection({ document: { Configuration: now }, reload }: Sec
           <FormField label="Execution role"><Input value={form.role} onChange={set('role')} spellcheck={false} /></FormField>
           <FormField label="Memory (MB)" description="128 to 10240"><Input type="number" value={form.memory} onChange={set('memory')} /></FormField>
           <FormField label="Timeout (seconds)" description="1 to 900"><Input type="number" value={form.timeout} onChange={set('timeout')} /></FormField>
+          <FormField label="Ephemeral storage (MB)" description="/tmp; 512 to 10240"><Input type="number" value={form.storage} onChange={set('storage')} /></FormField>
         </ColumnLayout>
       }
     />

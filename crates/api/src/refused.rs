@@ -12,7 +12,6 @@ use crate::node::Node;
 enum Neutral {
     Empty,
     Text(&'static str),
-    Integer(i64),
 }
 
 struct Refused {
@@ -29,7 +28,7 @@ const fn refused(member: &'static [&'static str], neutral: Neutral, not: &'stati
 
 /// For CreateFunction, UpdateFunctionCode, UpdateFunctionConfiguration, PublishVersion and PublishLayerVersion alike: a
 /// member has one meaning in all of them.
-const REFUSED: [Refused; 21] = [
+const REFUSED: [Refused; 20] = [
     refused(&["VpcConfig"], Neutral::Empty, "attach functions to a VPC yet"),
     refused(&["FileSystemConfigs"], Neutral::Empty, "mount file systems"),
     refused(&["KMSKeyArn"], Neutral::Empty, "encrypt environment variables with KMS keys"),
@@ -44,7 +43,6 @@ const REFUSED: [Refused; 21] = [
     refused(&["S3ObjectStorageMode"], Neutral::Text("COPY"), "leave code in its bucket"),
     refused(&["SourceKMSKeyArn"], Neutral::Empty, "encrypt code with KMS keys"),
     refused(&["CodeSigningConfigArn"], Neutral::Empty, "check code signatures"),
-    refused(&["EphemeralStorage", "Size"], Neutral::Integer(512), "size /tmp yet; it has 512 MB"),
     refused(&["PublishTo"], Neutral::Empty, "publish to capacity providers"),
     refused(&["CapacityProviderConfig"], Neutral::Empty, "have capacity providers"),
     refused(&["DurableConfig"], Neutral::Empty, "have durable functions"),
@@ -63,8 +61,7 @@ fn check_all(table: &[Refused], input: &Node<'_>) -> Result<(), Error> {
         let value = member.iter().try_fold(input, |node, name| node.get(name));
         let asks = value.is_some_and(|value| match (neutral, value) {
             (Neutral::Text(neutral), Node::Text(text)) => text != neutral,
-            (Neutral::Integer(neutral), Node::Integer(number)) => number != neutral,
-            (Neutral::Empty | Neutral::Text(_) | Neutral::Integer(_), value) => !value.is_neutral(),
+            (Neutral::Empty | Neutral::Text(_), value) => !value.is_neutral(),
         });
         if asks {
             return Err(refusal(not, &member.join(".")));
@@ -133,19 +130,12 @@ mod tests {
                 r#"{"TracingConfig":{"Mode":"PassThrough"},"SnapStart":{"ApplyOn":"None"},"PackageType":"Zip"}"#,
                 "",
             ),
-            (
-                r#"{"EphemeralStorage":{"Size":512},"Publish":false,"KMSKeyArn":"","FileSystemConfigs":[]}"#,
-                "",
-            ),
+            (r#"{"Publish":false,"KMSKeyArn":"","FileSystemConfigs":[]}"#, ""),
             (
                 r#"{"VpcConfig":{"SubnetIds":["subnet-1"]}}"#,
                 "lambkin does not attach functions to a VPC yet (VpcConfig).",
             ),
             (r#"{"TracingConfig":{"Mode":"Active"}}"#, ""),
-            (
-                r#"{"EphemeralStorage":{"Size":1024}}"#,
-                "lambkin does not size /tmp yet; it has 512 MB (EphemeralStorage.Size).",
-            ),
             (
                 r#"{"SnapStart":{"ApplyOn":"PublishedVersions"}}"#,
                 "lambkin does not have SnapStart (SnapStart.ApplyOn).",
@@ -172,7 +162,7 @@ mod tests {
 
     #[test]
     fn every_member_is_acted_on_or_refused() {
-        const ACTED_ON: [&str; 35] = [
+        const ACTED_ON: [&str; 36] = [
             "FunctionName",
             "Runtime",
             "Role",
@@ -182,6 +172,7 @@ mod tests {
             "Description",
             "Timeout",
             "MemorySize",
+            "EphemeralStorage",
             "Environment",
             "Tags",
             "Architectures",

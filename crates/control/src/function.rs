@@ -152,7 +152,7 @@ impl Control {
             logging: request
                 .logging
                 .map_or_else(LoggingConfig::default, |change| change.apply(&LoggingConfig::default())),
-            ephemeral_storage: 512,
+            ephemeral_storage: request.ephemeral_storage.unwrap_or(512),
             dead_letter: request.dead_letter,
             layers: self.used_layers(&key, &request.layers)?,
             tracing: request.tracing.unwrap_or_default(),
@@ -242,6 +242,7 @@ impl Control {
         set(&mut current.description, request.description);
         set(&mut current.timeout, request.timeout);
         set(&mut current.memory_size, request.memory_size);
+        set(&mut current.ephemeral_storage, request.ephemeral_storage);
         set(&mut current.dead_letter, request.dead_letter);
         set(&mut current.tracing, request.tracing);
         current.variables = request.variables.or_else(|| current.variables.take());

@@ -24,6 +24,8 @@ pub struct CreateFunction {
     pub timeout: Option<u32>,
     /// Megabytes; default 128.
     pub memory_size: Option<u32>,
+    /// Megabytes of `/tmp`; default 512.
+    pub ephemeral_storage: Option<u32>,
     /// Environment variables.
     pub variables: Option<BTreeMap<String, String>>,
     /// `x86_64` (default) or `arm64`.
@@ -103,6 +105,8 @@ pub struct UpdateFunctionConfiguration {
     pub timeout: Option<u32>,
     /// Megabytes.
     pub memory_size: Option<u32>,
+    /// Megabytes of `/tmp`.
+    pub ephemeral_storage: Option<u32>,
     /// Environment variables, all of them.
     pub variables: Option<BTreeMap<String, String>>,
     /// Logging.

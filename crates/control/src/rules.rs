@@ -39,21 +39,18 @@ pub(crate) fn runtime(name: &str, policy: Policy, provider: &dyn RuntimeProvider
 
 /// Checks what no constraint of the service model says.
 pub(crate) fn check(configuration: &Configuration) -> Result<(), Error> {
-    if configuration.timeout > quota::TIMEOUT_SECONDS {
-        return Err(Error::Validation(format!(
-            "1 validation error detected: Value '{}' at 'timeout' failed to satisfy constraint: \
-             Member must have value less than or equal to {}",
-            configuration.timeout,
-            quota::TIMEOUT_SECONDS
-        )));
-    }
-    if configuration.memory_size > quota::MEMORY_MB {
-        return Err(Error::Validation(format!(
-            "1 validation error detected: Value '{}' at 'memorySize' failed to satisfy constraint: \
-             Member must have value less than or equal to {}",
-            configuration.memory_size,
-            quota::MEMORY_MB
-        )));
+    let bounded = [
+        ("timeout", configuration.timeout, quota::TIMEOUT_SECONDS),
+        ("memorySize", configuration.memory_size, quota::MEMORY_MB),
+        ("ephemeralStorage.size", configuration.ephemeral_storage, quota::EPHEMERAL_STORAGE_MB),
+    ];
+    for (member, value, most) in bounded {
+        if value > most {
+            return Err(Error::Validation(format!(
+                "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: \
+                 Member must have value less than or equal to {most}"
+            )));
+        }
     }
     configuration.variables.as_ref().map_or(Ok(()), check_variables)
 }

@@ -42,6 +42,8 @@ pub const UNRESERVED_CONCURRENT_EXECUTIONS: usize = 100;
 pub const TOTAL_CODE_BYTES: u64 = 80_530_636_800;
 /// Time limit of an init ahead of the first invocation, in microseconds.
 pub const INIT_MICROS: u64 = 10_000_000;
+/// Most space in `/tmp`, in megabytes.
+pub const EPHEMERAL_STORAGE_MB: u32 = 10_240;
 /// Most memory of a function, in megabytes.
 pub const MEMORY_MB: u32 = 10_240;
 /// Longest function timeout, in seconds.
