@@ -111,6 +111,8 @@ impl Core {
 
     /// A head changed or went. What changes nothing for a process retires nothing: that is seen
     /// when the next invocation comes.
+    ///
+    /// Each part looks the head up under its own lock, so that the last of several changes is the one that counts.
     pub(super) fn changed(&self, key: &FunctionKey) {
         let claims = || {
             let head = &self.ports.catalog.head(key)?.record;
@@ -119,28 +121,34 @@ impl Core {
             Some(Claims { reserved: head.reserved_concurrency.map(|count| count as usize), provisioned })
         };
         self.permits.changed(key, claims);
-        let head = self.ports.catalog.head(key);
-        let has = |version: Version| head.as_ref().is_some_and(|head| head.record.state(version).is_some());
-        // What is provisioned is kept: it is there after a restart too.
-        let kept = head.as_ref().map(|head| head.record.kept()).unwrap_or_default();
-        for version in kept.keys() {
-            self.keeping(key, *version);
-        }
-        {
-            let mut keepings = self.keepings.lock().expect("not poisoned");
-            if let Some(of_function) = keepings.get_mut(key) {
-                of_function.retain(|version, _| has(*version));
-                of_function.iter().for_each(|(version, keeping)| keeping.request(kept.get(version)));
-                if of_function.is_empty() {
-                    keepings.remove(key);
-                }
-            }
-        }
-        if let (None, Some(caches)) = (&head, &self.caches) {
+        self.keep_changed(key);
+        if let (false, Some(caches)) = (self.retire_changed(key), &self.caches) {
             caches.sweep();
         }
+    }
+
+    /// What is provisioned is kept: it is there after a restart too.
+    fn keep_changed(&self, key: &FunctionKey) {
+        let mut keepings = self.keepings.lock().expect("not poisoned");
+        let head = self.ports.catalog.head(key);
+        let kept = head.as_ref().map(|head| head.record.kept()).unwrap_or_default();
+        let of_function = keepings.entry(key.clone()).or_default();
+        for version in kept.keys() {
+            self.keeping_in(of_function, *version);
+        }
+        of_function
+            .retain(|version, _| head.as_ref().is_some_and(|head| head.record.state(*version).is_some()));
+        of_function.iter().for_each(|(version, keeping)| keeping.request(kept.get(version)));
+        if of_function.is_empty() {
+            keepings.remove(key);
+        }
+    }
+
+    /// Returns whether the function is still there.
+    fn retire_changed(&self, key: &FunctionKey) -> bool {
         let mut fleets = self.fleets.write().expect("not poisoned");
-        let Some(of_function) = fleets.get_mut(key) else { return };
+        let head = self.ports.catalog.head(key);
+        let Some(of_function) = fleets.get_mut(key) else { return head.is_some() };
         of_function.retain(|version, fleet| {
             let fits = head.as_ref().is_some_and(|head| {
                 head.record.identity == fleet.launch.identity
@@ -162,11 +170,20 @@ impl Core {
         if of_function.is_empty() {
             fleets.remove(key);
         }
+        head.is_some()
     }
 
-    pub(super) fn keeping(&self, key: &FunctionKey, version: Version) -> Arc<Keeping> {
+    fn keeping(&self, key: &FunctionKey, version: Version) -> Arc<Keeping> {
         let mut keepings = self.keepings.lock().expect("not poisoned");
-        let keeping = keepings.entry(key.clone()).or_default().entry(version);
+        self.keeping_in(keepings.entry(key.clone()).or_default(), version)
+    }
+
+    fn keeping_in(
+        &self,
+        of_function: &mut BTreeMap<Version, Arc<Keeping>>,
+        version: Version,
+    ) -> Arc<Keeping> {
+        let keeping = of_function.entry(version);
         Arc::clone(keeping.or_insert_with(|| Arc::new(Keeping::new(Arc::clone(&self.missing)))))
     }
 }

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use lambkin_invoke::InvokerConfig;
+use lambkin_model::catalog::Head;
 use lambkin_model::metric::FunctionMetric;
-use lambkin_model::provisioned::{KeepFailure, Kept, Provisioning as _};
+use lambkin_model::provisioned::{KeepFailure, Kept, Provisioned, Provisioning as _};
+use lambkin_model::time::Timestamp;
 use lambkin_model::version::Version;
 
 use crate::world::{World, key, payload};
@@ -40,6 +43,42 @@ async fn they_are_initialised_before_anyone_asks() {
     world.settle().await;
     assert_eq!((world.invoker.kept(&key("f"), Version::Latest), sandboxes(&world)), (kept(3, 3, 3), 3));
     world.end(10).await;
+}
+
+/// Two changes at once: whichever look at the head the first has had when the second comes, the second counts.
+#[tokio::test(start_paused = true)]
+async fn the_last_of_two_changes_at_once_counts() {
+    let keep = |head: &mut Head, requested| {
+        let last_modified = Timestamp(u64::from(requested));
+        head.provisioned.insert("1".into(), Provisioned { requested, last_modified });
+    };
+    for looks in 0..3 {
+        let world = World::new(10, 4);
+        world.function("f", |_| {});
+        world.catalog.publish("f");
+        world.catalog.change("f", |head| keep(head, 1));
+        world.settle().await;
+        let catalog = Arc::clone(&world.catalog);
+        let (sender, other) = mpsc::channel();
+        world.catalog.change("f", |head| {
+            keep(head, 2);
+            world.catalog.after_looks(looks, move |_| {
+                let (begun, done) = mpsc::channel();
+                let change = std::thread::spawn(move || {
+                    catalog.change("f", |head| keep(head, 5));
+                    begun.send(())
+                });
+                // Where it has to wait for the first, the first must not wait for it.
+                let _ = done.recv_timeout(Duration::from_millis(100));
+                sender.send(change).unwrap();
+            });
+        });
+        other.recv_timeout(Duration::from_secs(10)).expect("it looks").join().unwrap().ok();
+        world.settle().await;
+        assert_eq!(world.invoker.kept(&key("f"), Version::Published(1)).requested, 5, "after {looks} looks");
+        world.catalog.change("f", |head| head.provisioned.clear());
+        world.end(10).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -263,9 +263,11 @@ fn new_head(name: &str, identity: u64) -> Head {
 pub struct Catalog {
     heads: Mutex<HashMap<FunctionKey, Arc<Stored<Head>>>>,
     versions: Mutex<HashMap<ResourceKey, Arc<Stored<PublishedVersion>>>>,
-    watchers: Mutex<Vec<Watcher>>,
+    watchers: RwLock<Vec<Watcher>>,
     revision: AtomicU64,
     meanwhile: Mutex<Option<Meanwhile>>,
+    /// After how many more looks at a head.
+    after_look: Mutex<Option<(usize, Meanwhile)>>,
 }
 
 /// What another client does meanwhile.
@@ -305,6 +307,11 @@ impl Catalog {
         *self.meanwhile.lock().unwrap() = Some(Box::new(meanwhile));
     }
 
+    /// Does it once as many looks at a head as `looks`, and one, were had, right before the last of them is answered.
+    pub fn after_looks(&self, looks: usize, meanwhile: impl FnOnce(&Self) + Send + 'static) {
+        *self.after_look.lock().unwrap() = Some((looks, Box::new(meanwhile)));
+    }
+
     /// Removes a version, its body too.
     pub fn delete_version(&self, name: &str, number: u64) {
         let body = self.head(&key(name)).unwrap().record.record_key(number).unwrap();
@@ -318,7 +325,7 @@ impl Catalog {
     }
 
     fn tell(&self, key: &FunctionKey) {
-        for watcher in &*self.watchers.lock().unwrap() {
+        for watcher in &*self.watchers.read().unwrap() {
             watcher(key);
         }
     }
@@ -326,7 +333,21 @@ impl Catalog {
 
 impl CatalogRead for Catalog {
     fn head(&self, key: &FunctionKey) -> Option<Arc<Stored<Head>>> {
-        self.heads.lock().unwrap().get(key).cloned()
+        let found = self.heads.lock().unwrap().get(key).cloned();
+        let due = {
+            let mut waiting = self.after_look.lock().unwrap();
+            match &mut *waiting {
+                Some((looks @ 1.., _)) => {
+                    *looks -= 1;
+                    None
+                }
+                Some((0, _)) | None => waiting.take(),
+            }
+        };
+        if let Some((_, meanwhile)) = due {
+            meanwhile(self);
+        }
+        found
     }
 
     fn heads(&self, _: &str, _: &str, _: Option<&str>, _: usize) -> Vec<Arc<Stored<Head>>> {
@@ -346,7 +367,7 @@ impl CatalogRead for Catalog {
     }
 
     fn watch(&self, watcher: Watcher) {
-        self.watchers.lock().unwrap().push(watcher);
+        self.watchers.write().unwrap().push(watcher);
     }
 }
 
