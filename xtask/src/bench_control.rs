@@ -65,6 +65,18 @@ pub(crate) fn run(scale: &Scale, lambkin: &Path, runtimes: &Path, table: &mut Ta
     server.stop()
 }
 
+/// Until it does nothing by itself any more: what was made just now is still written, or made ready.
+fn rested(server: &Server) -> Result {
+    for _ in 0..300 {
+        let before = server.cpu_micros()?;
+        std::thread::sleep(Duration::from_millis(200));
+        if server.cpu_micros()?.saturating_sub(before) < 2_000 {
+            return Ok(());
+        }
+    }
+    Err("after a minute the server is still busy with what was made".into())
+}
+
 /// Seconds of the median request to each of two servers, which are asked by turns; each goes through its requests over and
 /// over.
 fn by_turns(
@@ -122,6 +134,7 @@ fn many_functions(
         "",
     );
 
+    rested(&many)?;
     let step = (scale.functions / 500).max(1);
     let get = |numbers: &mut dyn Iterator<Item = usize>, of: PathOf| -> Vec<Vec<u8>> {
         numbers
