@@ -7,12 +7,13 @@ mod expression;
 mod function;
 mod parse;
 mod pipeline;
+mod query;
 mod row;
 mod stats;
 #[cfg(test)]
 mod tests;
 mod value;
 
-pub(crate) use parse::Query;
 pub(crate) use pipeline::Run;
+pub(crate) use query::Query;
 pub(crate) use row::Source;

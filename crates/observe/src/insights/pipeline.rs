@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::parse::{Command, Query};
+use super::query::{Command, Query};
 use super::row::{Row, Source, shown_time};
 use super::stats::Gathered;
 use super::value::Value;
