@@ -1,0 +1,1 @@
+exports.handler = async (event) => ({ text: require('greeting')(event.name || 'queue'), stage: process.env.STAGE });
