@@ -133,6 +133,26 @@ def test_what_clients_put(metrics, logs, name):
     assert statistics(metrics, namespace, "Orders", page="cart") == (3, 17, "Count")
 
 
+def test_high_resolution(metrics, logs, name):
+    namespace, at = f"Fine/{name}", now() // 60_000 * 60_000 - 5 * 60_000
+    fine = lambda seconds, value: json.dumps({
+        "_aws": {"Timestamp": at + seconds * 1000, "CloudWatchMetrics": [{
+            "Namespace": namespace, "Dimensions": [[]], "Metrics": [{"Name": "Orders", "StorageResolution": 1}, {"Name": "Items"}]}]},
+        "Orders": value, "Items": value})
+    put(logs, name, [fine(1, 1), fine(1, 2), fine(12, 4), fine(70, 8)])
+
+    def ask(metric, period):
+        points = metrics.get_metric_statistics(
+            Namespace=namespace, MetricName=metric, StartTime=at // 1000, EndTime=at // 1000 + 120, Period=period, Statistics=["Sum"]
+        )["Datapoints"]
+        return sorted((int(point["Timestamp"].timestamp()) - at // 1000, point["Sum"]) for point in points)
+
+    assert ask("Orders", 1) == [(1, 3), (12, 4), (70, 8)]
+    assert ask("Orders", 10) == [(0, 3), (10, 4), (70, 8)]
+    assert ask("Orders", 60) == [(0, 7), (60, 8)]
+    assert ask("Items", 1) == [(0, 7), (60, 8)], "by the minute"
+
+
 def test_the_old_header_is_not_needed_and_does_no_harm(shared, metrics, name):
     logs = aws_client.client("logs", shared.endpoint)
     logs.meta.events.register("before-sign.cloudwatch-logs.PutLogEvents", lambda request, **_: request.headers.add_header("x-amzn-logs-format", "json/emf"))

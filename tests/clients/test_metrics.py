@@ -176,6 +176,59 @@ def test_what_is_put_is_found(shared, spoken, name):
     assert data[0]["Timestamps"] == [at.replace(second=0)]
 
 
+def test_high_resolution(shared, spoken, name):
+    """`StorageResolution` 1 is told by the second for three hours, and by the minute as everything else."""
+    metrics = speaking(spoken, shared.endpoint)
+    namespace, begin = f"Fine/{name}/{spoken}", ago(minutes=10).replace(second=0, microsecond=0)
+    after = lambda seconds: begin + datetime.timedelta(seconds=seconds)
+    put = lambda metric, at, value, **more: metrics.put_metric_data(
+        Namespace=namespace, MetricData=[{"MetricName": metric, "Timestamp": at, "Value": value, **more}]
+    )
+    for seconds, value in ((1, 1), (1, 2), (3, 4), (8, 8), (61, 16)):
+        put("fine", after(seconds), value, StorageResolution=1)
+    put("coarse", after(30), 5, StorageResolution=60)
+    put("coarse", after(31), 6)
+
+    def ask(metric, start, end, period):
+        points = metrics.get_metric_statistics(
+            Namespace=namespace, MetricName=metric, StartTime=start, EndTime=end, Period=period, Statistics=["Sum"]
+        )["Datapoints"]
+        stat = {"Metric": {"Namespace": namespace, "MetricName": metric, "Dimensions": []}, "Period": period, "Stat": "Sum"}
+        (data,) = metrics.get_metric_data(
+            MetricDataQueries=[{"Id": "a", "MetricStat": stat}], StartTime=start, EndTime=end, ScanBy="TimestampAscending"
+        )["MetricDataResults"]
+        found = sorted((point["Timestamp"], point["Sum"]) for point in points)
+        assert list(zip(data["Timestamps"], data["Values"])) == found, "both operations say the same"
+        return [((at - begin).total_seconds(), value) for at, value in found]
+
+    for period, expected in (
+        (1, [(1, 3), (3, 4), (8, 8), (61, 16)]),
+        (5, [(0, 7), (5, 8), (60, 16)]),
+        (10, [(0, 15), (60, 16)]),
+        (30, [(0, 15), (60, 16)]),
+        (60, [(0, 15), (60, 16)]),
+        (300, [(0, 31)]),
+    ):
+        assert ask("fine", begin, after(120), period) == expected, period
+        # What was put by the minute stands at its beginning.
+        assert ask("coarse", begin, after(120), period) == [(0, 11)], period
+    # A start is rounded down to where a period of its minute begins.
+    assert ask("fine", after(7), after(60), 5) == [(5, 8)]
+    assert ask("fine", after(4), after(60), 1) == [(8, 8)]
+    # Three hours ago nothing is told by the second any more.
+    put("old", ago(hours=4), 1, StorageResolution=1)
+    put("old", ago(hours=2), 2, StorageResolution=1)
+    assert [value for _, value in ask("old", ago(hours=5), ago(), 30)] == [2]
+    assert [value for _, value in ask("old", ago(hours=5), ago(), 60)] == [1, 2]
+    listed = metrics.list_metrics(Namespace=namespace)["Metrics"]
+    assert [each["MetricName"] for each in listed] == ["coarse", "fine", "old"]
+    wrong = {"MetricName": "fine", "Value": 1, "StorageResolution": 30}
+    assert refused(metrics.put_metric_data, Namespace=namespace, MetricData=[wrong]) == (
+        "InvalidParameterValue",
+        "The parameter MetricData.member.1.StorageResolution must be a value in the set [ 1, 60 ].",
+    )
+
+
 def test_a_large_request_comes_packed(metrics, name):
     """botocore packs PutMetricData of more than 10 KB with gzip."""
     sent = []
@@ -222,14 +275,24 @@ def test_refusals(shared, spoken, name):
 def test_metrics_outlive_a_kill(server, name):
     first = server()
     metrics = aws_client.client("cloudwatch", first.endpoint)
+    began = time.time()
     for minutes in (5, 0):
-        metrics.put_metric_data(Namespace=name, MetricData=[{"MetricName": "m", "Value": 1, "Timestamp": ago(minutes=minutes)}])
-    kept = first.data / "metrics" / "open-minutes"
-    # The file of the current minute is written anew within five seconds.
-    eventually(lambda: kept.exists() and time.time() - kept.stat().st_mtime < 1 and total(metrics, "m", namespace=name) == 2, 15, "it is kept")
+        data = {"MetricName": "m", "Value": 1, "Timestamp": ago(minutes=minutes), "StorageResolution": 1}
+        metrics.put_metric_data(Namespace=name, MetricData=[data])
+    assert total(metrics, "m", namespace=name) == 2
+    put = time.time()
+    # The files of the current minute and its seconds are written anew within five seconds.
+    files = [first.data / "metrics" / "open-minutes", first.data / "metrics" / "seconds" / "open-seconds"]
+    eventually(lambda: all(file.exists() and file.stat().st_mtime > put for file in files), 15, "it is kept")
     first.kill()
     first.start()
-    assert total(aws_client.client("cloudwatch", first.endpoint), "m", namespace=name) == 2
+    metrics = aws_client.client("cloudwatch", first.endpoint)
+    assert total(metrics, "m", namespace=name) == 2
+    by_second = metrics.get_metric_statistics(
+        Namespace=name, MetricName="m", StartTime=ago(minutes=10), EndTime=ago(minutes=-1), Period=1, Statistics=["Sum"]
+    )["Datapoints"]
+    seconds = sorted(point["Timestamp"].timestamp() for point in by_second)
+    assert len(seconds) == 2 and int(began) - 300 <= seconds[0] <= put - 300 and int(began) <= seconds[1] <= put, seconds
 
 
 def test_a_function_puts_metrics_itself(lambda_, metrics, name):

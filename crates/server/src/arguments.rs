@@ -184,7 +184,7 @@ pub(crate) struct Serve {
     /// stream [lambkin] of their group. 0 keeps none
     #[arg(long, default_value_t = 10_240, value_name = "MB")]
     pub(crate) log_cap: u64,
-    /// Most MB of disk for metrics; beyond it the oldest go, before their fifteen days
+    /// Most MB of disk for metrics; beyond it the oldest go, before their fifteen days. Seconds have a quarter of it
     #[arg(long, default_value_t = 1024, value_name = "MB", value_parser = clap::value_parser!(u64).range(16..))]
     pub(crate) metric_cap: u64,
     /// Send spans of traced requests to this OpenTelemetry collector, by OTLP over HTTP: its base URL, such as

@@ -90,7 +90,7 @@ impl Extractor {
         let cost = 1 + bytes / BYTES + reading.cost;
         self.spent += cost;
         *self.spent_by.entry(group.clone()).or_default() += cost;
-        let refused = self.store.extract(group, reading.minute, reading.data);
+        let refused = self.store.extract(group, reading.data);
         if refused > 0 {
             errors.validation += refused;
             self.drop_of(group, refused, "its log lines made as many metrics as they may");

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::document::Document;
 use super::target;
 use crate::metrics::cloudwatch::{DIMENSIONS, FUTURE, PAST, visible};
-use crate::metrics::{Series, Statistics};
+use crate::metrics::{At, Series, Statistics, StorageResolution};
 
 /// Most metrics of one directive.
 const METRICS: usize = 100;
@@ -62,9 +62,7 @@ pub(super) enum Fault {
 /// What a document says.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
-    /// The minute of all of it, since 1970.
-    pub(super) minute: u32,
-    pub(super) data: Vec<(Series, Statistics)>,
+    pub(super) data: Vec<(At, Series, Statistics)>,
     /// What reading it cost: each datum, and eight values, are one.
     pub(super) cost: usize,
     pub(super) malformed: usize,
@@ -98,6 +96,7 @@ pub(super) fn read(document: &Document<'_>, place: &Place<'_>, now: u64) -> Read
         targets: HashMap::new(),
         metrics: 0,
         sets: 0,
+        second: 0,
         reading: Reading::default(),
     };
     if let Err(fault) = reader.all(now) {
@@ -114,6 +113,8 @@ struct Reader<'d> {
     targets: HashMap<&'d str, Option<(Statistics, usize)>>,
     metrics: usize,
     sets: usize,
+    /// When all of it is, since 1970.
+    second: u32,
     reading: Reading,
 }
 
@@ -122,7 +123,7 @@ impl<'d> Reader<'d> {
         let document = self.document;
         let at = document.timestamp.as_ref().and_then(Value::as_f64).ok_or(Fault::Form)?;
         let directives = document.directives.as_array().ok_or(Fault::Form)?;
-        self.reading.minute = minute(at, now).ok_or(Fault::Rule)?;
+        self.second = second(at, now).ok_or(Fault::Rule)?;
         for directive in directives {
             if let Err(fault) = self.directive(directive) {
                 self.reading.count(fault);
@@ -206,9 +207,9 @@ impl<'d> Reader<'d> {
             None => 60,
             Some(resolution) => resolution.as_i64().ok_or(Fault::Form)?,
         };
-        // What is sent by the second is kept by the minute.
         let is_name = (1..=NAME).contains(&name.chars().count()) && !name.contains(char::is_control);
-        if !is_name || !matches!(resolution, 1 | 60) || !UNITS.contains(&unit) {
+        let resolution = StorageResolution::of(resolution).ok_or(Fault::Rule)?;
+        if !is_name || !UNITS.contains(&unit) {
             return Err(Fault::Rule);
         }
         let root = &self.document.root;
@@ -226,7 +227,8 @@ impl<'d> Reader<'d> {
                 dimensions: Arc::clone(dimensions),
                 unit: Arc::clone(&unit),
             };
-            self.reading.data.push((series, statistics.clone()));
+            let at = At { second: self.second, resolution };
+            self.reading.data.push((at, series, statistics.clone()));
         }
         Ok(())
     }
@@ -236,15 +238,15 @@ fn fits(text: &str, most: usize) -> bool {
     visible(text) && text.len() <= most
 }
 
-/// The minute of a time in milliseconds; `None` where it is too long ago or in the future.
-fn minute(at: f64, now: u64) -> Option<u32> {
+/// The second of a time in milliseconds; `None` where it is too long ago or in the future.
+fn second(at: f64, now: u64) -> Option<u32> {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit")]
     let age = now as f64 - at;
     if !(-FUTURE * 1000.0..=PAST * 1000.0).contains(&age) {
         return None;
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is about now")]
-    Some((at / 60_000.0).floor() as u32)
+    Some((at / 1000.0).floor() as u32)
 }
 
 #[cfg(test)]

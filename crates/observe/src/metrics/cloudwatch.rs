@@ -18,7 +18,8 @@ pub(crate) use put::{DIMENSIONS, FUTURE, PAST, fits, visible};
 pub use put::{Datum, Values};
 pub use statistics::{Datapoint, Stat, StatisticsQuery};
 
-use super::metric_store::{MINUTES_KEPT, MetricStore, this_minute};
+use super::metric_store::MetricStore;
+use super::resolution::{MINUTES, SECONDS, StorageResolution, this_second};
 use super::series::Series;
 use super::statistics::Statistics;
 
@@ -65,17 +66,25 @@ impl Metric {
 /// A time in seconds since 1970, of which clients give parts too.
 pub type Seconds = f64;
 
-/// The minute that a time is in.
+/// The second that a time is in.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-fn minute_of(at: Seconds) -> u32 {
-    (at / 60.0).floor() as u32
+fn second_of(at: Seconds) -> u32 {
+    at.floor() as u32
 }
 
-/// Minutes of a request's time: the first rounded down as CloudWatch does, and what is no longer kept left out.
-fn minutes(start: Seconds, end: Seconds) -> (u32, u32) {
+/// Seconds of a request's time: the first rounded down as CloudWatch does, to the minute, or to where a shorter period begins in
+/// it; the last is rounded up to where no such part is left out.
+fn span((start, end): (Seconds, Seconds), period: u32) -> (u32, u32) {
+    let step = period.min(60);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-    let end = (end / 60.0).ceil() as u32;
-    (minute_of(start), end)
+    let end = end.ceil() as u32;
+    let end = if is_short(period) { end } else { end.div_ceil(step).saturating_mul(step) };
+    (second_of(start) / step * step, end)
+}
+
+/// Whether a period is of seconds, which are told for as long as seconds are kept.
+fn is_short(period: u32) -> bool {
+    period < MINUTES.seconds
 }
 
 /// A series with its statistics by the beginning of each period.
@@ -92,10 +101,10 @@ impl CloudWatch {
     fn periods(
         &self,
         metrics: &[(&Metric, Option<&str>, u32)],
-        (start, end): (Seconds, Seconds),
+        time: (Seconds, Seconds),
     ) -> Result<Vec<Vec<Periods>>, MetricsError> {
-        let (first, until) = minutes(start, end);
-        let oldest = this_minute().saturating_sub(MINUTES_KEPT);
+        let now = this_second();
+        let oldest = MINUTES.oldest(now);
         let mut wanted: Vec<Arc<Series>> = Vec::new();
         let mut places = Vec::new();
         for (metric, unit, _) in metrics {
@@ -107,15 +116,40 @@ impl CloudWatch {
             places.push(wanted.len()..wanted.len() + found.len());
             wanted.extend(found);
         }
-        let read = self.store.read(&wanted, (first.max(oldest), until));
-        let read = read.map_err(|error| MetricsError::Internal(error.to_string()))?;
+        let internal = |error: std::io::Error| MetricsError::Internal(error.to_string());
+        let (first, until) = span(time, MINUTES.seconds);
+        let minutes = (MINUTES.slot(first).max(oldest), MINUTES.slot(until));
+        // Minutes first: what comes between is a second without a minute, which is told, and not twice.
+        let by_minute = self.store.read(&wanted, StorageResolution::Standard, minutes).map_err(internal)?;
+        let by_second = if metrics.iter().any(|(.., period)| is_short(*period)) {
+            let seconds = (first.max(SECONDS.oldest(now) / 60 * 60), until);
+            self.store.read(&wanted, StorageResolution::High, seconds).map_err(internal)?
+        } else {
+            vec![BTreeMap::new(); wanted.len()]
+        };
         let mut found = Vec::new();
-        for ((_, _, period), places) in metrics.iter().zip(places) {
+        for ((.., period), places) in metrics.iter().zip(places) {
+            let (first, until) = span(time, *period);
+            let from = if is_short(*period) { first.max(SECONDS.oldest(now)) } else { first };
             let of_metric = places.map(|place| {
                 let mut periods: BTreeMap<u32, Statistics> = BTreeMap::new();
-                for (minute, statistics) in &read[place] {
-                    let begin = first + (minute - first) / period * period;
-                    periods.entry(begin).or_default().merge(statistics);
+                let mut add = |second: u32, statistics: &Statistics| {
+                    if (from..until).contains(&second) {
+                        let begin = first + (second - first) / period * period;
+                        periods.entry(begin).or_default().merge(statistics);
+                    }
+                };
+                let seconds = &by_second[place];
+                if is_short(*period) {
+                    seconds.iter().for_each(|(second, statistics)| add(*second, statistics));
+                }
+                for (minute, statistics) in &by_minute[place] {
+                    // Where it has seconds, they are its values.
+                    let begin = minute * MINUTES.seconds;
+                    let has_seconds = seconds.range(begin..begin + MINUTES.seconds).next().is_some();
+                    if !(is_short(*period) && has_seconds) {
+                        add(begin, statistics);
+                    }
                 }
                 (Arc::clone(&wanted[place]), periods)
             });
@@ -125,19 +159,19 @@ impl CloudWatch {
     }
 }
 
-/// A period in whole minutes.
+/// A period in seconds.
 fn period(seconds: i64, parameter: &str) -> Result<u32, MetricsError> {
     let wrong = || {
         MetricsError::InvalidValue(format!(
-            "The parameter {parameter} must be a value in the set [1, 5, 10, 20, 30] or a multiple of 60."
+            "The parameter {parameter} must be a value in the set [ 1, 5, 10, 20, 30 ] or a multiple of 60."
         ))
     };
     match seconds {
-        // Nothing is kept by the second: a minute's values stand at its beginning.
-        1 | 5 | 10 | 20 | 30 => Ok(1),
-        seconds if seconds >= 60 && seconds % 60 == 0 => u32::try_from(seconds / 60).map_err(|_| wrong()),
-        _ => Err(wrong()),
+        1 | 5 | 10 | 20 | 30 => {}
+        seconds if seconds >= 60 && seconds % 60 == 0 => {}
+        _ => return Err(wrong()),
     }
+    u32::try_from(seconds).map_err(|_| wrong())
 }
 
 #[cfg(test)]

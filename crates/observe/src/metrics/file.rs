@@ -1,5 +1,5 @@
 //! Files of metrics: frames that are only ever appended, each with its length, checksum and times. A frame holds new series,
-//! which are numbered in the order they come in, or statistics by minute and series. What a crash cut off is cut at the next
+//! which are numbered in the order they come in, or statistics by slot (`resolution`) and series. What a crash cut off is cut at the next
 //! start.
 //!
 //! Deliberately not here: which files there are and what is still in memory (`metric_store`).
@@ -18,7 +18,7 @@ use super::statistics::Statistics;
 
 /// How every file begins; the last digit is the format.
 const MAGIC: &[u8; 8] = b"LKMETRI1";
-/// Length and checksum of what follows, kind, first and last minute.
+/// Length and checksum of what follows, kind, first and last slot.
 const HEAD: usize = 4 + 4 + 1 + 4 + 4;
 const SERIES: u8 = 1;
 const POINTS: u8 = 2;
@@ -34,18 +34,18 @@ pub(super) struct Extent {
     pub(super) number: u64,
     pub(super) path: PathBuf,
     pub(super) bytes: u64,
-    /// Minutes of its points; `None`: it has none.
-    pub(super) minutes: Option<(u32, u32)>,
+    /// Slots of its points; `None`: it has none.
+    pub(super) slots: Option<(u32, u32)>,
 }
 
-/// Statistics of a series in a minute.
+/// Statistics of a series in a slot.
 pub(super) type Point = (u32, Arc<Series>, Statistics);
 
 /// A frame of points.
 #[derive(Serialize, Deserialize)]
 struct Points {
     flushed: Flushed,
-    /// Minute, series and statistics.
+    /// Slot, series and statistics.
     points: Vec<(u32, u32, Statistics)>,
 }
 
@@ -54,7 +54,7 @@ struct Points {
 pub(super) struct Flushed {
     /// Counts on from file to file.
     pub(super) number: u64,
-    /// Everything of earlier minutes was written.
+    /// Everything of earlier slots was written.
     pub(super) before: u32,
 }
 
@@ -62,18 +62,18 @@ struct Head {
     length: usize,
     sum: u32,
     kind: u8,
-    minutes: (u32, u32),
+    slots: (u32, u32),
 }
 
 impl Head {
-    fn bytes(kind: u8, minutes: (u32, u32), packed: &[u8]) -> io::Result<Vec<u8>> {
+    fn bytes(kind: u8, slots: (u32, u32), packed: &[u8]) -> io::Result<Vec<u8>> {
         let length = u32::try_from(packed.len()).map_err(|_| broken("a frame is too long"))?;
         let mut bytes = Vec::with_capacity(HEAD + packed.len());
         bytes.extend(length.to_le_bytes());
         bytes.extend([0; 4]);
         bytes.push(kind);
-        bytes.extend(minutes.0.to_le_bytes());
-        bytes.extend(minutes.1.to_le_bytes());
+        bytes.extend(slots.0.to_le_bytes());
+        bytes.extend(slots.1.to_le_bytes());
         bytes.extend(packed);
         let sum = crc32fast::hash(&bytes[8..]);
         bytes[4..8].copy_from_slice(&sum.to_le_bytes());
@@ -86,7 +86,7 @@ impl Head {
             word.copy_from_slice(&bytes[at..at + 4]);
             u32::from_le_bytes(word)
         };
-        Self { length: word(0) as usize, sum: word(4), kind: bytes[8], minutes: (word(9), word(13)) }
+        Self { length: word(0) as usize, sum: word(4), kind: bytes[8], slots: (word(9), word(13)) }
     }
 }
 
@@ -117,7 +117,7 @@ impl Writer {
         let path = directory.join(format!("{number:010}.metrics"));
         let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
         file.write_all(MAGIC)?;
-        let extent = Extent { number, path, bytes: MAGIC.len() as u64, minutes: None };
+        let extent = Extent { number, path, bytes: MAGIC.len() as u64, slots: None };
         Ok(Self { file, extent, series: HashMap::new() })
     }
 
@@ -132,12 +132,12 @@ impl Writer {
 
     /// Appends points, all or none of them.
     pub(super) fn append(&mut self, points: &[Point], flushed: Flushed) -> io::Result<()> {
-        let Some(first) = points.iter().map(|(minute, ..)| *minute).min() else { return Ok(()) };
-        let last = points.iter().map(|(minute, ..)| *minute).max().unwrap_or(first);
+        let Some(first) = points.iter().map(|(slot, ..)| *slot).min() else { return Ok(()) };
+        let last = points.iter().map(|(slot, ..)| *slot).max().unwrap_or(first);
         let mut fresh: Vec<Arc<Series>> = Vec::new();
         let mut numbers: HashMap<Arc<Series>, u32> = HashMap::new();
         let mut lines = Vec::with_capacity(points.len());
-        for (minute, series, statistics) in points {
+        for (slot, series, statistics) in points {
             let known = self.series.get(series).or_else(|| numbers.get(series)).copied();
             let number = match known {
                 Some(number) => number,
@@ -149,7 +149,7 @@ impl Writer {
                     number
                 }
             };
-            lines.push((*minute, number, statistics.clone()));
+            lines.push((*slot, number, statistics.clone()));
         }
         let mut bytes = Vec::new();
         if !fresh.is_empty() {
@@ -165,7 +165,7 @@ impl Writer {
         }
         self.series.extend(numbers);
         self.extent.bytes += bytes.len() as u64;
-        self.extent.minutes = Some(widened(self.extent.minutes, (first, last)));
+        self.extent.slots = Some(widened(self.extent.slots, (first, last)));
         Ok(())
     }
 }
@@ -242,7 +242,7 @@ pub(super) struct Scanned {
 /// Looks through a file: at every frame where it may have been cut off, else at its series alone.
 pub(super) fn scan(number: u64, path: &Path, wholly: bool) -> io::Result<Scanned> {
     let mut frames = Frames::open(path, None)?;
-    let extent = Extent { number, path: path.to_owned(), bytes: frames.at, minutes: None };
+    let extent = Extent { number, path: path.to_owned(), bytes: frames.at, slots: None };
     let mut scanned = Scanned { extent, series: Vec::new(), flushed: None, broken: None };
     loop {
         let read = frames.next(|head| wholly || head.kind == SERIES).and_then(|next| {
@@ -257,7 +257,7 @@ pub(super) fn scan(number: u64, path: &Path, wholly: bool) -> io::Result<Scanned
                 (_, _) => return Err(broken("a frame of an unknown kind")),
             }
             if head.kind == POINTS {
-                scanned.extent.minutes = Some(widened(scanned.extent.minutes, head.minutes));
+                scanned.extent.slots = Some(widened(scanned.extent.slots, head.slots));
             }
             Ok(true)
         });
@@ -272,16 +272,16 @@ pub(super) fn scan(number: u64, path: &Path, wholly: bool) -> io::Result<Scanned
     }
 }
 
-/// Hands on the points of these series from a minute up to, not with, another.
+/// Hands on the points of these series from a slot up to, not with, another.
 pub(super) fn read(
     extent: &Extent,
     wanted: &HashMap<&Series, usize>,
-    minutes: (u32, u32),
+    slots: (u32, u32),
     take: &mut dyn FnMut(usize, u32, &Statistics),
 ) -> io::Result<()> {
     let mut frames = Frames::open(&extent.path, Some(extent.bytes))?;
     let mut places: Vec<Option<usize>> = Vec::new();
-    let within = |head: &Head| head.minutes.0 < minutes.1 && head.minutes.1 >= minutes.0;
+    let within = |head: &Head| head.slots.0 < slots.1 && head.slots.1 >= slots.0;
     while let Some((head, content)) = frames.next(|head| head.kind == SERIES || within(head))? {
         let Some(content) = content else { continue };
         if head.kind == SERIES {
@@ -289,10 +289,10 @@ pub(super) fn read(
             places.extend(fresh.iter().map(|series| wanted.get(series).copied()));
             continue;
         }
-        for (minute, number, statistics) in unpack::<Points>(&content)?.points {
+        for (slot, number, statistics) in unpack::<Points>(&content)?.points {
             let place = places.get(number as usize).copied().flatten();
-            if let Some(place) = place.filter(|_| (minutes.0..minutes.1).contains(&minute)) {
-                take(place, minute, &statistics);
+            if let Some(place) = place.filter(|_| (slots.0..slots.1).contains(&slot)) {
+                take(place, slot, &statistics);
             }
         }
     }

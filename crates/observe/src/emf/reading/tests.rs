@@ -5,9 +5,9 @@ use super::*;
 
 /// A moment, at the beginning of a minute.
 const NOW: u64 = 1_780_000_020_000;
-const MINUTE: u32 = (NOW / 60_000) as u32;
+const SECOND: u32 = (NOW / 1000) as u32;
 
-/// What an event says: each value as `namespace name{dimensions} unit count sum`, and its faults of form and of rule. `None`
+/// What an event says: each value as `namespace name{dimensions} unit count sum`, with `1s` where it is of high resolution, and its faults of form and of rule. `None`
 /// where it is none of the format.
 fn said(message: &[u8]) -> Option<(Vec<String>, usize, usize)> {
     let reading = match Finder::new().find(message)? {
@@ -17,13 +17,14 @@ fn said(message: &[u8]) -> Option<(Vec<String>, usize, usize)> {
             read(&document, &Place { account: &account, region: &region }, NOW)
         }
     };
-    let data = reading.data.iter().map(|(series, statistics)| {
+    let data = reading.data.iter().map(|(at, series, statistics)| {
         assert_eq!((&*series.account, &*series.region), ("1", "r"));
         let dimensions: Vec<String> =
             series.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let Series { namespace, name, unit, .. } = series;
         let Statistics { count, sum, .. } = statistics;
-        format!("{namespace} {name}{{{}}} {unit} {count} {sum}", dimensions.join(","))
+        let resolution = if at.resolution == StorageResolution::High { " 1s" } else { "" };
+        format!("{namespace} {name}{{{}}} {unit} {count} {sum}{resolution}", dimensions.join(","))
     });
     Some((data.collect(), reading.malformed, reading.invalid))
 }
@@ -107,7 +108,11 @@ fn what_is_valid_is_read() {
             put(METRIC, "Unit", json!("")),
             vec!["Shop Took{page=cart} None 1 12.5"],
         ),
-        ("by the second", put(METRIC, "StorageResolution", json!(1)), vec![ONE]),
+        (
+            "by the second",
+            put(METRIC, "StorageResolution", json!(1)),
+            vec!["Shop Took{page=cart} Milliseconds 1 12.5 1s"],
+        ),
         ("by the minute", put(METRIC, "StorageResolution", json!(60)), vec![ONE]),
         ("what the format does not know", put(METRIC, "More", json!({"a": [1]})), vec![ONE]),
         ("more metadata", put("/_aws", "LogGroupName", json!("g")), vec![ONE]),
@@ -215,17 +220,15 @@ fn what_is_valid_is_read() {
     assert_eq!((data.len(), malformed, invalid), (100, 0, 0));
     // The time is the document's.
     let (early, late) = (NOW - 14 * 86_400_000, NOW + 2 * 3_600_000);
-    for (at, minute) in [
-        (NOW, MINUTE),
-        (NOW + 59_999, MINUTE),
-        (early, (early / 60_000) as u32),
-        (late, (late / 60_000) as u32),
-    ] {
+    for (at, second) in
+        [(NOW, SECOND), (NOW + 999, SECOND), (early, (early / 1000) as u32), (late, (late / 1000) as u32)]
+    {
         let message = set("/_aws/Timestamp", json!(at));
         let Some(Found::Document(document)) = Finder::new().find(message.as_bytes()) else { panic!("{at}") };
         let (account, region) = ("1".into(), "r".into());
         let reading = read(&document, &Place { account: &account, region: &region }, NOW);
-        assert_eq!((reading.minute, reading.data.len(), reading.invalid), (minute, 1, 0), "{at}");
+        let seconds: Vec<u32> = reading.data.iter().map(|(at, ..)| at.second).collect();
+        assert_eq!((seconds, reading.invalid), (vec![second], 0), "{at}");
     }
 }
 

@@ -113,7 +113,7 @@ impl CloudWatch {
             let periods = series.into_iter().find(|(_, periods)| !periods.is_empty());
             let periods = periods.map(|(_, periods)| periods).unwrap_or_default();
             let points =
-                periods.iter().filter_map(|(minute, of)| Some((i64::from(*minute) * 60, read.stat.of(of)?)));
+                periods.iter().filter_map(|(begin, of)| Some((i64::from(*begin), read.stat.of(of)?)));
             let mut points: Vec<_> = points.collect();
             if !data.ascending {
                 points.reverse();

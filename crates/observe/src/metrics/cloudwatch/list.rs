@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::{CloudWatch, MetricsError};
-use crate::metrics::metric_store::{MINUTES_KEPT, this_minute};
+use crate::metrics::resolution::{MINUTES, this_minute};
 use crate::metrics::series::Series;
 
 /// Metrics of one page.
@@ -46,7 +46,7 @@ pub struct Listed {
 impl CloudWatch {
     /// ListMetrics: in order of namespaces and names.
     pub fn list(&self, wanted: &Wanted) -> Result<Listed, MetricsError> {
-        let kept = if wanted.recently_active { RECENTLY } else { LISTED.min(MINUTES_KEPT) };
+        let kept = if wanted.recently_active { RECENTLY } else { LISTED.min(MINUTES.kept) };
         let fits = |given: &Option<String>, found: &str| given.as_deref().is_none_or(|given| given == found);
         let mut found = self.store.list(this_minute().saturating_sub(kept), |series| {
             *wanted.account == *series.account

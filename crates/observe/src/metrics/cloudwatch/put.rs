@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{CloudWatch, Metric, MetricsError, Seconds, minute_of};
+use super::{CloudWatch, Metric, MetricsError, Seconds, second_of};
 use crate::log_writer::millis;
+use crate::metrics::resolution::{At, StorageResolution};
 use crate::metrics::statistics::Statistics;
 
 /// Most data of one call.
@@ -27,7 +28,7 @@ pub struct Datum {
     pub unit: Option<String>,
     /// Whatever of these was given.
     pub values: Values,
-    /// 1 or 60; what is kept is the minute.
+    /// 1 or 60, which is the default.
     pub resolution: Option<i64>,
 }
 
@@ -64,12 +65,13 @@ impl CloudWatch {
         let mut read = Vec::with_capacity(data.len());
         for (index, datum) in data.iter().enumerate() {
             let name = format!("MetricData.member.{}", index + 1);
-            let statistics = checked(datum, &name, now)?;
+            let (resolution, statistics) = checked(datum, &name, now)?;
             let series = datum.metric.series(datum.unit.as_deref().unwrap_or("None"));
-            read.push((minute_of(datum.at.unwrap_or(now)), Arc::new(series), statistics));
+            let at = At { second: second_of(datum.at.unwrap_or(now)), resolution };
+            read.push((at, Arc::new(series), statistics));
         }
-        for (minute, series, statistics) in read {
-            let put = self.store.put(minute, series, &statistics);
+        for (at, series, statistics) in read {
+            let put = self.store.put(at, series, &statistics);
             put.map_err(|error| MetricsError::LimitExceeded(format!("lambkin keeps no {error}.")))?;
         }
         Ok(())
@@ -81,7 +83,7 @@ pub(super) fn now() -> Seconds {
     millis() as f64 / 1000.0
 }
 
-fn checked(datum: &Datum, name: &str, now: Seconds) -> Result<Statistics, MetricsError> {
+fn checked(datum: &Datum, name: &str, now: Seconds) -> Result<(StorageResolution, Statistics), MetricsError> {
     let invalid = |text: String| Err(MetricsError::InvalidValue(text));
     if let Some(at) = datum.at {
         if !at.is_finite() {
@@ -98,21 +100,11 @@ fn checked(datum: &Datum, name: &str, now: Seconds) -> Result<Statistics, Metric
             ));
         }
     }
-    if let Some(resolution) = datum.resolution {
-        match resolution {
-            60 => {}
-            1 => {
-                return invalid(format!(
-                    "lambkin keeps metrics by the minute: {name}.StorageResolution must be 60."
-                ));
-            }
-            other => {
-                return invalid(format!(
-                    "The value {other} for parameter {name}.StorageResolution is invalid."
-                ));
-            }
-        }
-    }
+    let Some(resolution) = StorageResolution::of(datum.resolution.unwrap_or(60)) else {
+        return invalid(format!(
+            "The parameter {name}.StorageResolution must be a value in the set [ 1, 60 ]."
+        ));
+    };
     let dimensions = &datum.metric.dimensions;
     if dimensions.len() > DIMENSIONS {
         return invalid(format!(
@@ -131,7 +123,7 @@ fn checked(datum: &Datum, name: &str, now: Seconds) -> Result<Statistics, Metric
             return invalid(format!("The dimension {dimension} of {name} is given twice."));
         }
     }
-    read(&datum.values, name)
+    Ok((resolution, read(&datum.values, name)?))
 }
 
 /// Dimensions are of ASCII, and have something that is not a space.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{CloudWatch, Metric, MetricsError, Seconds, minutes, period};
+use super::{CloudWatch, Metric, MetricsError, Seconds, period, span};
 use crate::metrics::statistics::Statistics;
 
 /// Most data points of one answer.
@@ -125,10 +125,9 @@ impl CloudWatch {
             parsed.collect()
         };
         let (statistics, extended) = (parse(&query.statistics)?, parse(&query.extended)?);
-        let (first, until) = minutes(query.start, query.end);
-        let seconds = u32::try_from(query.period).unwrap_or(u32::MAX);
-        let asked = u64::from(until - first) * 60 / u64::from(seconds);
-        if asked > u64::from(DATAPOINTS) {
+        let (first, until) = span((query.start, query.end), period);
+        let asked = (until - first) / period;
+        if asked > DATAPOINTS {
             return Err(MetricsError::InvalidCombination(format!(
                 "You have requested up to {} datapoints, which exceeds the limit of 1,440. You may reduce the datapoints requested by increasing Period, or decreasing the time range.",
                 grouped(asked)
@@ -138,7 +137,7 @@ impl CloudWatch {
             self.periods(&[(&query.metric, query.unit.as_deref(), period)], (query.start, query.end))?;
         let mut points = Vec::new();
         for (series, periods) in found.into_iter().flatten() {
-            for (minute, values) in periods {
+            for (begin, values) in periods {
                 let named = |stats: &[(String, Stat)]| {
                     let known =
                         stats.iter().filter_map(|(name, stat)| Some((name.clone(), stat.of(&values)?)));
@@ -147,7 +146,7 @@ impl CloudWatch {
                 let (statistics, extended) = (named(&statistics), named(&extended));
                 if !statistics.is_empty() || !extended.is_empty() {
                     let unit = series.unit.to_string();
-                    points.push(Datapoint { at: i64::from(minute) * 60, unit, statistics, extended });
+                    points.push(Datapoint { at: i64::from(begin), unit, statistics, extended });
                 }
             }
         }
@@ -157,7 +156,7 @@ impl CloudWatch {
 }
 
 /// `1,440`.
-fn grouped(number: u64) -> String {
+fn grouped(number: u32) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

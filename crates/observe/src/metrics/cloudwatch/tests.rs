@@ -1,6 +1,7 @@
 use super::put::now;
 use super::*;
 use crate::metrics::MetricConfig;
+use crate::metrics::resolution::this_minute;
 
 fn service() -> (tempfile::TempDir, CloudWatch) {
     let directory = tempfile::tempdir().unwrap();
@@ -81,8 +82,8 @@ fn what_cannot_be_put_is_refused() {
             "The parameter MetricData.member.1.Timestamp must specify a time no more than two hours in the future.",
         ),
         (
-            Datum { resolution: Some(1), ..datum("m") },
-            "lambkin keeps metrics by the minute: MetricData.member.1.StorageResolution must be 60.",
+            Datum { resolution: Some(30), ..datum("m") },
+            "The parameter MetricData.member.1.StorageResolution must be a value in the set [ 1, 60 ].",
         ),
         (
             Datum {
@@ -115,9 +116,10 @@ fn what_cannot_be_put_is_refused() {
 #[test]
 fn statistics_that_cannot_be_asked_for_are_refused() {
     let (_directory, service) = service();
-    let period = "The parameter Period must be a value in the set [1, 5, 10, 20, 30] or a multiple of 60.";
+    let period = "The parameter Period must be a value in the set [ 1, 5, 10, 20, 30 ] or a multiple of 60.";
     for (query, expected) in [
         (StatisticsQuery { period: 90, ..query() }, MetricsError::InvalidValue(period.into())),
+        (StatisticsQuery { period: 15, ..query() }, MetricsError::InvalidValue(period.into())),
         (StatisticsQuery { period: 0, ..query() }, MetricsError::InvalidValue(period.into())),
         (
             StatisticsQuery { end: 0.0, ..query() },
@@ -185,6 +187,62 @@ fn periods_begin_at_the_start() {
     assert_eq!(ask(70.0, 300, Some("Count")), [(60, 14.0, 3.0)]);
     assert_eq!(ask(0.0, 600, None), [(0, 16.0, 1.0), (0, 15.0, 4.0)]);
     assert_eq!(ask(0.0, 600, Some("Seconds")), []);
+}
+
+/// What was put with `StorageResolution` 1 is told by the second, and all else at the beginning of its minute.
+#[test]
+fn short_periods_tell_seconds() {
+    let (_directory, service) = service();
+    let begin = this_second() / 60 * 60 - 600;
+    let put = |name: &str, second: u32, value: f64, resolution: i64| {
+        let values = Values { value: Some(value), ..Values::default() };
+        let at = Some(f64::from(second) + 0.9);
+        let datum = Datum { at, values, resolution: Some(resolution), ..datum(name) };
+        service.put("N", &[datum]).unwrap();
+    };
+    for (second, value, resolution) in
+        [(0, 1.0, 1), (3, 2.0, 1), (3, 4.0, 1), (5, 8.0, 1), (61, 16.0, 1), (150, 32.0, 60)]
+    {
+        put("m", begin + second, value, resolution);
+    }
+    let ask = |name: &str, start: f64, end: f64, period: i64| {
+        let of = f64::from(begin);
+        let query =
+            StatisticsQuery { metric: metric(name), start: of + start, end: of + end, period, ..query() };
+        let points = service.statistics(&query).unwrap();
+        points.iter().map(|point| (point.at - i64::from(begin), point.statistics["Sum"])).collect::<Vec<_>>()
+    };
+    for (period, expected) in [
+        (1, &[(0, 1.0), (3, 6.0), (5, 8.0), (61, 16.0), (120, 32.0)][..]),
+        (5, &[(0, 7.0), (5, 8.0), (60, 16.0), (120, 32.0)]),
+        (10, &[(0, 15.0), (60, 16.0), (120, 32.0)]),
+        (20, &[(0, 15.0), (60, 16.0), (120, 32.0)]),
+        (30, &[(0, 15.0), (60, 16.0), (120, 32.0)]),
+        (60, &[(0, 15.0), (60, 16.0), (120, 32.0)]),
+        (120, &[(0, 31.0), (120, 32.0)]),
+    ] {
+        assert_eq!(ask("m", 0.0, 200.0, period), expected, "{period}");
+    }
+    // The start is rounded down to where a period begins, and the end is not of it.
+    assert_eq!(ask("m", 4.5, 61.0, 1), [(5, 8.0)].map(|(at, sum)| (at, sum)));
+    assert_eq!(ask("m", 3.9, 61.0, 1), [(3, 6.0), (5, 8.0)]);
+    assert_eq!(ask("m", 9.0, 61.5, 5), [(5, 8.0), (60, 16.0)]);
+    assert_eq!(ask("m", 29.0, 61.5, 10), [(60, 16.0)]);
+    // Three hours ago seconds end; minutes do not, of whatever resolution they were put with.
+    let hours = |hours: u32| begin - hours * 3600;
+    put("old", hours(2), 1.0, 1);
+    put("old", hours(4), 2.0, 1);
+    put("old", hours(5), 4.0, 60);
+    let since = |hours: u32| -f64::from(hours) * 3600.0;
+    assert_eq!(ask("old", since(6), 0.0, 30), [(-2 * 3600, 1.0)]);
+    assert_eq!(ask("old", since(6), 0.0, 60), [(-5 * 3600, 4.0), (-4 * 3600, 2.0), (-2 * 3600, 1.0)]);
+    let refused = service.statistics(&StatisticsQuery {
+        start: f64::from(begin),
+        end: f64::from(begin + 1441),
+        period: 1,
+        ..query()
+    });
+    assert!(refused.unwrap_err().to_string().starts_with("You have requested up to 1,441 datapoints"));
 }
 
 #[test]

@@ -4,7 +4,8 @@
 use lambkin_model::figure::{Figure, Figures};
 use lambkin_model::metric::FunctionMetric;
 
-use super::{MetricStore, Totals, lock};
+use super::functions::Totals;
+use super::{MetricStore, lock};
 
 /// Stands for the functions that have no figures of their own.
 const OTHERS: &str = "others";

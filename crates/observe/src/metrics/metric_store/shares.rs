@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::SERIES_MOST;
+use crate::metrics::resolution::StorageResolution;
 use crate::metrics::series::Series;
 use crate::store::group::GroupKey;
 
@@ -25,12 +26,14 @@ struct Share {
     series: usize,
     /// Of their names.
     bytes: usize,
-    /// Minutes of series that were begun in this minute.
-    points: usize,
+    /// Minutes and seconds of series that were begun in this minute.
+    points: [usize; 2],
 }
 
-const OF_GROUP: Share = Share { series: 2000, bytes: 2 << 20, points: 4000 };
-const OF_ALL: Share = Share { series: 20_000, bytes: 20 << 20, points: 40_000 };
+/// Two hundred metrics of a group may have a value in every second. Those of all groups fill the part of the disk that seconds
+/// have of the default cap in some three hours.
+const OF_GROUP: Share = Share { series: 2000, bytes: 2 << 20, points: [4000, 12_000] };
+const OF_ALL: Share = Share { series: 20_000, bytes: 20 << 20, points: [40_000, 60_000] };
 /// Where there are so many series of all kinds, lines make no new ones.
 const SERIES_FOR_LINES: usize = SERIES_MOST / 5 * 4;
 
@@ -53,24 +56,25 @@ impl Share {
 }
 
 impl Shares {
-    /// Whether a group may begin another minute of a series.
-    pub(super) fn may_begin(&mut self, group: &GroupKey, now: u32) -> bool {
+    /// Whether a group may begin another minute, or second, of a series.
+    pub(super) fn may_begin(&mut self, group: &GroupKey, now: u32, of: StorageResolution) -> bool {
         if self.minute != now {
             self.minute = now;
-            self.all.points = 0;
+            self.all.points = [0, 0];
             self.groups.retain(|_, share| {
-                share.points = 0;
+                share.points = [0, 0];
                 share.series > 0
             });
         }
         let own = self.groups.get(group).copied().unwrap_or_default();
-        own.points < OF_GROUP.points && self.all.points < OF_ALL.points
+        let of = of as usize;
+        own.points[of] < OF_GROUP.points[of] && self.all.points[of] < OF_ALL.points[of]
     }
 
     /// It did.
-    pub(super) fn begin(&mut self, group: &GroupKey) {
-        self.all.points += 1;
-        self.groups.entry(group.clone()).or_default().points += 1;
+    pub(super) fn begin(&mut self, group: &GroupKey, of: StorageResolution) {
+        self.all.points[of as usize] += 1;
+        self.groups.entry(group.clone()).or_default().points[of as usize] += 1;
     }
 
     /// Takes a series into a group's share; `false` where that is full. `new`: the store has no such series yet.
@@ -89,7 +93,7 @@ impl Shares {
     /// Counts anew, after series went.
     pub(super) fn count(&mut self, known: &BTreeMap<Arc<Series>, Known>) {
         for share in self.groups.values_mut().chain([&mut self.all]) {
-            *share = Share { points: share.points, ..Share::default() };
+            (share.series, share.bytes) = (0, 0);
         }
         for (series, known) in known {
             let Some(group) = &known.by else { continue };

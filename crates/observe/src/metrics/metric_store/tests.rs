@@ -1,7 +1,15 @@
+mod high_resolution;
+
+use std::fs;
+use std::time::Instant;
+
 use lambkin_model::figure::{FigureValue, Figures};
 use lambkin_model::name::FunctionKey;
 
+use super::functions::TOTALS_MOST;
 use super::*;
+use crate::log_writer::millis;
+use crate::metrics::resolution::MINUTES;
 
 fn series(name: &str) -> Arc<Series> {
     Arc::new(Series {
@@ -26,14 +34,14 @@ fn open(directory: &Path) -> MetricStore {
 
 /// Sum of each of the series' minutes.
 fn sums(store: &MetricStore, series: &Arc<Series>) -> Vec<(u32, f64)> {
-    let read = store.read(std::slice::from_ref(series), (0, u32::MAX)).unwrap();
+    let read = store.read(std::slice::from_ref(series), StorageResolution::Standard, (0, u32::MAX)).unwrap();
     read[0].iter().map(|(minute, statistics)| (*minute, statistics.sum)).collect()
 }
 
 fn state(directory: &Path) -> State {
     let directory = directory.join("metrics");
     fs::create_dir_all(&directory).unwrap();
-    State::open(directory, 1 << 30).unwrap()
+    State::open(&directory, 1 << 30).unwrap()
 }
 
 #[test]
@@ -42,7 +50,7 @@ fn what_was_put_is_read_before_and_after_a_close() {
     let (a, b, now) = (series("a"), series("b"), this_minute());
     let store = open(directory.path());
     for (minute, of, value) in [(now - 3, &a, 1.0), (now - 3, &a, 2.0), (now, &a, 4.0), (now, &b, 8.0)] {
-        store.put(minute, Arc::clone(of), &one(value)).unwrap();
+        store.put(At::minute(minute), Arc::clone(of), &one(value)).unwrap();
     }
     let expected = vec![(now - 3, 3.0), (now, 4.0)];
     assert_eq!(sums(&store, &a), expected);
@@ -61,29 +69,29 @@ fn a_kill_loses_at_most_what_was_not_kept() {
     let directory = tempfile::tempdir().unwrap();
     let (a, now) = (series("a"), this_minute());
     let files = |state: &State| {
-        (fs::read(&state.writer.extent.path).unwrap(), fs::read(state.directory.join(KEPT_FILE)).ok())
+        (fs::read(&state.minutes.writer.extent.path).unwrap(), fs::read(state.minutes.path_of_open()).ok())
     };
     let mut before = state(directory.path());
-    before.add(now - 1, Arc::clone(&a), &one(1.0)).unwrap();
-    before.add(now + 1, Arc::clone(&a), &one(2.0)).unwrap();
-    before.keep().unwrap();
+    before.add(At::minute(now - 1), Arc::clone(&a), &one(1.0)).unwrap();
+    before.add(At::minute(now + 1), Arc::clone(&a), &one(2.0)).unwrap();
+    before.minutes.keep().unwrap();
     let (_, kept) = files(&before);
-    before.flush(now);
+    before.minutes.flush(now);
     let (written, kept_after) = files(&before);
     assert_ne!(kept, kept_after);
-    let path = before.writer.extent.path.clone();
+    let path = before.minutes.writer.extent.path.clone();
     drop(before);
     // The frame is there, and the file of open minutes is still the one before it.
-    fs::write(directory.path().join("metrics").join(KEPT_FILE), kept.unwrap()).unwrap();
+    fs::write(directory.path().join("metrics").join(MINUTES.open_file), kept.unwrap()).unwrap();
     let found = |directory: &Path| {
         let state = state(directory);
         let mut found: Vec<(u32, f64)> = Vec::new();
         let wanted = HashMap::from([(&*a, 0)]);
-        file::read(&state.writer.extent, &wanted, (0, u32::MAX), &mut |_, minute, of| {
+        file::read(&state.minutes.writer.extent, &wanted, (0, u32::MAX), &mut |_, minute, of| {
             found.push((minute, of.sum))
         })
         .unwrap();
-        found.extend(state.open.iter().map(|(minute, open)| (*minute, open[&a].sum)));
+        found.extend(state.minutes.open.iter().map(|(minute, open)| (*minute, open[&a].sum)));
         found
     };
     assert_eq!(found(directory.path()), [(now - 1, 1.0), (now + 1, 2.0)]);
@@ -99,21 +107,21 @@ fn what_is_broken_is_cut_and_written_on() {
     let directory = tempfile::tempdir().unwrap();
     let (a, now) = (series("a"), this_minute());
     let mut state = state(directory.path());
-    state.add(now - 5, Arc::clone(&a), &one(1.0)).unwrap();
-    state.flush(now);
-    let whole = state.writer.extent.bytes;
-    state.add(now - 4, Arc::clone(&a), &one(2.0)).unwrap();
-    state.flush(now);
-    let path = state.writer.extent.path.clone();
+    state.add(At::minute(now - 5), Arc::clone(&a), &one(1.0)).unwrap();
+    state.minutes.flush(now);
+    let whole = state.minutes.writer.extent.bytes;
+    state.add(At::minute(now - 4), Arc::clone(&a), &one(2.0)).unwrap();
+    state.minutes.flush(now);
+    let path = state.minutes.writer.extent.path.clone();
     drop(state);
     let mut bytes = fs::read(&path).unwrap();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     fs::write(&path, bytes).unwrap();
     let mut state = self::state(directory.path());
-    assert_eq!(state.writer.extent.bytes, whole);
-    state.add(now - 3, Arc::clone(&a), &one(4.0)).unwrap();
-    state.flush(now);
+    assert_eq!(state.minutes.writer.extent.bytes, whole);
+    state.add(At::minute(now - 3), Arc::clone(&a), &one(4.0)).unwrap();
+    state.minutes.flush(now);
     drop(state);
     let store = open(directory.path());
     assert_eq!(sums(&store, &a), [(now - 5, 1.0), (now - 3, 4.0)]);
@@ -125,21 +133,21 @@ fn the_oldest_go_for_age_and_for_room() {
     let (a, now) = (series("a"), this_minute());
     let mut state = state(directory.path());
     let write = |state: &mut State, minute: u32| {
-        state.add(minute, Arc::clone(&a), &one(1.0)).unwrap();
-        state.flush(now + 1);
+        state.add(At::minute(minute), Arc::clone(&a), &one(1.0)).unwrap();
+        state.minutes.flush(now + 1);
     };
     // A file for each day.
-    write(&mut state, now - MINUTES_KEPT - 2);
+    write(&mut state, now - MINUTES.kept - 2);
     write(&mut state, now - 24 * 60);
     write(&mut state, now);
-    assert_eq!(state.files.len(), 2);
-    state.sweep(now);
-    let left: Vec<_> = state.files.iter().map(|file| file.minutes).collect();
+    assert_eq!(state.minutes.files.len(), 2);
+    state.sweep(now * 60);
+    let left: Vec<_> = state.minutes.files.iter().map(|file| file.slots).collect();
     assert_eq!(left, [Some((now - 24 * 60, now - 24 * 60))]);
-    state.cap = state.writer.extent.bytes;
-    state.sweep(now);
-    assert_eq!(state.files.len(), 0);
-    assert_eq!(state.bytes(), state.writer.extent.bytes);
+    state.cap = state.minutes.writer.extent.bytes;
+    state.sweep(now * 60);
+    assert_eq!(state.minutes.files.len(), 0);
+    assert_eq!(state.minutes.bytes(), state.minutes.writer.extent.bytes);
 }
 
 #[test]
@@ -147,13 +155,15 @@ fn a_series_that_is_wanted_twice_is_read_twice() {
     let directory = tempfile::tempdir().unwrap();
     let (wanted, minute) = (series("a"), this_minute());
     let store = open(directory.path());
-    store.put(minute - 5, Arc::clone(&wanted), &one(1.0)).unwrap();
+    store.put(At::minute(minute - 5), Arc::clone(&wanted), &one(1.0)).unwrap();
     store.close();
     drop(store);
     // One value in a file, one in memory.
     let store = open(directory.path());
-    store.put(minute, Arc::clone(&wanted), &one(2.0)).unwrap();
-    let read = store.read(&[Arc::clone(&wanted), series("b"), wanted], (0, u32::MAX)).unwrap();
+    store.put(At::minute(minute), Arc::clone(&wanted), &one(2.0)).unwrap();
+    let read = store
+        .read(&[Arc::clone(&wanted), series("b"), wanted], StorageResolution::Standard, (0, u32::MAX))
+        .unwrap();
     let sums: Vec<f64> = read.iter().map(|minutes| minutes.values().map(|of| of.sum).sum()).collect();
     assert_eq!(sums, [3.0, 0.0, 3.0]);
 }
@@ -176,7 +186,7 @@ fn functions_have_awss_dimensions() {
     let account = Subject::Account { account: "0", region: "r" };
     store.record(at, account, &[(FunctionMetric::ConcurrentExecutions, 5.0)]);
     let listed = store.list(0, |_| true);
-    let read = store.read(&listed, (0, u32::MAX)).unwrap();
+    let read = store.read(&listed, StorageResolution::Standard, (0, u32::MAX)).unwrap();
     let found: Vec<(String, String, f64)> = listed
         .iter()
         .zip(read)
@@ -255,7 +265,9 @@ fn log_lines_have_a_share() {
     // Of a group; each minute begins one of its points of this minute, of which it has twice as many.
     let fill = |state: &mut State, of: usize, from: usize, minute: u32| {
         (from..9000)
-            .take_while(|name| state.extract(&group(of), now, minute, named(of, *name), &one(1.0)))
+            .take_while(|name| {
+                state.extract(&group(of), now, At::minute(minute), named(of, *name), &one(1.0))
+            })
             .count()
     };
     assert_eq!(fill(&mut state, 0, 0, now), 2000);
@@ -263,22 +275,25 @@ fn log_lines_have_a_share() {
     assert_eq!(fill(&mut state, 0, 0, now), 2000, "values of known series are taken");
     assert_eq!(fill(&mut state, 0, 0, now - 1), 2000);
     assert_eq!(fill(&mut state, 0, 0, now - 2), 0, "minutes begun in a minute");
-    assert!(state.extract(&group(0), now + 1, now - 3, named(0, 0), &one(1.0)), "in the next minute");
-    assert!(!state.extract(&group(0), now + 1, now, named(0, 2000), &one(1.0)));
+    assert!(
+        state.extract(&group(0), now + 1, At::minute(now - 3), named(0, 0), &one(1.0)),
+        "in the next minute"
+    );
+    assert!(!state.extract(&group(0), now + 1, At::minute(now), named(0, 2000), &one(1.0)));
     // Of all groups.
     for other in 1..10 {
         assert_eq!(fill(&mut state, other, 0, now), 2000, "{other}");
     }
     assert_eq!(fill(&mut state, 10, 0, now), 0);
-    state.add(now, series("put"), &one(1.0)).unwrap();
+    state.add(At::minute(now), series("put"), &one(1.0)).unwrap();
     assert!(
-        state.extract(&group(10), now, now, Series::clone(&series("put")), &one(1.0)),
+        state.extract(&group(10), now, At::minute(now), Series::clone(&series("put")), &one(1.0)),
         "what a client put before"
     );
     // What went makes room, in the end.
     let later = now + 10;
-    state.add(later, Arc::new(named(0, 1)), &one(1.0)).unwrap();
-    state.sweep(later + MINUTES_KEPT);
+    state.add(At::minute(later), Arc::new(named(0, 1)), &one(1.0)).unwrap();
+    state.sweep((later + MINUTES.kept) * 60);
     assert_eq!(state.known.len(), 1);
     assert_eq!(fill(&mut state, 0, 2000, later), 1999);
     assert_eq!(fill(&mut state, 10, 0, later), 2000);
@@ -294,7 +309,9 @@ fn log_lines_have_a_share_of_memory() {
         ..Series::clone(&series(&name.to_string()))
     };
     let taken = |state: &mut State, of: &str, from: usize| {
-        (from..).take_while(|name| state.extract(&group(of), now, now, wide(*name), &one(1.0))).count()
+        (from..)
+            .take_while(|name| state.extract(&group(of), now, At::minute(now), wide(*name), &one(1.0)))
+            .count()
     };
     let of_one = taken(&mut state, "a", 0);
     assert!((60..70).contains(&of_one), "{of_one}");
@@ -303,13 +320,20 @@ fn log_lines_have_a_share_of_memory() {
     // The statistics of open minutes are written down before they are too much.
     for minute in 0..120 {
         for name in 0..of_one {
-            assert!(state.extract(&group("a"), now + minute / 60, now + minute, wide(name), &one(1.0)));
-            assert!(state.open_bytes <= OPEN_BYTES);
+            assert!(state.extract(
+                &group("a"),
+                now + minute / 60,
+                At::minute(now + minute),
+                wide(name),
+                &one(1.0)
+            ));
+            assert!(state.minutes.open_bytes <= MINUTES.open_bytes);
         }
     }
-    assert!(state.writer.extent.minutes.is_some());
-    let counted: usize = state.open.values().flatten().map(|(series, of)| series.bytes() + of.bytes()).sum();
-    assert_eq!(state.open_bytes, counted);
+    assert!(state.minutes.writer.extent.slots.is_some());
+    let counted: usize =
+        state.minutes.open.values().flatten().map(|(series, of)| series.bytes() + of.bytes()).sum();
+    assert_eq!(state.minutes.open_bytes, counted);
 }
 
 /// Nobody knows any more whose the series were: they are the first one's that uses them.
@@ -320,16 +344,18 @@ fn shares_are_found_again_after_a_restart() {
     let group = GroupKey { account: "0".into(), region: "r".into(), name: "g".into() };
     let named = |name: usize| Series::clone(&series(&name.to_string()));
     let fill = |state: &mut State, from: usize| {
-        (from..9000).take_while(|name| state.extract(&group, now, now + 1, named(*name), &one(1.0))).count()
+        (from..9000)
+            .take_while(|name| state.extract(&group, now, At::minute(now + 1), named(*name), &one(1.0)))
+            .count()
     };
     let mut before = state(directory.path());
     assert_eq!(fill(&mut before, 0), 2000);
-    before.flush(u32::MAX);
+    before.minutes.flush(u32::MAX);
     drop(before);
     let mut after = state(directory.path());
     assert_eq!(after.known.len(), 2000);
     for name in 0..1500 {
-        assert!(after.extract(&group, now, now, named(name), &one(1.0)));
+        assert!(after.extract(&group, now, At::minute(now), named(name), &one(1.0)));
     }
     assert_eq!(fill(&mut after, 2000), 500);
 }
