@@ -4,14 +4,21 @@ with the values of traffic that is known."""
 import collections
 import json
 import re
+import socket
+import ssl
+import subprocess
+import urllib.error
 import urllib.request
 
 import pytest
+from botocore.exceptions import ClientError
 
+import keys
 import sqs_client
 from exposition import parse, scrape
 from lambda_client import arn, client, create, invoke
-from server import ROOT, Server, eventually
+from server import ROOT, Server, binary, eventually
+from test_tls import certificate
 
 DASHBOARD = ROOT / "docs" / "grafana.json"
 
@@ -189,6 +196,79 @@ def test_a_cold_start_is_counted_by_what_was_ready(server, name):
         assert cold == {"L0": 0, "L1": 0, "L2": 0, ready: 1}, isolation
         assert served["lambkin_warm_starts_total"].samples[(arn(name),)] == 2
         assert "lambkin_pool_limit" not in served, "there is no pool"
+
+
+SCRAPED = rb"^metrics for Prometheus, without signatures: (https?://\S+)/metrics$"
+
+
+def asked(address, path="/metrics", method="GET", **headers):
+    """(status, body) of a request that nobody signed."""
+    request = urllib.request.Request(address + path, method=method, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, refusal.read().decode()
+
+
+def test_a_scraper_needs_no_key_where_it_is_let_in(server):
+    """Prometheus cannot sign: with keys it is refused at the API's port, and has one of its own, for /metrics alone."""
+    running = server("--metrics-listen", "127.0.0.1:0")
+    address = running.awaits(SCRAPED)[1].decode()
+    port = address.rsplit(":", 1)[1]
+    ann = keys.make(running)
+    lambda_ = keys.client("lambda", running.endpoint, ann)
+    create(lambda_, "f")
+    invoke(lambda_, "f")
+    assert asked(running.endpoint)[0] == 403
+    assert scrape(address)["lambkin_invocations_total"].samples[(arn("f"),)] == 1
+    assert asked(address, method="HEAD") == (200, "")
+    for method in ("POST", "PUT", "DELETE"):
+        assert asked(address, method=method)[0] == 405, method
+    # Nothing else is there, signed or not.
+    listing = "/2015-03-31/functions/"
+    others = ["/", listing, "/console", "/console/", "/_lambkin/health", "/_lambkin/figures", "/_lambkin/sample-events", "/metrics/", "/metrics/x"]
+    for path in others:
+        assert asked(address, path)[0] == 404, path
+    with pytest.raises(ClientError) as refused:
+        keys.client("lambda", address, ann).list_functions()
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+    by_host = {"Host": f"{'0' * 32}.lambda-url.us-east-1.localhost:{port}"}
+    assert asked(address, "/", **by_host)[0] == 404, "a function's URL"
+    # A page whose name was rebound to loopback reads nothing, nor does one of another origin.
+    assert asked(address, Host=f"evil.example:{port}")[0] == 403
+    assert asked(address, Origin="http://evil.example")[0] == 403
+    assert asked(address, Host=f"localhost:{port}")[0] == 200
+    # Scrapers are bounded apart from clients: many that say nothing keep nobody from the API.
+    idle = [socket.create_connection(("127.0.0.1", int(port)), timeout=30) for _ in range(100)]
+    assert invoke(lambda_, "f").error is None
+    for each in idle:
+        each.close()
+    eventually(lambda: asked(address)[0] == 200, 30, "there is room again")
+
+
+def test_scrapers_are_let_in_from_elsewhere_only_by_word(tmp_path):
+    """Keys do not make it safe: nobody signs there."""
+    data = tmp_path / "data"
+    subprocess.run([binary(), "keys", "create", "--data", str(data)], capture_output=True, timeout=60, check=True)
+    command = [binary(), "serve", "--listen", "127.0.0.1:0", "--data", str(data), "--isolation", "process", "--metrics-listen", "0.0.0.0:0"]
+    for more in ([], ["--allow-unauthenticated"]):
+        refusal = subprocess.run([*command, *more], capture_output=True, text=True, timeout=60)
+        assert refusal.returncode == 2 and "--allow-unauthenticated-metrics" in refusal.stderr, refusal
+    alone = subprocess.run([*command[:-2], "--allow-unauthenticated-metrics"], capture_output=True, text=True, timeout=60)
+    assert alone.returncode == 2 and "--metrics-listen" in alone.stderr, "it would say nothing"
+    with Server(tmp_path / "open", *command[6:], "--allow-unauthenticated-metrics") as running:
+        port = running.awaits(SCRAPED)[1].decode().rsplit(":", 1)[1]
+        assert "lambkin_uptime_seconds" in scrape(f"http://127.0.0.1:{port}")
+
+
+def test_scrapers_have_the_tls_of_the_api(server, tmp_path):
+    cert, key = certificate(tmp_path)
+    running = server("--tls-cert", str(cert), "--tls-key", str(key), "--metrics-listen", "127.0.0.1:0")
+    address = running.awaits(SCRAPED)[1].decode()
+    assert address.startswith("https://")
+    with urllib.request.urlopen(address + "/metrics", timeout=30, context=ssl.create_default_context(cafile=cert)) as answer:
+        assert "lambkin_uptime_seconds" in parse(answer.read().decode())
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ use lambkin_observe::metrics::cloudwatch::CloudWatch;
 
 use crate::access::{Actor, operation_input};
 use crate::body::{Budget, RequestBody};
-use crate::callers::{Callers, Door};
+use crate::callers::{Callers, Door, Serves};
 use crate::cloudwatch::CloudWatchDesk;
 use crate::code_link::CodeLinks;
 use crate::console;
@@ -208,10 +208,13 @@ impl Api {
         request_id: RequestId,
         door: &Door,
     ) -> Result<Reply, Error> {
+        if door.serves == Serves::Metrics {
+            return self.metrics_door(parts, door).await;
+        }
         let ring = self.verifier.ring();
         // Of hosts, only those that are nobody else's name; of a port's names, those that the gate takes.
         if let Some(asked) = urls::asked(parts, door, ring.is_some()) {
-            if door.urls {
+            if door.serves == Serves::Urls {
                 gate::host(parts, self.config.listen, door, ring.is_some())?;
             }
             return Ok(Box::pin(self.serve_url(asked, parts, body, request_id, door)).await);

@@ -23,6 +23,18 @@ use crate::signature::Unread;
 
 const TOKEN: &str = "x-amz-security-token";
 
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Serves {
+    /// The API, and what there is by host.
+    #[default]
+    All,
+    /// Paths begin with the id of a function's URL, and nothing else is answered.
+    Urls,
+    /// `/metrics` alone, to whoever asks.
+    Metrics,
+}
+
 /// Where a connection came in.
 pub(crate) struct Door {
     /// The address it arrived at.
@@ -33,8 +45,8 @@ pub(crate) struct Door {
     pub(crate) port: u16,
     /// By TLS.
     pub(crate) secure: bool,
-    /// Paths begin with the id of a function's URL, and nothing else is answered.
-    pub(crate) urls: bool,
+    /// What is answered there.
+    pub(crate) serves: Serves,
     /// Whose listener that is; `None`: everybody's.
     pub(crate) caller: Option<Arc<Caller>>,
 }

@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::request::Parts;
 use lambkin_model::Error;
 
-use crate::callers::Door;
+use crate::callers::{Door, Serves};
 use crate::route::query_value;
 
 /// Checks `Host` and `Origin`; answers the host by which the client reached lambkin, with its port.
@@ -37,7 +37,7 @@ pub(crate) fn host<'r>(
         }
     }
     // Pages of any origin may call a function's URL: its own rules are for them.
-    if door.urls {
+    if door.serves == Serves::Urls {
         return Ok(host);
     }
     let scheme = if door.secure { "https://" } else { "http://" };
@@ -131,7 +131,14 @@ mod tests {
     fn hosts_and_origins() {
         let listen = "127.0.0.1:4566".parse().unwrap();
         let local = "192.168.1.7".parse().unwrap();
-        let door = Door { address: local, peer: local, port: 4566, secure: false, urls: false, caller: None };
+        let door = Door {
+            address: local,
+            peer: local,
+            port: 4566,
+            secure: false,
+            serves: Serves::All,
+            caller: None,
+        };
         for (host, origin, ours) in [
             ("localhost:4566", None, true),
             ("LOCALHOST", None, true),

@@ -73,5 +73,5 @@ pub use callers::Callers;
 pub use console::is_built as has_console;
 pub use coverage::coverage;
 pub use own::{Look, Machine, Own};
-pub use server::{serve, serve_tls, serve_urls};
+pub use server::{serve, serve_metrics, serve_tls, serve_urls};
 pub use tls::Tls;

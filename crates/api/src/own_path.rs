@@ -11,6 +11,7 @@ use crate::api::Api;
 use crate::callers::Door;
 use crate::code_link;
 use crate::figures_page;
+use crate::gate;
 use crate::own;
 use crate::prometheus;
 use crate::reply::{Reply, ReplyBody, json, reply};
@@ -38,6 +39,12 @@ pub(crate) fn is_open(path: &str) -> bool {
     path == HEALTH || path.starts_with(own::SAMPLES) || path.starts_with(code_link::PATH)
 }
 
+fn only_read() -> Reply {
+    let mut response = reply(StatusCode::METHOD_NOT_ALLOWED, ReplyBody::Bytes(Bytes::new()));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
 impl Api {
     /// lambkin's own paths.
     pub(crate) async fn own_path(
@@ -51,9 +58,7 @@ impl Api {
             return answer;
         }
         if !matches!(parts.method, Method::GET | Method::HEAD) {
-            let mut response = reply(StatusCode::METHOD_NOT_ALLOWED, ReplyBody::Bytes(Bytes::new()));
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return Ok(response);
+            return Ok(only_read());
         }
         if path == HEALTH {
             return Ok(json(StatusCode::OK, &serde_json::json!({ "status": "ok" })));
@@ -68,10 +73,7 @@ impl Api {
             return self.events_page().await;
         }
         if path == METRICS {
-            let text = prometheus::text(&self.figures().await?);
-            let mut response = reply(StatusCode::OK, ReplyBody::Bytes(text.into()));
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(prometheus::CONTENT_TYPE));
-            return Ok(response);
+            return self.metrics_page().await;
         }
         if path == FIGURES {
             return Ok(json(StatusCode::OK, &figures_page::page(&self.figures().await?)));
@@ -89,6 +91,27 @@ impl Api {
             Some(token) => self.download(token).await,
             None => Err(Error::UnknownOperation(format!("lambkin has no {path}"))),
         }
+    }
+
+    /// What came in by the listener for scrapers. Where that is on loopback, pages of names that were rebound to it are sent
+    /// away, whether there are keys or not: nobody signs there. Elsewhere everybody who can reach it may read it, by any name.
+    pub(crate) async fn metrics_door(&self, parts: &Parts, door: &Door) -> Result<Reply, Error> {
+        gate::host(parts, self.config.listen, door, !door.address.is_loopback())?;
+        let path = parts.uri.path();
+        if path != METRICS {
+            return Err(Error::UnknownOperation(format!("There is no {path} here, but {METRICS}.")));
+        }
+        match parts.method {
+            Method::GET | Method::HEAD => self.metrics_page().await,
+            _ => Ok(only_read()),
+        }
+    }
+
+    async fn metrics_page(&self) -> Result<Reply, Error> {
+        let text = prometheus::text(&self.figures().await?);
+        let mut response = reply(StatusCode::OK, ReplyBody::Bytes(text.into()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(prometheus::CONTENT_TYPE));
+        Ok(response)
     }
 
     /// All that this lambkin counts.

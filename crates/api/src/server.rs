@@ -20,14 +20,15 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::Api;
-use crate::callers::Door;
+use crate::callers::{Door, Serves};
 use crate::stalled::StallGuard;
 use crate::tls::Tls;
 
-/// Connections at once: of everybody, and of one environment, whose SDK opens 50. Beyond: the
+/// Connections at once: of everybody, of one environment, whose SDK opens 50, and of whoever scrapes. Beyond: the
 /// listener's backlog waits, then the clients do.
 const CONNECTIONS: usize = 4096;
 const ENVIRONMENT_CONNECTIONS: usize = 64;
+const SCRAPER_CONNECTIONS: usize = 64;
 /// Buffer that heads and bodies are read through. hyper refuses a head (431) once it is full and
 /// the head is not complete, so that at most twice as much is ever held.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -68,7 +69,18 @@ pub async fn serve_urls(
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    accept(listener, api, Entrance { tls, urls: true, caller: None }, shutdown, grace).await;
+    accept(listener, api, Entrance { tls, serves: Serves::Urls, caller: None }, shutdown, grace).await;
+}
+
+/// The same for `/metrics` alone, which is answered to whoever asks: scrapers do not sign.
+pub async fn serve_metrics(
+    listener: TcpListener,
+    api: Arc<Api>,
+    tls: Option<Tls>,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+) {
+    accept(listener, api, Entrance { tls, serves: Serves::Metrics, caller: None }, shutdown, grace).await;
 }
 
 /// The same for one environment, over a listener that only it reaches: whatever a request says of
@@ -87,10 +99,20 @@ pub(crate) async fn serve_environment(
 #[derive(Clone, Default)]
 struct Entrance {
     tls: Option<Tls>,
-    /// Only function URLs, by path.
-    urls: bool,
+    serves: Serves,
     /// Whose it is.
     caller: Option<Arc<Caller>>,
+}
+
+impl Entrance {
+    /// Connections at once.
+    fn room(&self) -> usize {
+        match (&self.caller, self.serves) {
+            (Some(_), _) => ENVIRONMENT_CONNECTIONS,
+            (None, Serves::Metrics) => SCRAPER_CONNECTIONS,
+            (None, Serves::All | Serves::Urls) => CONNECTIONS,
+        }
+    }
 }
 
 async fn accept(
@@ -100,8 +122,7 @@ async fn accept(
     shutdown: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    let room = if entrance.caller.is_some() { ENVIRONMENT_CONNECTIONS } else { CONNECTIONS };
-    let room = Arc::new(Semaphore::new(room));
+    let room = Arc::new(Semaphore::new(entrance.room()));
     let (stop, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -144,7 +165,7 @@ async fn accept(
 async fn connection(
     stream: TcpStream,
     api: Arc<Api>,
-    Entrance { tls, urls, caller }: Entrance,
+    Entrance { tls, serves, caller }: Entrance,
     stopped: watch::Receiver<()>,
 ) {
     // A frozen environment says nothing for as long as it is idle, and its end is the deadline.
@@ -152,7 +173,7 @@ async fn connection(
     let door = match prepare(&stream) {
         Ok((local, peer)) => {
             let (address, port) = (local.ip(), local.port());
-            Arc::new(Door { address, port, peer, secure: tls.is_some(), urls, caller })
+            Arc::new(Door { address, port, peer, secure: tls.is_some(), serves, caller })
         }
         Err(error) => return tracing::debug!(%error, "the connection ended at once"),
     };

@@ -31,7 +31,7 @@ use lambkin_model::url::{AuthType, ID_CHARACTERS, InvokeMode};
 use crate::Api;
 use crate::access::Actor;
 use crate::body::{RequestBody, work};
-use crate::callers::Door;
+use crate::callers::{Door, Serves};
 use crate::gate;
 use crate::reply::{ERROR_TYPE, JSON, Reply, ReplyBody, empty, json, refusal, reply};
 use crate::sts;
@@ -56,7 +56,7 @@ pub(crate) struct Asked<'p> {
 /// `None`: the request is not for a URL. `verified`: a host that is ours may have any name (see `gate::host`).
 pub(crate) fn asked<'p>(parts: &'p Parts, door: &Door, verified: bool) -> Option<Asked<'p>> {
     let path = parts.uri.path();
-    if door.urls {
+    if door.serves == Serves::Urls {
         let rest = path.strip_prefix('/').unwrap_or(path);
         let (id, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
         return Some(Asked { region: None, id: id_of(id), path });
@@ -383,9 +383,10 @@ mod tests {
         const ID: &str = "0123456789abcdef0123456789abcdef";
         let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let found = |host: &str, path: &str, verified: bool, urls: bool| {
+            let serves = if urls { Serves::Urls } else { Serves::All };
             let parts =
                 http::Request::builder().uri(path).header("host", host).body(()).unwrap().into_parts().0;
-            let door = Door { address: local, peer: local, port: 4566, secure: false, urls, caller: None };
+            let door = Door { address: local, peer: local, port: 4566, secure: false, serves, caller: None };
             let asked = asked(&parts, &door, verified)?;
             Some((asked.region.unwrap_or_default(), asked.id == ID, asked.path.to_owned()))
         };

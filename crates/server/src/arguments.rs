@@ -215,6 +215,13 @@ pub(crate) struct Serve {
     /// else is answered there
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) url_listen: Option<SocketAddr>,
+    /// Serve /metrics here too, to whoever asks and without a signature, for Prometheus; nothing else is answered there.
+    /// By TLS where the API is
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// --metrics-listen may be beyond loopback: whoever reaches it reads the names of functions and queues, and what they do
+    #[arg(long, requires = "metrics_listen")]
+    pub(crate) allow_unauthenticated_metrics: bool,
     /// Serve by TLS: a chain of certificates, the server's own first, as PEM; read again at SIGHUP
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_cert: Option<PathBuf>,

@@ -66,6 +66,14 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
              it can run code here. Make one (lambkin keys create), listen on 127.0.0.1, or say --allow-unauthenticated"
         ));
     }
+    if let Some(address) = options.metrics_listen.filter(|at| !at.ip().is_loopback())
+        && !options.allow_unauthenticated_metrics
+    {
+        return Err(format!(
+            "{address} can be reached from other machines, and signatures are not verified there: whoever reaches it reads \
+             what functions and queues there are and what they do. Listen on 127.0.0.1, or say --allow-unauthenticated-metrics"
+        ));
+    }
     let files = options.tls_cert.zip(options.tls_key).map(|(certificate, key)| Files { certificate, key });
     let tls = files.as_ref().map(Files::open).transpose()?;
     let network = options.network.with(options.network_allow)?;
@@ -123,12 +131,8 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
     );
     let listener = bind(options.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let url_listener = match options.url_listen {
-        Some(at) => Some(bind(at).await?),
-        None => None,
-    };
-    let url_address = url_listener.as_ref().map(TcpListener::local_addr).transpose();
-    let url_address = url_address.map_err(|error| error.to_string())?;
+    let (url_listener, url_address) = bind_where(options.url_listen).await?.unzip();
+    let (metrics_listener, metrics_address) = bind_where(options.metrics_listen).await?.unzip();
     // Plain processes have no listener of their own, and clients that would trust the certificate.
     let inner = match &tls {
         Some(_) => Some(TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?),
@@ -214,7 +218,7 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         (Some(files), Some(tls)) => Some(files.follow(tls.clone())?),
         _ => None,
     };
-    greet(address, url_address, memory, verified, tls.is_some());
+    greet(address, (url_address, metrics_address), memory, verified, tls.is_some());
     let (stopping, stopped) = watch::channel(());
     let stop = async move {
         let name = tokio::select! {
@@ -231,6 +235,12 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         let mut stopped = stopped.clone();
         let stop = async move { drop(stopped.changed().await) };
         lambkin_api::serve_urls(listener, Arc::clone(&api), tls.clone(), stop, grace).await;
+    };
+    let scraped = async {
+        let Some(listener) = metrics_listener else { return };
+        let mut stopped = stopped.clone();
+        let stop = async move { drop(stopped.changed().await) };
+        lambkin_api::serve_metrics(listener, Arc::clone(&api), tls.clone(), stop, grace).await;
     };
     let drained = async {
         let mut stopped = stopped.clone();
@@ -251,7 +261,7 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         let stop = async move { drop(end.changed().await) };
         lambkin_api::serve(inner, Arc::clone(&api), stop, Duration::ZERO).await;
     };
-    tokio::join!(served, by_path, inside, drained);
+    tokio::join!(served, by_path, scraped, inside, drained);
     if let Some(following) = following {
         following.abort();
         let _ = following.await;
@@ -319,6 +329,14 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
+/// A listener with its address, where one is asked for.
+async fn bind_where(asked: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, String> {
+    let Some(address) = asked else { return Ok(None) };
+    let listener = bind(address).await?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    Ok(Some((listener, address)))
+}
+
 pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
@@ -341,7 +359,7 @@ async fn sweep_code(control: Arc<Control>) {
 /// The line that tools wait for comes first.
 fn greet(
     address: SocketAddr,
-    urls: Option<SocketAddr>,
+    (urls, metrics): (Option<SocketAddr>, Option<SocketAddr>),
     memory: Option<(u64, u64)>,
     verified: bool,
     secure: bool,
@@ -350,6 +368,9 @@ fn greet(
     println!("listening on {scheme}://{address}");
     if let Some(urls) = urls {
         println!("function URLs by path: {scheme}://{urls}/<url-id>/");
+    }
+    if let Some(metrics) = metrics {
+        println!("metrics for Prometheus, without signatures: {scheme}://{metrics}/metrics");
     }
     match memory {
         Some((budget, of)) => println!("memory for functions: {} MB of {} MB", budget >> 20, of >> 20),
