@@ -31,9 +31,8 @@ impl Api {
     pub(crate) async fn queues_page(&self) -> Result<Reply, Error> {
         let now = crate::functions::now();
         let mut queues = Vec::new();
-        for queue in self.events.sqs.all_queues() {
-            let counts = self.events.sqs.counts(&queue).await;
-            let counts = counts.map_err(|error| Error::Service(error.to_string()))?;
+        let counted = self.events.sqs.counts_of_all().await;
+        for (queue, counts) in counted.map_err(|error| Error::Service(error.to_string()))? {
             queues.push(Line {
                 name: queue.key.name.to_string(),
                 region: queue.key.region.to_string(),

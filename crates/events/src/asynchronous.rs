@@ -3,6 +3,7 @@
 //!
 //! Deliberately not here: running events (`dispatcher`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,13 +14,13 @@ use lambkin_model::function::State;
 use lambkin_model::invocation::RequestId;
 use lambkin_model::metric::FunctionMetric;
 use lambkin_model::name::{FunctionKey, FunctionReference, LATEST, is_function_name, is_qualifier};
-use lambkin_model::queue::{Message, MessageId, Post, QueueError, QueueName, Queues};
+use lambkin_model::queue::{Counts, Message, MessageId, Post, QueueError, QueueName, Queues};
 use lambkin_model::time::Timestamp;
 use lambkin_model::trace::Traces;
 use lambkin_model::version::Version;
 
 use crate::Ambient;
-use crate::counters::{Counters, FunctionCounters, OutboundCounted, count};
+use crate::counters::{Counted, Counters, FunctionCounters, OutboundCounted, count};
 use crate::event::{self, Event};
 use crate::outbound;
 use crate::spans;
@@ -136,34 +137,28 @@ impl Asynchronous {
 
     /// How much waits, by function, the functions with the most first; lambkin's own page for people.
     pub async fn backlogs(&self) -> Result<Vec<Backlog>, Error> {
-        let mut backlogs = Vec::new();
-        let names = self.0.queues.names(event::PREFIX).await.map_err(unqueued)?;
+        let waiting = self.0.queues.counts_of_all(event::PREFIX).await.map_err(unqueued)?;
+        let waiting: HashMap<QueueName, Counts> = waiting.into_iter().collect();
+        let counted: HashMap<FunctionKey, Counted> = self.0.counters.all().into_iter().collect();
         let heads = self.0.catalog.all();
-        let counted = self.0.counters.all();
-        for head in &heads {
-            let key = &head.record.key;
-            let queue = event::queue(&head.record);
-            let mut counts = lambkin_model::queue::Counts::default();
-            if names.contains(&queue) {
-                counts = self.0.queues.counts(&queue).await.map_err(unqueued)?;
-            }
-            let since = counted.iter().find(|(counted, _)| counted == key).map(|(_, counted)| *counted);
-            if since.is_some() || counts.oldest.is_some() {
-                backlogs.push(Backlog { function: key.clone(), counts, since: since.unwrap_or_default() });
-            }
-        }
-        Ok(backlogs)
+        let backlogs = heads.iter().filter_map(|head| {
+            let function = head.record.key.clone();
+            let counts = waiting.get(&event::queue(&head.record)).copied();
+            let since = counted.get(&function).copied();
+            (counts.is_some() || since.is_some()).then(|| Backlog {
+                function,
+                counts: counts.unwrap_or_default(),
+                since: since.unwrap_or_default(),
+            })
+        });
+        Ok(backlogs.collect())
     }
 
     /// Deliveries to services elsewhere.
     pub async fn outbound(&self) -> Result<OutboundCounted, Error> {
-        let queues = &self.0.queues;
-        let mut waiting = 0;
-        for place in queues.names(outbound::PREFIX).await.map_err(unqueued)? {
-            let counts = queues.counts(&place).await.map_err(unqueued)?;
-            waiting += counts.visible + counts.in_flight + counts.delayed;
-        }
-        Ok(self.0.counters.outbound.counted(waiting))
+        let places = self.0.queues.counts_of_all(outbound::PREFIX).await.map_err(unqueued)?;
+        let waiting = places.iter().map(|(_, counts)| counts.visible + counts.in_flight + counts.delayed);
+        Ok(self.0.counters.outbound.counted(waiting.sum()))
     }
 
     /// The time, as everything here has it.
@@ -179,9 +174,9 @@ pub struct Backlog {
     /// Whose.
     pub function: FunctionKey,
     /// What is there now: ready, taken, and waiting for a retry.
-    pub counts: lambkin_model::queue::Counts,
+    pub counts: Counts,
     /// What happened since lambkin started.
-    pub since: crate::counters::Counted,
+    pub since: Counted,
 }
 
 /// The dead-letter queue or topic of a version: it is part of its configuration.

@@ -15,16 +15,16 @@ use crate::counters::{Counted, OutboundCounted};
 type Labels<'a> = &'a [(&'static str, &'a str)];
 
 impl Events {
-    /// All of them at this moment. Asks the queues for each function and queue: for seconds, not for requests.
+    /// All of them at this moment. Asks the store once for each kind of queue, however many there are: for seconds, not for
+    /// requests.
     pub async fn figures(&self) -> Result<Vec<Figure>, Error> {
         let now = self.asynchronous.now();
         let mut figures = Vec::new();
         for backlog in self.asynchronous.backlogs().await? {
             of_function(&backlog, now, &mut figures);
         }
-        for queue in self.sqs.all_queues() {
-            let counts = self.sqs.counts(&queue).await;
-            let counts = counts.map_err(|error| Error::Service(error.to_string()))?;
+        let queues = self.sqs.counts_of_all().await.map_err(|error| Error::Service(error.to_string()))?;
+        for (queue, counts) in queues {
             of_queue(&queue.arn(), &counts, now, &mut figures);
         }
         of_outbound(self.asynchronous.outbound().await?, &mut figures);

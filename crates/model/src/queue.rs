@@ -201,6 +201,10 @@ pub trait Queues: Send + Sync {
     /// How much is in it; costs no more for a long queue than for a short one.
     fn counts(&self, queue: &QueueName) -> Pending<'_, Result<Counts, QueueError>>;
 
+    /// The same of every queue that has messages and whose name begins with `prefix`, in no order: one question, however many
+    /// they are.
+    fn counts_of_all(&self, prefix: &str) -> Pending<'_, Result<Vec<(QueueName, Counts)>, QueueError>>;
+
     /// Queues that have messages and whose names begin with `prefix`, in no order.
     fn names(&self, prefix: &str) -> Pending<'_, Result<Vec<QueueName>, QueueError>>;
 

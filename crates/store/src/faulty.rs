@@ -309,6 +309,10 @@ impl<T: Queues + ?Sized> Queues for Faulty<T> {
         self.inner.counts(queue)
     }
 
+    fn counts_of_all(&self, prefix: &str) -> Pending<'_, Result<Vec<(QueueName, Counts)>, QueueError>> {
+        self.inner.counts_of_all(prefix)
+    }
+
     fn names(&self, prefix: &str) -> Pending<'_, Result<Vec<QueueName>, QueueError>> {
         self.inner.names(prefix)
     }

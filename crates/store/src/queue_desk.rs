@@ -332,6 +332,11 @@ impl Desk {
         })
     }
 
+    pub(crate) fn counts_of_all(&mut self, prefix: &str) -> Result<Vec<(QueueName, Counts)>, Trouble> {
+        let names = self.names(prefix).into_iter();
+        names.map(|name| self.counts(&name).map(|counts| (name, counts))).collect()
+    }
+
     pub(crate) fn names(&self, prefix: &str) -> Vec<QueueName> {
         let from = QueueName(prefix.into());
         let names = self.names.range(from..).take_while(|(name, _)| name.0.starts_with(prefix));

@@ -182,6 +182,11 @@ impl Queues for SqliteQueues {
         Box::pin(self.ask(false, 0, move |desk| desk.counts(&name)))
     }
 
+    fn counts_of_all(&self, prefix: &str) -> Pending<'_, Result<Vec<(QueueName, Counts)>, QueueError>> {
+        let prefix = prefix.to_owned();
+        Box::pin(self.ask(false, 0, move |desk| desk.counts_of_all(&prefix)))
+    }
+
     fn names(&self, prefix: &str) -> Pending<'_, Result<Vec<QueueName>, QueueError>> {
         let prefix = prefix.to_owned();
         Box::pin(self.ask(false, 0, move |desk| Ok(desk.names(&prefix))))

@@ -74,6 +74,10 @@ impl Queues for NoQueues {
         closed()
     }
 
+    fn counts_of_all(&self, _: &str) -> Pending<'_, Result<Vec<(QueueName, Counts)>, QueueError>> {
+        closed()
+    }
+
     fn names(&self, _: &str) -> Pending<'_, Result<Vec<QueueName>, QueueError>> {
         closed()
     }

@@ -2,14 +2,16 @@
 //!
 //! Deliberately not here: messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lambkin_model::catalog::CatalogError;
-use lambkin_model::queue::Counts;
+use lambkin_model::queue::{Counts, QueueName};
 use lambkin_model::record::ResourceKey;
-use lambkin_model::sqs::{Attributes, Measured, PAGE, PURGE_SECONDS, Queue, RedrivePolicy, check_tags};
+use lambkin_model::sqs::{
+    Attributes, Measured, PAGE, PREFIX, PURGE_SECONDS, Queue, RedrivePolicy, check_tags,
+};
 
 use super::{Sqs, SqsError, locked, unavailable};
 
@@ -115,6 +117,17 @@ impl Sqs {
     /// What is in a queue.
     pub async fn counts(&self, queue: &Queue) -> Result<Counts, SqsError> {
         self.0.store.counts(&queue.store_name()).await.map_err(|error| unavailable(&error))
+    }
+
+    /// Every queue, with what is in it.
+    pub async fn counts_of_all(&self) -> Result<Vec<(Queue, Counts)>, SqsError> {
+        let filled = self.0.store.counts_of_all(PREFIX).await.map_err(|error| unavailable(&error))?;
+        let filled: HashMap<QueueName, Counts> = filled.into_iter().collect();
+        let counted = |queue: Queue| {
+            let counts = filled.get(&queue.store_name()).copied().unwrap_or_default();
+            (queue, counts)
+        };
+        Ok(self.all_queues().into_iter().map(counted).collect())
     }
 
     /// `SetQueueAttributes`: all or none of them.

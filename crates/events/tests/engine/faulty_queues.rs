@@ -162,6 +162,10 @@ impl Queues for FaultyQueues {
         self.inner.counts(queue)
     }
 
+    fn counts_of_all(&self, prefix: &str) -> Pending<'_, Result<Vec<(QueueName, Counts)>, QueueError>> {
+        self.inner.counts_of_all(prefix)
+    }
+
     fn names(&self, prefix: &str) -> Pending<'_, Result<Vec<QueueName>, QueueError>> {
         let prefix = prefix.to_owned();
         Box::pin(async move { self.with(false, self.inner.names(&prefix)).await })

@@ -197,6 +197,20 @@ impl MemoryQueues {
     }
 }
 
+fn counts(kept: &[Kept]) -> Counts {
+    let now = Instant::now();
+    let mut counts = Counts::default();
+    for each in kept {
+        counts.oldest = Some(counts.oldest.map_or(each.sent, |oldest| oldest.min(each.sent)));
+        match (each.held || (each.leased && each.ready > now), each.ready > now) {
+            (true, _) => counts.in_flight += 1,
+            (false, true) => counts.delayed += 1,
+            (false, false) => counts.visible += 1,
+        }
+    }
+    counts
+}
+
 fn handle(sequence: u64, receipt: u64) -> Handle {
     Handle(Bytes::from(format!("{sequence}/{receipt}")))
 }
@@ -290,17 +304,17 @@ impl Queues for MemoryQueues {
     }
 
     fn counts(&self, queue: &QueueName) -> Pending<'_, Result<Counts, QueueError>> {
-        let now = Instant::now();
-        let mut counts = Counts::default();
-        for each in self.state.lock().unwrap().queues.get(queue).into_iter().flatten() {
-            counts.oldest = Some(counts.oldest.map_or(each.sent, |oldest| oldest.min(each.sent)));
-            match (each.held || (each.leased && each.ready > now), each.ready > now) {
-                (true, _) => counts.in_flight += 1,
-                (false, true) => counts.delayed += 1,
-                (false, false) => counts.visible += 1,
-            }
-        }
+        let state = self.state.lock().unwrap();
+        let counts = state.queues.get(queue).map_or_else(Counts::default, |kept| counts(kept));
         Box::pin(async move { Ok(counts) })
+    }
+
+    fn counts_of_all(&self, prefix: &str) -> Pending<'_, Result<Vec<(QueueName, Counts)>, QueueError>> {
+        let state = self.state.lock().unwrap();
+        let filled =
+            state.queues.iter().filter(|(name, kept)| !kept.is_empty() && name.0.starts_with(prefix));
+        let all = filled.map(|(name, kept)| (name.clone(), counts(kept))).collect();
+        Box::pin(async move { Ok(all) })
     }
 
     fn names(&self, prefix: &str) -> Pending<'_, Result<Vec<QueueName>, QueueError>> {

@@ -114,6 +114,16 @@ fn parse(key: &str) -> Option<(QueueName, &str)> {
 }
 
 impl QueueView {
+    fn counts(&mut self, now: i64) -> Counts {
+        self.tally.pass(now);
+        Counts {
+            visible: self.tally.visible(),
+            in_flight: self.tally.leased,
+            delayed: self.tally.delayed,
+            oldest: self.sent.first().map(|(sent, _)| timestamp(*sent)),
+        }
+    }
+
     fn remove(&mut self, place: u64) {
         let Some(Known { standing, .. }) = self.messages.remove(&place) else { return };
         self.places.remove(&standing.id);
@@ -211,15 +221,15 @@ impl View {
     }
 
     pub(super) fn counts(&self, queue: &QueueName, now: i64) -> Counts {
+        self.lock().queues.get_mut(queue).map_or_else(Counts::default, |view| view.counts(now))
+    }
+
+    pub(super) fn counts_of_all(&self, prefix: &str, now: i64) -> Vec<(QueueName, Counts)> {
         let mut state = self.lock();
-        let Some(view) = state.queues.get_mut(queue) else { return Counts::default() };
-        view.tally.pass(now);
-        Counts {
-            visible: view.tally.visible(),
-            in_flight: view.tally.leased,
-            delayed: view.tally.delayed,
-            oldest: view.sent.first().map(|(sent, _)| timestamp(*sent)),
-        }
+        let named = state.queues.range_mut(QueueName(prefix.into())..);
+        let named = named.take_while(|(name, _)| name.0.starts_with(prefix));
+        let filled = named.filter(|(_, view)| !view.messages.is_empty());
+        filled.map(|(name, view)| (name.clone(), view.counts(now))).collect()
     }
 
     pub(super) fn names(&self, prefix: &str) -> Vec<QueueName> {

@@ -578,6 +578,11 @@ impl Queues for NatsQueues {
         Box::pin(async move { Ok(counts) })
     }
 
+    fn counts_of_all(&self, prefix: &str) -> Pending<'_, Result<Vec<(QueueName, Counts)>, QueueError>> {
+        let counts = self.shared.view.counts_of_all(prefix, now());
+        Box::pin(async move { Ok(counts) })
+    }
+
     fn names(&self, prefix: &str) -> Pending<'_, Result<Vec<QueueName>, QueueError>> {
         let names = self.shared.view.names(prefix);
         Box::pin(async move { Ok(names) })

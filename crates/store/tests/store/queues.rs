@@ -435,6 +435,31 @@ async fn counts_each(queues: Any, queue: QueueName) {
     assert!(left.oldest.unwrap().0 + 1_000_000 >= before);
 }
 
+/// One question for many queues says of each what a question for it does, and leaves out those of other names and empty ones.
+async fn counts_many(queues: Any, queue: QueueName) {
+    let of = |name: &str| QueueName(format!("{queue}/{name}").into());
+    let (a, b, empty) = (of("a"), of("ab"), of("ac"));
+    let old = Timestamp(wall().0 - 3_600_000_000);
+    send(&queues, &a, (0..3).map(message)).await;
+    send(&queues, &b, [Message { sent: Some(old), ..message(1) }]).await;
+    send(&queues, &b, [Message { delay: Duration::from_secs(60), ..message(2) }]).await;
+    send(&queues, &of("b"), [message(1)]).await;
+    send(&queues, &empty, [message(1)]).await;
+    let taken = take(&queues, &empty, 1, LONG).await;
+    settle(&queues, &taken[0].handle, vec![]).await.unwrap();
+    let taken = take(&queues, &a, 1, LONG).await;
+    let mut expected = Vec::new();
+    for name in [&a, &b] {
+        expected.push((name.clone(), queues.counts(name).await.unwrap()));
+    }
+    assert_eq!((expected[0].1.in_flight, expected[1].1.delayed, expected[1].1.oldest), (1, 1, Some(old)));
+    let mut all = queues.counts_of_all(&format!("{queue}/a")).await.unwrap();
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    assert_eq!(all, expected);
+    assert_eq!(queues.counts_of_all(&format!("{queue}/x")).await.unwrap(), []);
+    settle(&queues, &taken[0].handle, vec![]).await.unwrap();
+}
+
 /// Names are those of queues that have messages, by prefix.
 async fn names_queues(queues: Any, queue: QueueName) {
     let of = |name: &str| QueueName(format!("{queue}/{name}").into());
@@ -670,6 +695,7 @@ pub(crate) async fn conforms(queues: &Any) {
         bounds_content,
         peeks,
         counts_each,
+        counts_many,
         names_queues,
         purges,
         expires,
