@@ -17,12 +17,12 @@ struct Shown<'f> {
     kind: &'static str,
     labels: BTreeMap<&'f str, &'f str>,
     #[serde(flatten)]
-    value: Value,
+    value: Value<'f>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Value {
+enum Value<'f> {
     Whole {
         value: u64,
     },
@@ -34,6 +34,9 @@ enum Value {
         sum: f64,
         /// Each bound, and how many are not above it.
         buckets: Vec<(f64, u64)>,
+        /// Values, each right to 2.2 %, and how many there were of it.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        values: &'f [(f64, u64)],
     },
 }
 
@@ -54,6 +57,7 @@ fn shown(figure: &Figure) -> Shown<'_> {
             count: histogram.count(),
             sum: histogram.sum(),
             buckets: histogram.cumulative().collect(),
+            values: &figure.values,
         },
     };
     let labels = figure.labels.iter().map(|(name, value)| (*name, &**value)).collect();
@@ -74,11 +78,14 @@ mod tests {
             Figure::counter("a_total", "A.", &[("of", "f")], 1_u64),
             Figure::gauge("b", "B.", &[], 0.5),
             Figure::histogram("c_seconds", "C.", &[], histogram),
+            Figure { values: vec![(0.75, 1)], ..Figure::histogram("d_seconds", "D.", &[], histogram) },
         ];
         let expected = serde_json::json!({ "figures": [
             { "name": "a_total", "kind": "counter", "labels": { "of": "f" }, "value": 1 },
             { "name": "b", "kind": "gauge", "labels": {}, "value": 0.5 },
             { "name": "c_seconds", "kind": "histogram", "labels": {}, "count": 1, "sum": 0.75, "buckets": [[0.5, 0], [1.0, 1]] },
+            { "name": "d_seconds", "kind": "histogram", "labels": {}, "count": 1, "sum": 0.75, "buckets": [[0.5, 0], [1.0, 1]],
+              "values": [[0.75, 1]] },
         ] });
         assert_eq!(serde_json::to_value(page(&figures)).unwrap(), expected);
     }

@@ -28,6 +28,9 @@ pub struct Figure {
     pub labels: Vec<(&'static str, String)>,
     /// The value, in the unit that the name ends with: seconds, bytes.
     pub value: FigureValue,
+    /// Of a histogram that is known more finely: values in order, each right to 2.2 %, and how many there were of it. For
+    /// percentiles; Prometheus has the bounds.
+    pub values: Vec<(f64, u64)>,
 }
 
 /// A figure's value.
@@ -108,7 +111,7 @@ impl Figure {
         value: FigureValue,
     ) -> Self {
         let labels = labels.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        Self { name, kind, help, labels, value }
+        Self { name, kind, help, labels, value, values: Vec::new() }
     }
 }
 

@@ -94,6 +94,11 @@ impl Statistics {
         Some(self.maximum)
     }
 
+    /// The values, each as the middle of its bucket and so right to 2.2 %, in order, with how many there are of it.
+    pub(super) fn values(&self) -> impl Iterator<Item = (f64, u64)> {
+        self.buckets.iter().map(|(number, count)| (middle(*number), *count))
+    }
+
     fn widen(&mut self, minimum: f64, maximum: f64) {
         let first = self.count == 0.0;
         self.minimum = if first { minimum } else { self.minimum.min(minimum) };
@@ -164,6 +169,16 @@ mod tests {
             prop_assert_eq!((merged.count, merged.minimum, merged.maximum), (all.count, all.minimum, all.maximum));
             prop_assert_eq!(&merged.buckets, &all.buckets);
         }
+    }
+
+    #[test]
+    fn values_are_right_to_half_a_bucket() {
+        let statistics = of(&[0.3, 5.0, 5.01, 700.0]);
+        let expected = [(0.3, 1), (5.0, 2), (700.0, 1)];
+        for ((value, count), (exact, times)) in statistics.values().zip(expected) {
+            assert!((value / exact - 1.0).abs() < 0.0222 && count == times, "{value} {exact} {count}");
+        }
+        assert_eq!(statistics.values().count(), 3);
     }
 
     #[test]

@@ -20,9 +20,7 @@ struct Figure {
     #[serde(default)]
     value: f64,
     #[serde(default)]
-    count: f64,
-    #[serde(default)]
-    buckets: Vec<(f64, f64)>,
+    values: Vec<(f64, u64)>,
 }
 
 /// What was counted up to a moment.
@@ -58,13 +56,9 @@ pub(super) struct OfFunction {
     pub(super) backlog: f64,
 }
 
-/// How often which values came.
+/// Values in order, each right to 2.2 %, and how many there were of it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Distribution {
-    pub(super) count: f64,
-    /// Each bound, and how many are not above it.
-    pub(super) buckets: Vec<(f64, f64)>,
-}
+pub(super) struct Distribution(pub(super) Vec<(f64, u64)>);
 
 impl Look {
     pub(super) fn new(page: Page) -> Self {
@@ -76,7 +70,7 @@ impl Look {
     }
 
     fn take(&mut self, figure: Figure) {
-        let Figure { name, mut labels, value, count, buckets } = figure;
+        let Figure { name, mut labels, value, values } = figure;
         match &*name {
             "lambkin_build_info" => {
                 self.version = labels.remove("version").unwrap_or_default();
@@ -96,7 +90,7 @@ impl Look {
                     "lambkin_errors_total" => of.errors = value,
                     "lambkin_throttles_total" => of.throttles = value,
                     "lambkin_cold_starts_total" => of.cold += value,
-                    "lambkin_duration_seconds" => of.duration = Distribution { count, buckets },
+                    "lambkin_duration_seconds" => of.duration = Distribution(values),
                     "lambkin_concurrent_executions" => of.running = value,
                     "lambkin_environments" => of.environments += value,
                     "lambkin_environments_memory_bytes" => of.memory = value,
@@ -114,32 +108,29 @@ impl Look {
 impl Distribution {
     /// What came since another look; that is all where it is another server's.
     pub(super) fn since(&self, before: &Self) -> Self {
-        let bounds = |of: &Self| of.buckets.iter().map(|(bound, _)| *bound).collect::<Vec<_>>();
-        if before.count > self.count || bounds(before) != bounds(self) {
+        let count = |of: &Self| of.0.iter().map(|(_, count)| count).sum::<u64>();
+        if count(before) > count(self) {
             return self.clone();
         }
-        let buckets = self.buckets.iter().zip(&before.buckets);
-        Self {
-            count: self.count - before.count,
-            buckets: buckets.map(|((bound, now), (_, before))| (*bound, (now - before).max(0.0))).collect(),
-        }
+        let then = |value: f64| {
+            let found = before.0.binary_search_by(|(other, _)| other.total_cmp(&value));
+            found.map_or(0, |at| before.0[at].1)
+        };
+        let since = self.0.iter().map(|(value, count)| (*value, count.saturating_sub(then(*value))));
+        Self(since.filter(|(_, count)| *count > 0).collect())
     }
 
-    /// What so many percent of the values are not above, evenly spread in their bucket; beyond the last bound that one. `None`
-    /// without a value.
+    /// What so many percent of the values are not above; `None` without a value.
     pub(super) fn percentile(&self, percent: f64) -> Option<f64> {
-        if self.count <= 0.0 {
-            return None;
-        }
-        let rank = self.count * percent / 100.0;
-        let (mut bound_below, mut below) = (0.0, 0.0);
-        for (bound, not_above) in &self.buckets {
-            if *not_above >= rank && *not_above > below {
-                return Some(bound_below + (bound - bound_below) * (rank - below) / (not_above - below));
-            }
-            (bound_below, below) = (*bound, *not_above);
-        }
-        Some(bound_below)
+        let count: u64 = self.0.iter().map(|(_, count)| count).sum();
+        // Counts are below 2^53.
+        let rank = (count as f64 * percent / 100.0).ceil() as u64;
+        let mut seen = 0;
+        let found = self.0.iter().find(|(_, count)| {
+            seen += count;
+            seen >= rank
+        });
+        found.map(|(value, _)| *value)
     }
 }
 
@@ -147,38 +138,35 @@ impl Distribution {
 mod tests {
     use super::*;
 
-    fn distribution(counts: [f64; 3], count: f64) -> Distribution {
-        Distribution { count, buckets: [0.01, 0.1, 1.0].into_iter().zip(counts).collect() }
+    fn distribution(counts: [u64; 3]) -> Distribution {
+        let values = [0.01, 0.1, 1.0].into_iter().zip(counts);
+        Distribution(values.filter(|(_, count)| *count > 0).collect())
     }
 
     #[test]
     fn percentiles() {
-        for (counts, count, percent, expected) in [
-            ([0.0, 0.0, 0.0], 0.0, 50.0, None),
-            ([10.0, 10.0, 10.0], 10.0, 50.0, Some(0.005)),
-            ([10.0, 10.0, 10.0], 10.0, 100.0, Some(0.01)),
-            ([0.0, 10.0, 10.0], 10.0, 50.0, Some(0.055)),
-            ([50.0, 90.0, 100.0], 100.0, 99.0, Some(0.91)),
-            // Beyond every bound nothing is known but that.
-            ([0.0, 0.0, 0.0], 4.0, 50.0, Some(1.0)),
-            ([99.0, 99.0, 99.0], 100.0, 100.0, Some(1.0)),
+        for (counts, percent, expected) in [
+            ([0, 0, 0], 50.0, None),
+            ([10, 0, 0], 50.0, Some(0.01)),
+            ([0, 10, 0], 99.0, Some(0.1)),
+            ([1, 1, 0], 50.0, Some(0.01)),
+            ([1, 2, 0], 50.0, Some(0.1)),
+            ([50, 49, 1], 99.0, Some(0.1)),
+            ([50, 48, 2], 99.0, Some(1.0)),
+            ([0, 0, 4], 0.0, Some(1.0)),
+            ([99, 0, 1], 100.0, Some(1.0)),
         ] {
-            let found = distribution(counts, count).percentile(percent);
-            let close = match (found, expected) {
-                (Some(found), Some(expected)) => (found - expected).abs() < 1e-9,
-                (found, expected) => found == expected,
-            };
-            assert!(close, "{counts:?} p{percent}: {found:?}");
+            assert_eq!(distribution(counts).percentile(percent), expected, "{counts:?} p{percent}");
         }
     }
 
     #[test]
     fn what_came_since() {
-        let before = distribution([1.0, 2.0, 3.0], 4.0);
-        let now = distribution([1.0, 5.0, 7.0], 8.0);
-        assert_eq!(now.since(&before), distribution([0.0, 3.0, 4.0], 4.0));
+        let (before, now) = (distribution([1, 0, 2]), distribution([1, 3, 4]));
+        assert_eq!(now.since(&before), distribution([0, 3, 2]));
         assert_eq!(before.since(&now), before, "another server counts anew");
         assert_eq!(now.since(&Distribution::default()), now);
+        assert_eq!(now.since(&now).percentile(50.0), None);
     }
 
     #[test]
@@ -192,7 +180,7 @@ mod tests {
             { "name": "lambkin_events_waiting", "kind": "gauge", "labels": { "function": "f" }, "value": 3 },
             { "name": "lambkin_events_delayed", "kind": "gauge", "labels": { "function": "f" }, "value": 4 },
             { "name": "lambkin_duration_seconds", "kind": "histogram", "labels": { "function": "g" }, "count": 2, "sum": 1.5,
-              "buckets": [[0.5, 1], [1.0, 2]] },
+              "buckets": [[0.5, 1], [1.0, 2]], "values": [[0.5, 1], [1.0, 1]] },
             { "name": "process_open_fds", "kind": "gauge", "labels": {}, "value": 9 },
         ] });
         let look = Look::new(serde_json::from_value(page).unwrap());
@@ -201,10 +189,7 @@ mod tests {
             ("1.2.3", "jail", 12.5, Some(1024.0))
         );
         assert_eq!((look.functions["f"].cold, look.functions["f"].backlog), (3.0, 7.0));
-        assert_eq!(
-            look.functions["g"].duration,
-            Distribution { count: 2.0, buckets: vec![(0.5, 1.0), (1.0, 2.0)] }
-        );
+        assert_eq!(look.functions["g"].duration, Distribution(vec![(0.5, 1), (1.0, 1)]));
         assert_eq!(look.functions.len(), 2);
     }
 }

@@ -100,7 +100,8 @@ mod tests {
     use super::*;
 
     fn look(uptime: f64, runs: f64) -> Look {
-        let duration = Distribution { count: runs, buckets: vec![(0.1, runs / 2.0), (1.0, runs)] };
+        let half = whole(runs) / 2;
+        let duration = Distribution(vec![(0.1, half), (1.0, half)]);
         let of = OfFunction {
             runs,
             errors: 1.0,

@@ -43,7 +43,11 @@ fn of_function(function: &str, totals: &Totals) -> Vec<Figure> {
     .map(|(name, help, value)| Figure::counter(name, help, labels, value.round() as u64))
     .into();
     let (duration, age) = (totals.distributions.duration, totals.distributions.event_age);
-    figures.push(Figure::histogram("lambkin_duration_seconds", "What the runs took.", labels, duration));
+    let mut duration = Figure::histogram("lambkin_duration_seconds", "What the runs took.", labels, duration);
+    if let Some(milliseconds) = totals.values.get(&FunctionMetric::Duration) {
+        duration.values = milliseconds.values().map(|(value, count)| (value / 1000.0, count)).collect();
+    }
+    figures.push(duration);
     if age.count() > 0 {
         let help = "How long events waited for the attempts at them.";
         figures.push(Figure::histogram("lambkin_events_age_seconds", help, labels, age));
