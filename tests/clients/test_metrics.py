@@ -369,6 +369,53 @@ def test_requests_to_a_url_are_measured(shared, lambda_, metrics, name):
     assert total(metrics, "Invocations", FunctionName=name) == 5
 
 
+def test_a_mapping_counts_its_messages(shared, lambda_, metrics, name):
+    """`MetricsConfig` with EventCount; by the mapping's UUID alone, and only where it is asked for."""
+    reports = """exports.handler = async (event) => ({ batchItemFailures: event.Records
+      .filter((record) => JSON.parse(record.body).fails >= +record.attributes.ApproximateReceiveCount)
+      .map((record) => ({ itemIdentifier: record.messageId })) });"""
+    create(lambda_, name, reports)
+    sqs = aws_client.client("sqs", shared.endpoint)
+    url = sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "3"})["QueueUrl"]
+    source = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    wrong = {"EventSourceArn": source, "FunctionName": name, "MetricsConfig": {"Metrics": ["KafkaMetrics"]}}
+    code, message = refused(lambda_.create_event_source_mapping, **wrong)
+    assert (code, message) == ("InvalidParameterValueException", "KafkaMetrics is not valid for SQS event sources.")
+    made = lambda_.create_event_source_mapping(
+        EventSourceArn=source, FunctionName=name, FunctionResponseTypes=["ReportBatchItemFailures"],
+        FilterCriteria={"Filters": [{"Pattern": '{"body": {"fails": [{"exists": true}]}}'}]},
+    )
+    uuid = made["UUID"]
+    counted = lambda: {
+        metric: total(metrics, metric, EventSourceMappingUUID=uuid)
+        for metric in ("PolledEventCount", "FilteredOutEventCount", "InvokedEventCount", "FailedInvokeEventCount", "DeletedEventCount")
+    }
+    of_queue = lambda: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    left = lambda: int(of_queue()["ApproximateNumberOfMessages"]) + int(of_queue()["ApproximateNumberOfMessagesNotVisible"])
+    sqs.send_message(QueueUrl=url, MessageBody='{"fails": 0}')
+    eventually(lambda: left() == 0, 60, "it is processed")
+    assert set(counted().values()) == {None} and "MetricsConfig" not in made, "nobody asked for them"
+    settled = lambda: lambda_.get_event_source_mapping(UUID=uuid)["State"] == "Enabled"
+    lambda_.update_event_source_mapping(UUID=uuid, MetricsConfig={"Metrics": ["EventCount"]})
+    eventually(settled, 30, "it is changed")
+    assert lambda_.get_event_source_mapping(UUID=uuid)["MetricsConfig"] == {"Metrics": ["EventCount"]}
+    # Two that succeed, one that is reported once and comes again, and one that no filter matches.
+    for body in ('{"fails": 0}', '{"fails": 0}', '{"fails": 1}', '{"other": 1}'):
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+    expected = {"PolledEventCount": 5, "FilteredOutEventCount": 1, "InvokedEventCount": 4, "FailedInvokeEventCount": 1, "DeletedEventCount": 3}
+    eventually(lambda: counted() == expected, 60, f"all are counted: {counted()}")
+    listed = metrics.list_metrics(Namespace=LAMBDA, Dimensions=[{"Name": "EventSourceMappingUUID", "Value": uuid}])["Metrics"]
+    assert sorted(each["MetricName"] for each in listed) == sorted(expected)
+    assert all(each["Dimensions"] == dimensions(EventSourceMappingUUID=uuid) for each in listed)
+    lambda_.update_event_source_mapping(UUID=uuid, MetricsConfig={"Metrics": []})
+    eventually(settled, 30, "it is changed")
+    assert "MetricsConfig" not in lambda_.get_event_source_mapping(UUID=uuid)
+    sqs.send_message(QueueUrl=url, MessageBody='{"fails": 0}')
+    eventually(lambda: left() == 0, 60, "it is processed")
+    assert counted() == expected, "nobody asks for them any more"
+    lambda_.delete_event_source_mapping(UUID=uuid)
+
+
 def test_what_cannot_be_delivered_is_measured(shared, lambda_, metrics, name):
     """A queue whose messages may have 1,024 bytes takes neither the event as a dead letter nor a record of it."""
     small = aws_client.client("sqs", shared.endpoint)

@@ -23,6 +23,8 @@ use crate::reply::{Reply, json};
 const PAGE: usize = 100;
 
 const REPORT: &str = "ReportBatchItemFailures";
+/// The metrics that a queue's mapping can have; AWS's other ones are of Kafka.
+const EVENT_COUNT: &str = "EventCount";
 
 /// AWS's `EventSourceMappingConfiguration` of a queue's mapping (aws-behaviour 60).
 #[derive(Serialize)]
@@ -45,6 +47,8 @@ struct MappingDocument<'a> {
     function_response_types: &'static [&'static str],
     #[serde(skip_serializing_if = "Option::is_none")]
     scaling_config: Option<ScalingConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics_config: Option<MetricsConfig>,
     event_source_mapping_arn: String,
 }
 
@@ -64,6 +68,12 @@ struct Filter<'a> {
 #[serde(rename_all = "PascalCase")]
 struct ScalingConfig {
     maximum_concurrency: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct MetricsConfig {
+    metrics: &'static [&'static str],
 }
 
 #[derive(Serialize)]
@@ -93,6 +103,7 @@ impl<'a> MappingDocument<'a> {
             scaling_config: settings
                 .maximum_concurrency
                 .map(|maximum_concurrency| ScalingConfig { maximum_concurrency }),
+            metrics_config: settings.event_counts.then_some(MetricsConfig { metrics: &[EVENT_COUNT] }),
             event_source_mapping_arn: mapping.arn(),
         }
     }
@@ -119,7 +130,7 @@ impl Api {
             function: call.reference(&input)?,
             source: owned(&input, "EventSourceArn"),
             enabled: input.get("Enabled").is_none() || input.boolean("Enabled"),
-            change: change(&input),
+            change: change(&input)?,
             tags: input.texts("Tags").unwrap_or_default(),
         };
         drop(input);
@@ -138,7 +149,7 @@ impl Api {
         let request = UpdateMapping {
             function: function(call, &input)?,
             enabled: input.get("Enabled").map(|_| input.boolean("Enabled")),
-            change: change(&input),
+            change: change(&input)?,
         };
         drop(input);
         let mapping = self.events.mappings.update(&key, request).await?;
@@ -200,18 +211,42 @@ fn function(call: &Call<'_>, input: &Node<'_>) -> Result<Option<FunctionReferenc
     input.get("FunctionName").map(|_| call.reference(input)).transpose()
 }
 
-fn change(input: &Node<'_>) -> Change {
+fn change(input: &Node<'_>) -> Result<Change, Error> {
     let filters = input.get("FilterCriteria").map(|criteria| {
         let filters = criteria.get("Filters").map(items).unwrap_or_default();
         filters.iter().map(|filter| filter.text("Pattern").unwrap_or_default().to_owned()).collect()
     });
-    Change {
+    Ok(Change {
         batch_size: number(input, "BatchSize"),
         batching_window: number(input, "MaximumBatchingWindowInSeconds"),
         report_failures: input.get("FunctionResponseTypes").map(|types| !items(types).is_empty()),
         filters,
         maximum_concurrency: input.get("ScalingConfig").map(|config| number(config, "MaximumConcurrency")),
+        event_counts: input.get("MetricsConfig").map(event_counts).transpose()?,
+    })
+}
+
+/// Whether a `MetricsConfig` asks for what a queue's mapping counts.
+fn event_counts(config: &Node<'_>) -> Result<bool, Error> {
+    let metrics = config.get("Metrics").map(items).unwrap_or_default();
+    for metric in metrics {
+        match metric {
+            Node::Text(name) if name == EVENT_COUNT => {}
+            Node::Text(name) => {
+                return Err(Error::InvalidParameterValue(format!(
+                    "{name} is not valid for SQS event sources."
+                )));
+            }
+            // The service model's constraints let nothing else come here.
+            Node::Null
+            | Node::Boolean(_)
+            | Node::Integer(_)
+            | Node::Double(_)
+            | Node::List(_)
+            | Node::Map(_) => {}
+        }
     }
+    Ok(!metrics.is_empty())
 }
 
 fn items<'n, 'a>(node: &'n Node<'a>) -> &'n [Node<'a>] {

@@ -89,9 +89,8 @@ const NOT_FOR_QUEUES: [&str; 14] = [
 ];
 
 /// And those that a queue's mapping may have.
-const REFUSED_OF_MAPPINGS: [Refused; 4] = [
+const REFUSED_OF_MAPPINGS: [Refused; 3] = [
     refused(&["KMSKeyArn"], Neutral::Empty, "encrypt filter criteria with KMS keys"),
-    refused(&["MetricsConfig"], Neutral::Empty, "have metrics of single event source mappings"),
     refused(&["LoggingConfig"], Neutral::Empty, "write logs of event source mappings"),
     refused(&["ProvisionedPollerConfig"], Neutral::Empty, "provision pollers"),
 ];
@@ -228,7 +227,7 @@ mod tests {
 
     #[test]
     fn every_member_of_a_mapping_is_acted_on_or_refused() {
-        const ACTED_ON: [&str; 11] = [
+        const ACTED_ON: [&str; 12] = [
             "UUID",
             "Tags",
             "EventSourceArn",
@@ -239,6 +238,7 @@ mod tests {
             "FilterCriteria",
             "ScalingConfig",
             "FunctionResponseTypes",
+            "MetricsConfig",
             // Refused with its source.
             "SelfManagedEventSource",
         ];

@@ -20,6 +20,7 @@ use lambkin_model::Error;
 use lambkin_model::catalog::{CatalogError, CatalogRead, Revision, Stored};
 use lambkin_model::invocation::{Invoke, RequestId};
 use lambkin_model::mapping::{Change, Mapping, QueueSource, Settings, State, check_visibility};
+use lambkin_model::metric::Metrics;
 use lambkin_model::name::FunctionReference;
 use lambkin_model::pattern::Pattern;
 use lambkin_model::record::{Records, ResourceKey};
@@ -48,6 +49,8 @@ pub struct Ports {
     pub invoke: Arc<dyn Invoke>,
     /// Who follows traces.
     pub traces: Arc<dyn Traces>,
+    /// Who counts what becomes of messages, where a mapping says so.
+    pub metrics: Arc<dyn Metrics>,
     /// Clock and chance.
     pub ambient: Ambient,
 }

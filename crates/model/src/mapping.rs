@@ -69,6 +69,9 @@ pub struct Settings {
     pub filters: Vec<String>,
     /// Most batches at once, 2 to 1,000.
     pub maximum_concurrency: Option<u32>,
+    /// `MetricsConfig` has `EventCount`.
+    #[serde(default)]
+    pub event_counts: bool,
 }
 
 /// What a request asks to change: `None` leaves it as it is.
@@ -84,6 +87,8 @@ pub struct Change {
     pub filters: Option<Vec<String>>,
     /// `ScalingConfig`; without a number it takes the bound away.
     pub maximum_concurrency: Option<Option<u32>>,
+    /// `MetricsConfig` has `EventCount`, or no metrics.
+    pub event_counts: Option<bool>,
 }
 
 impl Settings {
@@ -96,6 +101,7 @@ impl Settings {
             report_failures: false,
             filters: Vec::new(),
             maximum_concurrency: None,
+            event_counts: false,
         }
     }
 
@@ -108,6 +114,7 @@ impl Settings {
             report_failures: change.report_failures.unwrap_or(self.report_failures),
             filters: change.filters.unwrap_or_else(|| self.filters.clone()),
             maximum_concurrency: change.maximum_concurrency.unwrap_or(self.maximum_concurrency),
+            event_counts: change.event_counts.unwrap_or(self.event_counts),
         };
         let invalid = |text: String| Err(Error::InvalidParameterValue(text));
         if fifo && changed.batching_window > 0 {

@@ -4,6 +4,7 @@
 //! Deliberately not here: statistics, and where they are kept (`observe`).
 
 use crate::name::FunctionKey;
+use crate::record::ResourceKey;
 use crate::time::Timestamp;
 
 /// A metric of the namespace `AWS/Lambda`.
@@ -52,6 +53,16 @@ pub enum FunctionMetric {
     DestinationDeliveryFailures,
     /// Events that were dropped because they went in circles.
     RecursiveInvocationsDropped,
+    /// Messages that an event source mapping received; 0 of a poll that found none.
+    PolledEventCount,
+    /// Those of them that no filter matched.
+    FilteredOutEventCount,
+    /// Those that a function was run with, each time it was.
+    InvokedEventCount,
+    /// Those that a function failed with, could not be run with, or reported as failures.
+    FailedInvokeEventCount,
+    /// Those that were deleted once the function had processed them.
+    DeletedEventCount,
 }
 
 impl FunctionMetric {
@@ -80,6 +91,11 @@ impl FunctionMetric {
             Self::DeadLetterErrors => "DeadLetterErrors",
             Self::DestinationDeliveryFailures => "DestinationDeliveryFailures",
             Self::RecursiveInvocationsDropped => "RecursiveInvocationsDropped",
+            Self::PolledEventCount => "PolledEventCount",
+            Self::FilteredOutEventCount => "FilteredOutEventCount",
+            Self::InvokedEventCount => "InvokedEventCount",
+            Self::FailedInvokeEventCount => "FailedInvokeEventCount",
+            Self::DeletedEventCount => "DeletedEventCount",
         }
     }
 
@@ -105,7 +121,12 @@ impl FunctionMetric {
             | Self::AsyncEventsDropped
             | Self::DeadLetterErrors
             | Self::DestinationDeliveryFailures
-            | Self::RecursiveInvocationsDropped => "Count",
+            | Self::RecursiveInvocationsDropped
+            | Self::PolledEventCount
+            | Self::FilteredOutEventCount
+            | Self::InvokedEventCount
+            | Self::FailedInvokeEventCount
+            | Self::DeletedEventCount => "Count",
         }
     }
 
@@ -122,6 +143,11 @@ impl FunctionMetric {
             Self::UrlRequestCount | Self::UrlRequestLatency | Self::Url4xxCount | Self::Url5xxCount => {
                 Spread::Versions
             }
+            Self::PolledEventCount
+            | Self::FilteredOutEventCount
+            | Self::InvokedEventCount
+            | Self::FailedInvokeEventCount
+            | Self::DeletedEventCount => Spread::Mappings,
             Self::Invocations
             | Self::Errors
             | Self::Throttles
@@ -138,9 +164,11 @@ impl FunctionMetric {
     }
 }
 
-/// The dimensions of a metric, each with those of the one before it.
+/// The dimensions of a metric, each of functions with those of the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Spread {
+    /// By event source mapping alone.
+    Mappings,
     /// By function. What is of the account is no sum of these, but a figure of its own.
     Functions,
     /// By resource too, a version or an alias, and of an alias by the version that ran.
@@ -170,6 +198,8 @@ pub enum Subject<'s> {
         /// The version that ran, where one did.
         version: Option<&'s str>,
     },
+    /// An event source mapping.
+    Mapping(&'s ResourceKey),
 }
 
 /// Port: takes what happened, at once and without waiting for a disk.

@@ -111,6 +111,7 @@ impl Running {
             source: Arc::new(SqsSource::new(sqs.clone(), store.records::<Queue>())),
             invoke,
             traces: Arc::clone(&options.traces),
+            metrics: Arc::clone(&options.metrics),
             ambient,
         });
         mappings.start();

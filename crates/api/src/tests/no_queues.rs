@@ -15,6 +15,7 @@ use lambkin_events::{Ambient, Events};
 use lambkin_model::Pending;
 use lambkin_model::catalog::{CatalogError, CatalogRead, Revision, Stored};
 use lambkin_model::invocation::Invoke;
+use lambkin_model::metric::NoMetrics;
 use lambkin_model::queue::{
     Arrivals, Counts, Handle, Peeked, Post, QueueError, QueueName, Queues, Receive, Received, Sent,
 };
@@ -170,6 +171,7 @@ pub(super) fn events(
         source,
         invoke,
         traces: Arc::clone(&traces),
+        metrics: Arc::new(NoMetrics),
         ambient,
     };
     let mappings = Mappings::new(ports);

@@ -131,8 +131,8 @@ impl Hold {
         }
     }
 
-    /// Deletes messages.
-    pub(super) async fn delete(&mut self, which: &[usize]) {
+    /// Deletes messages; says how many.
+    pub(super) async fn delete(&mut self, which: &[usize]) -> usize {
         let mut left: Vec<usize> = which.to_vec();
         for attempt in 1..=DELETIONS {
             let handles = left.iter().map(|at| self.messages[*at].handle.clone()).collect();
@@ -149,7 +149,7 @@ impl Hold {
             }
             left = failed;
             if left.is_empty() {
-                return;
+                return which.len();
             }
             if attempt < DELETIONS {
                 tokio::time::sleep(DELETION_PAUSE).await;
@@ -157,6 +157,7 @@ impl Hold {
         }
         tracing::warn!(queue = %self.queue, count = left.len(), "processed messages could not be deleted and will come back");
         self.leave(&left).await;
+        which.len() - left.len()
     }
 
     /// Leaves messages to the queue: they become visible when its timeout, counted from when they were

@@ -13,6 +13,7 @@ use lambkin_model::function::State;
 use lambkin_model::mapping::Mapping;
 use lambkin_model::mapping::record::SourceMessage;
 use lambkin_model::mapping::scale::Scale;
+use lambkin_model::metric::{FunctionMetric, Subject};
 use lambkin_model::pattern::Pattern;
 use lambkin_model::quota::INVOKE_PAYLOAD_BYTES;
 use lambkin_model::record::ResourceKey;
@@ -73,6 +74,14 @@ impl Poll {
     pub(super) fn throttled(&self) {
         let now = self.now();
         self.scale(|scale| scale.throttled(now));
+    }
+
+    /// Counts so many messages, where the mapping has metrics of its own.
+    pub(super) fn count(&self, mapping: &Mapping, metric: FunctionMetric, messages: usize) {
+        if mapping.settings.event_counts {
+            let now = (self.ports.ambient.now)();
+            self.ports.metrics.record(now, Subject::Mapping(&mapping.key), &[(metric, messages as f64)]);
+        }
     }
 
     fn now(&self) -> Moment {
@@ -242,6 +251,8 @@ impl Poller {
                 Err(error) => return Gathered::Problem(receive_problem(&error)),
             };
             poll.problems.set(&mapping.key, None);
+            // None is a value too: that it polls at all.
+            poll.count(mapping, FunctionMetric::PolledEventCount, messages.len());
             // Long polls end without a message. One that ends early is of a queue that does not wait just now.
             if messages.is_empty() && window.is_none() {
                 tokio::select! {
@@ -258,6 +269,9 @@ impl Poller {
                 } else {
                     dropped.push(message.receipt_handle);
                 }
+            }
+            if !self.filters.is_empty() {
+                poll.count(mapping, FunctionMetric::FilteredOutEventCount, dropped.len());
             }
             discard(&poll, &queue, dropped).await;
             if window.is_none() && hold.messages.len() > before {

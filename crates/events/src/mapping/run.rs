@@ -12,6 +12,7 @@ use lambkin_model::invocation::{Invocation, RequestId};
 use lambkin_model::mapping::Mapping;
 use lambkin_model::mapping::batch::{Item, failed, split};
 use lambkin_model::mapping::record::event;
+use lambkin_model::metric::FunctionMetric;
 use lambkin_model::name::FunctionReference;
 use lambkin_model::quota::INVOKE_PAYLOAD_BYTES;
 use lambkin_model::trace;
@@ -84,7 +85,14 @@ pub(super) async fn run(poll: Arc<Poll>, mapping: Arc<Mapping>, mut hold: Hold) 
             if failed { back.push(at) } else { done.push(at) }
         }
         stuck.extend(back.iter().filter_map(|at| hold.messages[*at].group.clone()));
-        hold.delete(&done).await;
+        if !matches!(answer, Err(Ended::Throttled | Ended::Broken(_))) {
+            poll.count(&mapping, FunctionMetric::InvokedEventCount, done.len() + back.len());
+        }
+        poll.count(&mapping, FunctionMetric::FailedInvokeEventCount, back.len());
+        if !done.is_empty() {
+            let deleted = hold.delete(&done).await;
+            poll.count(&mapping, FunctionMetric::DeletedEventCount, deleted);
+        }
         hold.leave(&back).await;
         if let Err(reason) = answer {
             ended = reason;

@@ -19,6 +19,7 @@ use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, Loggin
 use lambkin_model::invocation::{FunctionError, Invocation, Invoke, Outcome, Reply, Streamed};
 use lambkin_model::mapping::record::SourceMessage;
 use lambkin_model::mapping::{Change, Mapping};
+use lambkin_model::metric::NoMetrics;
 use lambkin_model::name::{FunctionKey, FunctionReference, LATEST};
 use lambkin_model::queue::{Handle, Lease, Message, MessageId, QueueName, Queues, Receive};
 use lambkin_model::record::{RecordWatcher, Records, ResourceKey};
@@ -418,6 +419,7 @@ impl World {
             source: Arc::<Bodies>::clone(bodies),
             invoke: Arc::<Function>::clone(function),
             traces: Arc::new(NoTraces),
+            metrics: Arc::new(NoMetrics),
             ambient: Ambient { now: || Timestamp(1_767_225_600_000_000), uuid },
         }
     }
@@ -554,6 +556,7 @@ impl SqsWorld {
             source: Arc::new(SqsSource::new(sqs.clone(), records)),
             invoke: Arc::<Function>::clone(&function),
             traces: Arc::new(NoTraces),
+            metrics: Arc::new(NoMetrics),
             ambient,
         });
         mappings.start();

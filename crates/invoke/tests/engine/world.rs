@@ -650,6 +650,7 @@ impl Metrics for Measured {
             Subject::Account { account, .. } => account.to_owned(),
             Subject::Function { key, qualifier: None, .. } => key.name.to_string(),
             Subject::Function { key, qualifier: Some(qualifier), .. } => format!("{}:{qualifier}", key.name),
+            Subject::Mapping(key) => key.name.to_string(),
         };
         for (metric, value) in values {
             let mut measured = self.0.lock().unwrap();

@@ -45,6 +45,7 @@ fn a_change_leaves_what_it_does_not_name() {
         report_failures: Some(true),
         filters: Some(vec!["{}".into()]),
         maximum_concurrency: Some(Some(7)),
+        event_counts: Some(true),
     };
     let settings = Settings::new().with(first, false).unwrap();
     assert_eq!(settings.with(change(), false).unwrap(), settings);

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use lambkin_model::figure::{AGES, DURATIONS, Histogram};
 use lambkin_model::metric::{FunctionMetric, Subject};
 use lambkin_model::name::FunctionKey;
+use lambkin_model::record::ResourceKey;
 use lambkin_model::time::Timestamp;
 
 use super::statistics::Statistics;
@@ -22,10 +23,14 @@ pub(super) fn minute(at: Timestamp) -> u32 {
 type Account = (Box<str>, Box<str>);
 type Entries<Of> = HashMap<Of, Vec<Entry>>;
 
+/// What was recorded, by what it is of.
+pub(super) type Subjects = (HashMap<FunctionKey, OfFunction>, Entries<Account>, Entries<ResourceKey>);
+
 #[derive(Default)]
 pub(super) struct Pending {
     functions: HashMap<FunctionKey, OfFunction>,
     accounts: Entries<Account>,
+    mappings: Entries<ResourceKey>,
     entries: usize,
     /// Values for which there was no room.
     pub(super) lost: u64,
@@ -84,6 +89,7 @@ impl Pending {
                 // Once a second; not on the invoke path.
                 (self.accounts.entry((account.into(), region.into())).or_default(), None, None)
             }
+            Subject::Mapping(key) => (self.mappings.entry(key.clone()).or_default(), None, None),
             Subject::Function { key, qualifier, version } => {
                 if !self.functions.contains_key(key) {
                     self.functions.insert(key.clone(), OfFunction::default());
@@ -133,7 +139,7 @@ impl Pending {
         std::mem::take(self)
     }
 
-    pub(super) fn into_functions(self) -> (HashMap<FunctionKey, OfFunction>, Entries<Account>) {
-        (self.functions, self.accounts)
+    pub(super) fn into_subjects(self) -> Subjects {
+        (self.functions, self.accounts, self.mappings)
     }
 }

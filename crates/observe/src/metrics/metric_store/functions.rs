@@ -33,10 +33,17 @@ impl State {
                 "values of metrics were dropped: too many functions at once"
             );
         }
-        let (functions, accounts) = pending.into_functions();
+        let (functions, accounts, mappings) = pending.into_subjects();
         for ((account, region), entries) in accounts {
             for (minute, metric, statistics) in values(&entries) {
                 self.add_function_metric((&account, &region), minute, metric, &[], statistics);
+            }
+        }
+        for (key, entries) in mappings {
+            let place = (&*key.account, &*key.region);
+            for (minute, metric, statistics) in values(&entries) {
+                let by_mapping = ("EventSourceMappingUUID", &*key.name);
+                self.add_function_metric(place, minute, metric, &[by_mapping], statistics);
             }
         }
         for (key, of_function) in functions {
