@@ -201,7 +201,7 @@ impl Control {
             if let Some(architecture) = request.architecture {
                 version.configuration.architecture = architecture;
             }
-            Ok(())
+            Ok(Some(of))
         };
         let revision_id = request.revision_id.as_deref();
         self.update(&key, revision_id, request.dry_run, request.publish, change).await
@@ -220,8 +220,10 @@ impl Control {
             self.stack_layers(CodeOf::of(&before.record.latest.code), layers).await?;
         }
         let change = |version: &mut FunctionVersion| {
+            let of = layers.is_some().then(|| CodeOf::of(&version.code));
             set(&mut version.configuration.layers, layers);
-            self.configure(&mut version.configuration, request)
+            self.configure(&mut version.configuration, request)?;
+            Ok(of)
         };
         self.update(&key, revision_id.as_deref(), false, false, change).await
     }
@@ -249,17 +251,21 @@ impl Control {
         rules::check(current)
     }
 
+    /// `change` says what of the code counts, where code or layers change: the request has found that they fit what was there
+    /// when it came, and here they must fit what the compare-and-set finds.
     async fn update(
         self: &Arc<Self>,
         key: &FunctionKey,
         revision_id: Option<&str>,
         dry_run: bool,
         publish: bool,
-        change: impl FnOnce(&mut FunctionVersion) -> Result<(), Error>,
+        change: impl FnOnce(&mut FunctionVersion) -> Result<Option<CodeOf>, Error>,
     ) -> Result<Found, Error> {
         let before = self.changeable(key, revision_id)?;
         let mut head = before.record.clone();
-        change(&mut head.latest)?;
+        if let Some(code) = change(&mut head.latest)? {
+            self.stack_layers(code, &head.latest.configuration.layers).await?;
+        }
         if dry_run {
             let as_if = Arc::new(Stored { revision: before.revision, record: head });
             return Ok(Found::latest(as_if));

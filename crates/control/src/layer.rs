@@ -221,6 +221,7 @@ impl Control {
 }
 
 /// A function's code, as far as it counts with its layers.
+#[derive(Clone, Copy)]
 pub(crate) enum CodeOf {
     /// A package that is in the store.
     Kept(CodeSha256),

@@ -165,7 +165,21 @@ impl Catalog for MemoryCatalog {
 }
 
 /// Takes whatever begins as a zip file does.
-struct Packages(tempfile::TempDir);
+pub(super) struct Packages(tempfile::TempDir, Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl Packages {
+    /// What another client does right after the next package is kept or looked at.
+    pub(super) fn after_look(&self, meanwhile: impl FnOnce() + Send + 'static) {
+        *self.1.lock().unwrap() = Some(Box::new(meanwhile));
+    }
+
+    fn looked(&self) {
+        let meanwhile = self.1.lock().unwrap().take();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile();
+        }
+    }
+}
 
 /// As many bytes unzipped as the zip's text says after `PK`; `PKx` has extensions.
 fn contents_of(zip: &[u8]) -> Contents {
@@ -184,6 +198,7 @@ impl CodeStore for Packages {
         Box::pin(async move {
             let (code, _) = self.check(zip.clone()).await?;
             std::fs::write(self.0.path().join(code.sha256.hex()), &zip).unwrap();
+            self.looked();
             Ok(code)
         })
     }
@@ -200,6 +215,7 @@ impl CodeStore for Packages {
 
     fn contents(&self, sha256: CodeSha256) -> Pending<'_, Result<Contents, CodeError>> {
         let zip = std::fs::read(self.0.path().join(sha256.hex())).unwrap();
+        self.looked();
         Box::pin(async move { Ok(contents_of(&zip)) })
     }
 
@@ -301,6 +317,7 @@ pub(super) struct Server {
     pub(super) callers: Callers,
     pub(super) queues: Arc<NoQueues>,
     pub(super) catalog: Arc<MemoryCatalog>,
+    pub(super) packages: Arc<Packages>,
     runtimes: Arc<Notify>,
     _logs: tempfile::TempDir,
     stop: Option<oneshot::Sender<()>>,
@@ -315,11 +332,12 @@ impl Server {
         let ambient =
             Ambient { now: || Timestamp(1_767_323_045_678_901), uuid: || uuid::Uuid::new_v4().to_string() };
         let catalog = Arc::new(MemoryCatalog::default());
+        let packages = Arc::new(Packages(tempfile::tempdir().unwrap(), Mutex::default()));
         let queues = Arc::new(NoQueues::default());
         let control = Control::new(
             Stores {
                 catalog: Arc::<MemoryCatalog>::clone(&catalog),
-                code: Arc::new(Packages(tempfile::tempdir().unwrap())),
+                code: Arc::<Packages>::clone(&packages),
                 layers: MemoryRecords::empty(),
                 layer_versions: MemoryRecords::empty(),
                 roles: MemoryRecords::empty(),
@@ -360,6 +378,7 @@ impl Server {
             callers,
             queues,
             catalog,
+            packages,
             runtimes,
             _logs: directory,
             stop: Some(stop),

@@ -1,11 +1,16 @@
 //! Layers from outside: documents, lists, policies, and what functions may use of them.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use lambkin_model::catalog::Head;
+use lambkin_model::code::{Code, CodeSha256};
+use lambkin_model::layer::UsedLayer;
 use serde_json::{Value, json};
 
 use super::fakes::{Answer, Server};
-use super::{FUNCTIONS, create};
+use super::{FUNCTIONS, create, created};
 
 const LAYERS: &str = "/2018-10-31/layers";
 const ARN: &str = "arn:aws:lambda:eu-west-1:000000000000:layer";
@@ -253,4 +258,43 @@ async fn functions_use_what_is_there_and_fits() {
     server.settle("f").await;
     let none = configure(&json!({ "Layers": [] })).await.body();
     assert!(none.get("Layers").is_none());
+}
+
+/// Code and layers that two clients change at once are weighed together, whichever comes first.
+#[tokio::test]
+async fn what_changes_at_once_must_fit_together() {
+    const LARGE: &str = "PK262143999";
+    fn code() -> Code {
+        let (sha256, size) = (CodeSha256::of(LARGE.as_bytes()), LARGE.len() as u64);
+        Code { sha256, size, sdk_packages: [].into(), directory: None }
+    }
+    fn its_layers(head: &mut Head) {
+        let arn = format!("{ARN}:large:1");
+        head.latest.configuration.layers = vec![UsedLayer { arn, code: code() }];
+    }
+    fn its_code(head: &mut Head) {
+        head.latest.code = code();
+    }
+    let rows: [(&str, Value, fn(&mut Head)); 2] = [
+        ("code", json!({ "ZipFile": STANDARD.encode("PK2") }), its_layers),
+        ("configuration", json!({ "Layers": [format!("{ARN}:two:1")] }), its_code),
+    ];
+    for (path, body, change) in rows {
+        let server = Server::start().await;
+        for (layer, content) in [("large", LARGE), ("two", "PK2")] {
+            assert_eq!(publish(&server, layer, content, &json!({})).await.status, 201);
+        }
+        created(&server, "f").await;
+        let catalog = Arc::clone(&server.catalog);
+        server.packages.after_look(move || {
+            catalog.meddle(|mut head| {
+                change(&mut head);
+                Some(head)
+            });
+        });
+        let path = format!("{FUNCTIONS}/f/{path}");
+        let answer = server.ask("PUT", &path, "", body.to_string().as_bytes()).await;
+        let larger = "Function code combined with layers exceeds the maximum allowed size of 262144000 bytes. The actual size is 262144001 bytes.";
+        refused(&answer, 400, "InvalidParameterValueException", larger);
+    }
 }
