@@ -36,11 +36,11 @@ impl Api {
         operation: &str,
         input: &Node<'_>,
     ) -> Result<(), Error> {
-        let Some(actor) = self.actor(call) else { return Ok(()) };
+        let Some(actor) = &call.actor else { return Ok(()) };
         match self.targets(call, service, operation, input) {
             Ok(targets) => targets
                 .iter()
-                .try_for_each(|target| self.authorize_on(call, &actor, service, operation, target)),
+                .try_for_each(|target| self.authorize_on(call, actor, service, operation, target)),
             // The operation says so itself to who may do everything.
             Err(_) if actor.documents.is_none() => Ok(()),
             Err(error) => Err(error),

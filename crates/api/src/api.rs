@@ -125,6 +125,8 @@ pub(crate) struct Call<'r> {
     pub(crate) caller: Option<&'r Caller>,
     /// The key that signed, where signatures are verified.
     pub(crate) key: Option<&'r Arc<Key>>,
+    /// Whichever of both calls, with its policies: looked up once for all that is asked about this call.
+    pub(crate) actor: Option<Actor<'r>>,
     /// From where.
     pub(crate) peer: IpAddr,
     /// By TLS.
@@ -274,6 +276,7 @@ impl Api {
             host,
             caller,
             key: key.as_ref(),
+            actor: self.actor(caller, key.as_deref()),
             peer: door.peer,
             secure: door.secure,
         };

@@ -9,7 +9,6 @@ use lambkin_model::policy::{Context, Document, Identity, Principal};
 use lambkin_model::services::Caller;
 
 use crate::Api;
-use crate::api::Call;
 use crate::sts;
 
 pub(crate) struct Actor<'a> {
@@ -26,10 +25,11 @@ enum Of<'a> {
 }
 
 impl Api {
-    pub(super) fn actor<'a>(&self, call: &Call<'a>) -> Option<Actor<'a>> {
-        match call.caller {
+    /// The function, or whose key signed; `None`: nobody whom a policy bounds.
+    pub(crate) fn actor<'a>(&self, caller: Option<&Caller>, key: Option<&'a Key>) -> Option<Actor<'a>> {
+        match caller {
             Some(caller) => self.role_actor(caller),
-            None => call.key.map(|key| Actor::of_key(key, call.account)),
+            None => key.map(|key| Actor::of_key(key, &self.config.account)),
         }
     }
 

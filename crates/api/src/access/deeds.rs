@@ -19,7 +19,7 @@ impl Api {
         operation: &str,
         input: &Node<'_>,
     ) -> Result<(), Error> {
-        if self.actor(call).is_none_or(|actor| actor.documents.is_none()) {
+        if call.actor.as_ref().is_none_or(|actor| actor.documents.is_none()) {
             return Ok(());
         }
         match (service, operation) {
