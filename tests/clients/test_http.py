@@ -194,7 +194,6 @@ REFUSED = [
     ("GET", "/2020-04-22/code-signing-configs", None),
     ("GET", "/2025-11-30/capacity-providers", None),
     ("GET", "/2025-12-01/functions/NAME/durable-executions", None),
-    ("PUT", "/2025-11-30/functions/NAME/function-scaling-config", b"{}"),
 ]
 
 

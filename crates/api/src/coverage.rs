@@ -7,11 +7,10 @@ use crate::operations::BUILT;
 use crate::service_model::MODEL;
 
 /// A word of their names, what the operations are about, and why they are refused.
-const REFUSED: [(&str, &str, &str); 4] = [
+const REFUSED: [(&str, &str, &str); 3] = [
     ("Durable", "durable executions", "they are journals that AWS itself keeps and replays"),
     ("CodeSigning", "code signing", "it needs profiles and signatures of AWS Signer"),
     ("CapacityProvider", "capacity providers", "they are EC2 instances that AWS runs"),
-    ("ScalingConfig", "scaling of managed instances", "they are EC2 instances that AWS runs"),
 ];
 
 /// Why an operation of Lambda's is not done.

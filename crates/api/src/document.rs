@@ -161,6 +161,16 @@ impl<'a> ConfigurationDocument<'a> {
         document
     }
 
+    /// What its environments say of its state: its name, and code and reason where not all are there.
+    pub(crate) fn stand(&mut self, name: &'static str, reason: Option<(&'static str, String)>) {
+        let Some(members) = &mut self.state else { return };
+        members.state = name;
+        if let Some((code, reason)) = reason {
+            members.state_reason = Some(reason.into());
+            members.state_reason_code = Some(code.into());
+        }
+    }
+
     /// As lists have it: AWS leaves out the states and the runtime's version there. `qualified`: by the ARN of
     /// its version.
     pub(crate) fn listed(found: &'a Found, qualified: bool) -> Self {
@@ -214,7 +224,7 @@ impl<'a> StateMembers<'a> {
         let creating = || (Some(CREATING_REASON.into()), Some(CREATING.into()));
         let (state_reason, state_reason_code) = match state {
             State::Pending => creating(),
-            State::Active => (None, None),
+            State::Active | State::Deactivated => (None, None),
             State::Failed { code, reason } => (Some(reason.into()), Some(code.into())),
         };
         let (last_update_status, (last_update_status_reason, last_update_status_reason_code)) =

@@ -148,7 +148,7 @@ impl Api {
         Ok(json(
             StatusCode::OK,
             &FunctionDocument {
-                configuration: ConfigurationDocument::new(&found, reference.qualifier.as_deref()),
+                configuration: self.standing(&found, reference.qualifier.as_deref()),
                 code: CodeDocument {
                     repository_type: "S3",
                     location: match &found.body().code.directory {
@@ -183,7 +183,7 @@ impl Api {
     ) -> Result<Reply, Error> {
         let reference = call.reference(input)?;
         let found = self.control.function(&reference)?;
-        Ok(json(StatusCode::OK, &ConfigurationDocument::new(&found, reference.qualifier.as_deref())))
+        Ok(json(StatusCode::OK, &self.standing(&found, reference.qualifier.as_deref())))
     }
 
     pub(crate) fn list_functions(&self, call: &Call<'_>, input: &Node<'_>) -> Result<Reply, Error> {

@@ -45,6 +45,7 @@ mod refused;
 mod reply;
 mod route;
 mod runtime_management;
+mod scaling;
 mod server;
 mod service;
 mod service_model;

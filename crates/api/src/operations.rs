@@ -90,6 +90,8 @@ operations! {
     "GetProvisionedConcurrencyConfig" => api.get_provisioned_concurrency_config(call, &input),
     "ListProvisionedConcurrencyConfigs" => api.list_provisioned_concurrency_configs(call, &input),
     "DeleteProvisionedConcurrencyConfig" => api.delete_provisioned_concurrency_config(call, input).await,
+    "PutFunctionScalingConfig" => api.put_function_scaling_config(call, input).await,
+    "GetFunctionScalingConfig" => api.get_function_scaling_config(call, &input),
     "CreateFunctionUrlConfig" => api.create_function_url_config(call, input).await,
     "UpdateFunctionUrlConfig" => api.update_function_url_config(call, input).await,
     "GetFunctionUrlConfig" => api.get_function_url_config(call, &input),

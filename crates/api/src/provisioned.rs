@@ -5,8 +5,9 @@
 use http::StatusCode;
 use lambkin_control::ProvisionedConcurrency;
 use lambkin_model::Error;
+use lambkin_model::kept::Kept;
 use lambkin_model::name::FunctionKey;
-use lambkin_model::provisioned::{Kept, Status};
+use lambkin_model::provisioned::Status;
 use serde::Serialize;
 
 use crate::Api;
@@ -116,6 +117,6 @@ impl Api {
     }
 
     fn kept(&self, key: &FunctionKey, of: &ProvisionedConcurrency) -> Kept {
-        self.provisioning.kept(key, of.version)
+        self.provisioning.kept(key, of.version).share(of.provisioned.requested)
     }
 }

@@ -14,6 +14,7 @@ mod permissions;
 mod provisioned;
 mod races;
 mod refusals;
+mod scaling;
 mod sns;
 mod sqs;
 mod transport;

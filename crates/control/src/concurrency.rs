@@ -25,18 +25,40 @@ pub struct AccountSettings {
     pub function_count: usize,
 }
 
-/// Reservations that are allowed and not stored yet, so that two at once cannot both take what is
+/// What there is only once of an account, and functions share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// Executions at once: reserved or provisioned ones.
+    Executions,
+    /// Environments that are kept for scaling. They set no execution aside, and are as many as executions at the most.
+    Environments,
+}
+
+impl Share {
+    /// What a function has of it.
+    fn of(self, head: &Head) -> u32 {
+        match self {
+            Self::Executions => head.set_aside(),
+            Self::Environments => head.total_min(),
+        }
+    }
+}
+
+/// Shares that are allowed and not stored yet, so that two at once cannot both take what is
 /// there only once. Bounded by the requests being answered.
 #[derive(Default)]
-pub(crate) struct Claims(Mutex<Vec<(FunctionKey, u32)>>);
+pub(crate) struct Claims(Mutex<Vec<Claimed>>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Claimed(FunctionKey, Share, u32);
 
 /// One of them, until it is stored or has failed.
-pub(crate) struct Claim<'a>(&'a Claims, FunctionKey, u32);
+pub(crate) struct Claim<'a>(&'a Claims, Claimed);
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         let mut claims = self.0.0.lock().expect("no code panics under this lock");
-        if let Some(at) = claims.iter().position(|(key, wanted)| *key == self.1 && *wanted == self.2) {
+        if let Some(at) = claims.iter().position(|claimed| *claimed == self.1) {
             claims.swap_remove(at);
         }
     }
@@ -55,7 +77,7 @@ impl Control {
             other => other,
         };
         let limit = self.policy.concurrency;
-        let claim = self.claim(&key, |head, others| {
+        let claim = self.claim(&key, Share::Executions, |head, others| {
             enough(head, wanted)?;
             check_reservation(limit, others, head.set_aside(), wanted).map(|()| wanted)
         });
@@ -96,11 +118,12 @@ impl Control {
         }
     }
 
-    /// Where the function may have what is asked for: `check` is given its head and what all others have set aside, and
-    /// says how much the function has set aside then.
+    /// Where the function may have what is asked for: `check` is given its head and what all others have of the share, and
+    /// says how much the function has of it then.
     pub(crate) fn claim(
         &self,
         key: &FunctionKey,
+        share: Share,
         check: impl FnOnce(&Head, usize) -> Result<u32, Error>,
     ) -> Result<Claim<'_>, Error> {
         let mut claims = self.claims.0.lock().expect("no code panics under this lock");
@@ -108,8 +131,9 @@ impl Control {
         let head = self.head(key)?;
         let all = self.catalog.all();
         let mut others: HashMap<&FunctionKey, u32> = HashMap::new();
-        let stored = all.iter().map(|head| (&head.record.key, head.record.set_aside()));
-        for (other, count) in stored.chain(claims.iter().map(|(other, count)| (other, *count))) {
+        let stored = all.iter().map(|head| (&head.record.key, share.of(&head.record)));
+        let claimed = claims.iter().filter(|claimed| claimed.1 == share);
+        for (other, count) in stored.chain(claimed.map(|Claimed(other, _, count)| (other, *count))) {
             if other != key {
                 let most = others.entry(other).or_default();
                 *most = (*most).max(count);
@@ -117,8 +141,9 @@ impl Control {
         }
         let others = others.values().map(|count| *count as usize).sum();
         let wanted = check(&head.record, others)?;
-        claims.push((key.clone(), wanted));
-        Ok(Claim(&self.claims, key.clone(), wanted))
+        let claimed = Claimed(key.clone(), share, wanted);
+        claims.push(claimed.clone());
+        Ok(Claim(&self.claims, claimed))
     }
 
     async fn set_concurrency(

@@ -304,7 +304,7 @@ impl Control {
                 State::Pending => Error::ResourceConflict(format!(
                     "The operation cannot be performed at this time. The function is currently in the following state: Pending (resource: {key})"
                 )),
-                State::Active | State::Failed { .. } => update_in_progress(key),
+                State::Active | State::Failed { .. } | State::Deactivated => update_in_progress(key),
             });
         }
         Ok(head)

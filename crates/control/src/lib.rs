@@ -17,6 +17,7 @@ mod provisioned;
 mod request;
 mod role;
 mod rules;
+mod scaling;
 mod source;
 mod tags;
 mod url;

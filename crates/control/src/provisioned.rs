@@ -8,6 +8,7 @@ use lambkin_model::provisioned::Provisioned;
 use lambkin_model::version::{Version, is_number};
 
 use crate::Control;
+use crate::concurrency::Share;
 
 /// A configuration, and the version that it is for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Control {
         }
         self.provisionable(reference)?;
         let limit = self.policy.concurrency;
-        let _claim = self.claim(key, |head, others| {
+        let _claim = self.claim(key, Share::Executions, |head, others| {
             head.check_provisioned(qualifier, wanted, limit, others)?;
             let own = head.provisioned.get(qualifier).map_or(0, |before| before.requested);
             Ok(head.reserved_concurrency.unwrap_or(head.total_provisioned() - own + wanted))

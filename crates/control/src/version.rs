@@ -35,7 +35,7 @@ pub struct Found {
     pub head: Arc<Stored<Head>>,
     /// Which version; of a weighted alias the first.
     pub version: Version,
-    body: Body,
+    pub(crate) body: Body,
 }
 
 impl Found {
@@ -228,6 +228,7 @@ impl Control {
             head.event_invoke.remove(qualifier);
             head.policies.remove(qualifier);
             head.provisioned.remove(qualifier);
+            head.scaling.remove(&number);
             match self.put(Some(before.revision), head).await {
                 Ok(_) => {
                     tracing::info!(function = %key.name, version = number, "version deleted");

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use lambkin_model::Error;
 use lambkin_model::catalog::{CatalogRead, Head, Stored};
 use lambkin_model::error::ThrottleReason;
-use lambkin_model::function::State;
 use lambkin_model::invocation::RequestId;
 use lambkin_model::metric::FunctionMetric;
 use lambkin_model::name::{FunctionKey, FunctionReference, LATEST, is_function_name, is_qualifier};
@@ -84,16 +83,7 @@ impl Asynchronous {
         let not_found = || Error::FunctionNotFound { arn: asked.function.key.qualified_arn(qualifier) };
         let head = self.0.catalog.head(&asked.function.key).ok_or_else(not_found)?;
         let version = head.record.version(Some(qualifier)).ok_or_else(not_found)?;
-        match head.record.state(version).ok_or_else(not_found)? {
-            State::Active => {}
-            State::Pending => {
-                return Err(Error::ResourceConflict(
-                    "The operation cannot be performed at this time. The function is currently in the following state: Pending"
-                        .into(),
-                ));
-            }
-            State::Failed { reason, .. } => return Err(Error::InvalidRuntime(reason.clone())),
-        }
+        head.record.state(version).ok_or_else(not_found)?.check_invocable()?;
         let counters = self.0.counters.of(&asked.function.key);
         let function = asked.function.clone();
         let (post, header) = self.post(&head, version, asked);

@@ -9,8 +9,9 @@ use std::ops::AddAssign;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use lambkin_model::kept::{KeepFailure, Kept};
 use lambkin_model::placement::{self, Placement};
-use lambkin_model::provisioned::{Initialization, KeepFailure, Kept};
+use lambkin_model::provisioned::Initialization;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
@@ -146,6 +147,16 @@ impl State {
     fn surplus(&self, requested: usize) -> usize {
         self.kept.saturating_sub(requested)
     }
+
+    /// Environments that were not told to go.
+    fn staying(&self) -> usize {
+        self.live.saturating_sub(self.leaving)
+    }
+
+    /// Where an idle environment is that may go, the least recently used first.
+    fn spare(&self) -> Option<usize> {
+        self.idle.iter().position(|(mailbox, _)| may_go(mailbox))
+    }
 }
 
 /// What the invoker has to do after placing an invocation.
@@ -275,15 +286,29 @@ impl Fleet {
         }
     }
 
-    /// Counts the environments that are to be started so that as many are kept as were asked for.
+    /// Counts the environments that are to be started so that as many are kept as were asked for. Where the version may
+    /// have no more, others that are idle go for them; those that run are waited for.
     pub(crate) fn begin_missing(&self) -> usize {
         let mut state = self.lock();
         if state.retired || !self.keeping.may_start() {
             return 0;
         }
         let missing = self.keeping.requested().saturating_sub(state.kept);
-        (0..missing).for_each(|_| self.begin(&mut state, Initialization::Provisioned));
-        missing
+        let mut begun = 0;
+        while begun < missing {
+            if state.staying() >= self.keeping.most() {
+                let Some(at) = state.spare() else { break };
+                self.dismiss(&mut state, at);
+            }
+            self.begin(&mut state, Initialization::Provisioned);
+            begun += 1;
+        }
+        begun
+    }
+
+    /// Environments that were not told to go.
+    pub(crate) fn staying(&self) -> usize {
+        self.lock().staying()
     }
 
     pub(crate) fn kept(&self) -> Kept {
@@ -295,7 +320,7 @@ impl Fleet {
         Kept { requested, allocated, available, failure: self.keeping.failure() }
     }
 
-    /// Fewer are to be kept than there are: those that are idle go now, the others when they become free.
+    /// Where there are more than are to be kept, or may be: those that are idle go now, the others when they become free.
     pub(crate) fn trim(&self) {
         let mut state = self.lock();
         let mut surplus = state.surplus(self.keeping.requested());
@@ -307,6 +332,11 @@ impl Fleet {
             } else {
                 at += 1;
             }
+        }
+        while state.staying() > self.keeping.most()
+            && let Some(at) = state.spare()
+        {
+            self.dismiss(&mut state, at);
         }
     }
 
@@ -377,11 +407,19 @@ impl Fleet {
         }
         // One that would have to run its init in an invocation is not kept: another is started.
         let kept = mailbox.initialization == Initialization::Provisioned;
-        if state.retired || (kept && (cold.is_some() || state.surplus(self.keeping.requested()) > 0)) {
+        let (requested, most) = (self.keeping.requested(), self.keeping.most());
+        if state.retired
+            || state.staying() > most
+            || (kept && (cold.is_some() || state.surplus(requested) > 0))
+        {
             state.leaves(mailbox);
             return Next::Retire;
         }
         state.idle.push((mailbox.clone(), Instant::now()));
+        // One that is to be kept could not start beside this one.
+        if state.kept < requested && state.staying() >= most {
+            self.keeping.stir();
+        }
         Next::Wait
     }
 
@@ -431,7 +469,7 @@ impl Fleet {
     pub(crate) fn retire_idle(&self, limit: Duration) {
         let mut state = self.lock();
         // The least recently used come first.
-        while let Some(at) = state.idle.iter().position(|(mailbox, _)| may_go(mailbox))
+        while let Some(at) = state.spare()
             && state.idle[at].1.elapsed() >= limit
         {
             self.dismiss(&mut state, at);
@@ -449,7 +487,7 @@ impl Fleet {
     /// Retires the least recently used idle environment.
     pub(crate) fn retire_oldest(&self) {
         let mut state = self.lock();
-        if let Some(at) = state.idle.iter().position(|(mailbox, _)| may_go(mailbox)) {
+        if let Some(at) = state.spare() {
             self.dismiss(&mut state, at);
         }
     }

@@ -14,13 +14,13 @@ use lambkin_model::catalog::CatalogRead;
 use lambkin_model::code::CodeRead;
 use lambkin_model::compile_cache::CompileCaches;
 use lambkin_model::concurrency::minimum_unreserved;
-use lambkin_model::function::State;
 use lambkin_model::hot_code::HotCode;
 use lambkin_model::invocation::{Invocation, Invoke, Reply, Streamed};
+use lambkin_model::kept::{Kept, Provisioning};
 use lambkin_model::log::LogSink;
 use lambkin_model::metric::{FunctionMetric, Metrics, Subject};
 use lambkin_model::name::{FunctionKey, LATEST};
-use lambkin_model::provisioned::{Initialization, Kept, Provisioning};
+use lambkin_model::provisioned::Initialization;
 use lambkin_model::runtime::RuntimeProvider;
 use lambkin_model::sandbox::Launcher;
 use lambkin_model::services::Services;
@@ -261,6 +261,10 @@ impl Provisioning for Invoker {
             failure: keeping.and_then(|keeping| keeping.failure()),
         }
     }
+
+    fn environments(&self, key: &FunctionKey, version: Version) -> usize {
+        self.0.current(key, version).map_or(0, |fleet| fleet.staying())
+    }
 }
 
 impl Invoke for Invoker {
@@ -379,16 +383,7 @@ impl Core {
         let (head, version, fleet) = loop {
             let head = self.ports.catalog.head(&reference.key).ok_or_else(not_found)?;
             let version = head.record.resolve(qualifier, self.config.chance).ok_or_else(not_found)?;
-            match head.record.state(version).ok_or_else(not_found)? {
-                State::Active => {}
-                State::Pending => {
-                    return Err(Error::ResourceConflict(
-                        "The operation cannot be performed at this time. The function is currently in the following state: Pending"
-                            .into(),
-                    ));
-                }
-                State::Failed { reason, .. } => return Err(Error::InvalidRuntime(reason.clone())),
-            }
+            head.record.state(version).ok_or_else(not_found)?.check_invocable()?;
             if let Some(fleet) = self.fleet(&head, version).await? {
                 break (head, version, fleet);
             }

@@ -2,7 +2,8 @@
 //! allowed is `model::concurrency`'s to say.
 //!
 //! What is provisioned of a version is set aside for it: its executions up to that many take nothing from the others;
-//! those beyond are *spilled* and take part in what is left, of the function's reservation or of the account.
+//! those beyond are *spilled* and take part in what is left, of the function's reservation or of the account. A version may
+//! have a bound of its own, which is set aside of nothing.
 //!
 //! One short lock instead of atomics: a reservation that comes or goes moves what runs from one
 //! count to the other, and no count is ever wrong (`measure_permits` says what it costs).
@@ -54,7 +55,15 @@ struct Counts {
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
     pub(crate) reserved: Option<usize>,
-    pub(crate) provisioned: BTreeMap<Version, usize>,
+    pub(crate) versions: BTreeMap<Version, Claim>,
+}
+
+/// What a version has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) provisioned: usize,
+    /// Most that run at once.
+    pub(crate) most: Option<usize>,
 }
 
 /// A function's executions. All counts, here and in [`Executions`], are only touched under the lock of the account's.
@@ -88,6 +97,8 @@ pub(crate) struct Executions {
     function: Arc<Function>,
     running: AtomicUsize,
     provisioned: AtomicUsize,
+    /// `NONE` where the version has no bound of its own.
+    most: AtomicUsize,
 }
 
 const NONE: usize = usize::MAX;
@@ -110,9 +121,13 @@ fn set(count: &AtomicUsize, value: usize) {
     count.store(value, Ordering::Relaxed);
 }
 
+fn bound(count: &AtomicUsize) -> Option<usize> {
+    Some(get(count)).filter(|bound| *bound != NONE)
+}
+
 impl Function {
     fn reserved(&self) -> Option<usize> {
-        Some(get(&self.reserved)).filter(|reserved| *reserved != NONE)
+        bound(&self.reserved)
     }
 
     /// What is set aside for it.
@@ -155,8 +170,8 @@ impl Permits {
     pub(crate) fn changed(&self, key: &FunctionKey, claims: impl FnOnce() -> Option<Claims>) {
         let mut functions = self.functions();
         match claims() {
-            Some(Claims { reserved: None, provisioned })
-                if provisioned.is_empty() && !functions.contains_key(key) => {}
+            Some(Claims { reserved: None, versions })
+                if versions.is_empty() && !functions.contains_key(key) => {}
             Some(claims) => {
                 let known = functions.entry(key.clone()).or_insert_with(Known::new);
                 known.claim(&self.account, &claims);
@@ -214,22 +229,23 @@ impl Known {
         let executions = self.versions.entry(version).or_insert_with(|| {
             let (running, provisioned) = Default::default();
             let (account, function) = (Arc::clone(account), Arc::clone(&self.function));
-            Arc::new(Executions { account, function, running, provisioned })
+            Arc::new(Executions { account, function, running, provisioned, most: AtomicUsize::new(NONE) })
         });
         Arc::clone(executions)
     }
 
     fn claim(&mut self, account: &Arc<Account>, claims: &Claims) {
-        for version in claims.provisioned.keys() {
+        for version in claims.versions.keys() {
             self.version(account, *version);
         }
         let mut counts = account.lock();
         self.function.change(&mut counts, |function| {
             let (mut spilled, mut provisioned) = (0, 0);
             for (version, executions) in &self.versions {
-                let own = claims.provisioned.get(version).copied().unwrap_or(0);
-                set(&executions.provisioned, own);
-                provisioned += own;
+                let own = claims.versions.get(version).copied().unwrap_or_default();
+                set(&executions.provisioned, own.provisioned);
+                set(&executions.most, own.most.unwrap_or(NONE));
+                provisioned += own.provisioned;
                 spilled += executions.spilled();
             }
             set(&function.spilled, spilled);
@@ -239,7 +255,7 @@ impl Known {
         drop(counts);
         // Those that nobody uses: a fleet has its own.
         self.versions.retain(|version, executions| {
-            claims.provisioned.contains_key(version) || Arc::strong_count(executions) > 1
+            claims.versions.contains_key(version) || Arc::strong_count(executions) > 1
         });
     }
 }
@@ -278,6 +294,7 @@ impl Executions {
             unreserved_running: counts.unreserved_running,
             reserved: counts.reserved,
             own,
+            version: bound(&self.most).map(|most| (most, running)),
         })?;
         self.count(&mut counts, running + 1);
         counts.peaks = (counts.peaks.0.max(counts.running), counts.peaks.1.max(counts.unreserved_running));
@@ -307,116 +324,4 @@ impl Drop for Permit {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(name: &str) -> FunctionKey {
-        FunctionKey { account: "000000000000".into(), region: "us-east-1".into(), name: name.into() }
-    }
-
-    fn claims(reserved: Option<usize>, provisioned: &[(u64, usize)]) -> Claims {
-        let provisioned = provisioned.iter().map(|(number, count)| (Version::Published(*number), *count));
-        Claims { reserved, provisioned: provisioned.collect() }
-    }
-
-    /// Running, of them unreserved, and reserved.
-    fn counts(permits: &Permits) -> (usize, usize, usize) {
-        let counts = permits.account.lock();
-        (counts.running, counts.unreserved_running, counts.reserved)
-    }
-
-    #[test]
-    fn what_runs_moves_with_its_function() {
-        let permits = Permits::new(10);
-        let f = permits.version(&key("f"), Version::Latest);
-        let running = [f.acquire().unwrap(), f.acquire().unwrap()];
-        assert_eq!(counts(&permits), (2, 2, 0));
-        permits.changed(&key("f"), || Some(claims(Some(4), &[])));
-        assert_eq!(counts(&permits), (2, 0, 4));
-        permits.changed(&key("f"), || Some(claims(Some(1), &[])));
-        assert_eq!(counts(&permits), (2, 0, 1));
-        assert_eq!(
-            f.acquire().unwrap_err(),
-            ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded
-        );
-        // Deleted, and made again while both still run.
-        permits.changed(&key("f"), || None);
-        assert_eq!(counts(&permits), (2, 2, 0));
-        permits.changed(&key("f"), || Some(claims(Some(3), &[])));
-        let again = permits.version(&key("f"), Version::Latest).acquire().unwrap();
-        assert_eq!(counts(&permits), (3, 2, 3));
-        drop((running, again));
-        assert_eq!(counts(&permits), (0, 0, 3));
-        permits.changed(&key("f"), || Some(claims(None, &[])));
-        assert_eq!((counts(&permits), permits.unreserved()), ((0, 0, 0), 10));
-    }
-
-    #[test]
-    fn peaks_are_of_the_time_since_the_last_look() {
-        let permits = Permits::new(10);
-        let (f, g) =
-            (permits.version(&key("f"), Version::Latest), permits.version(&key("g"), Version::Latest));
-        permits.changed(&key("g"), || Some(claims(Some(4), &[])));
-        drop([f.acquire().unwrap(), f.acquire().unwrap()]);
-        let stays = g.acquire().unwrap();
-        let peaks = || {
-            let (account, mut functions) = permits.peaks();
-            functions.sort();
-            (
-                account,
-                functions.into_iter().map(|(key, peak)| (key.name.to_string(), peak)).collect::<Vec<_>>(),
-            )
-        };
-        assert_eq!(peaks(), ((2, 2), vec![("f".into(), 2), ("g".into(), 1)]));
-        assert_eq!(peaks(), ((1, 0), vec![("g".into(), 1)]));
-        drop(stays);
-        assert_eq!(peaks().0, (1, 0));
-        assert_eq!(peaks(), ((0, 0), vec![]));
-    }
-
-    #[test]
-    fn what_is_provisioned_is_set_aside() {
-        use ThrottleReason::ConcurrentInvocationLimitExceeded as Account;
-        use ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded as Own;
-        let permits = Permits::new(10);
-        permits.changed(&key("f"), || Some(claims(None, &[(1, 4)])));
-        assert_eq!((counts(&permits), permits.unreserved()), ((0, 0, 4), 6));
-        let other = permits.version(&key("g"), Version::Latest);
-        let others: Vec<_> = (0..6).map(|_| other.acquire().unwrap()).collect();
-        assert_eq!(other.acquire().unwrap_err(), Account);
-        // Its `$LATEST` has no part in it, version 1 has all of it and no more.
-        assert_eq!(permits.version(&key("f"), Version::Latest).acquire().unwrap_err(), Account);
-        let one = permits.version(&key("f"), Version::Published(1));
-        let own: Vec<_> = (0..4).map(|_| one.acquire().unwrap()).collect();
-        assert_eq!((counts(&permits), one.acquire().unwrap_err()), ((10, 6, 4), Account));
-        // Lowered, what runs beyond it is the account's.
-        permits.changed(&key("f"), || Some(claims(None, &[(1, 1)])));
-        assert_eq!(counts(&permits), (10, 9, 1));
-        drop((others, own));
-        assert_eq!(counts(&permits), (0, 0, 1));
-        // Of a reservation, the others of the function have what is left.
-        permits.changed(&key("f"), || Some(claims(Some(5), &[(1, 3)])));
-        let latest = permits.version(&key("f"), Version::Latest);
-        let two = [latest.acquire().unwrap(), latest.acquire().unwrap()];
-        assert_eq!((counts(&permits), latest.acquire().unwrap_err()), ((2, 0, 5), Own));
-        let three: Vec<_> = (0..3).map(|_| one.acquire().unwrap()).collect();
-        assert_eq!((counts(&permits), one.acquire().unwrap_err()), ((5, 0, 5), Own));
-        permits.changed(&key("f"), || None);
-        assert_eq!(counts(&permits), (5, 5, 0));
-        drop((two, three));
-        assert_eq!(counts(&permits), (0, 0, 0));
-    }
-
-    /// Run with `--run-ignored only`, in release.
-    #[test]
-    #[ignore = "measures, and holds nothing"]
-    fn measure_permits() {
-        let permits = Permits::new(10);
-        let f = permits.version(&key("f"), Version::Latest);
-        let begin = std::time::Instant::now();
-        for _ in 0..10_000_000 {
-            drop(std::hint::black_box(f.acquire()));
-        }
-        println!("a permit and back: {:?}", begin.elapsed() / 10_000_000);
-    }
-}
+mod tests;

@@ -15,6 +15,7 @@ use crate::name::FunctionKey;
 use crate::policy::Document;
 use crate::provisioned::Provisioned;
 use crate::record::ResourceKey;
+use crate::scaling::Scaling;
 use crate::url::FunctionUrl;
 use crate::version::{Published, PublishedVersion, Version, record_key};
 
@@ -22,7 +23,7 @@ use crate::version::{Published, PublishedVersion, Version, record_key};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
-/// Head record of a function, format 4.
+/// Head record of a function, format 5.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Which function.
@@ -61,6 +62,9 @@ pub struct Head {
     /// Function URLs, by alias; the function's own under `$LATEST`. One outlives its alias, as on AWS. Since format 4.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub urls: BTreeMap<String, FunctionUrl>,
+    /// Scaling of published versions by number. Since format 5.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scaling: BTreeMap<u64, Scaling>,
 }
 
 /// A resource's policy.
@@ -79,7 +83,7 @@ struct Written<T> {
     record: T,
 }
 
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 impl Head {
     /// Of a function that has nothing but `$LATEST`.
@@ -100,6 +104,7 @@ impl Head {
             versions: BTreeMap::new(),
             provisioned: BTreeMap::new(),
             urls: BTreeMap::new(),
+            scaling: BTreeMap::new(),
         }
     }
 
@@ -126,7 +131,11 @@ impl Head {
     pub fn state(&self, version: Version) -> Option<&State> {
         match version {
             Version::Latest => Some(&self.latest.state),
-            Version::Published(number) => self.versions.get(&number).map(|published| &published.state),
+            Version::Published(number) => {
+                let state = &self.versions.get(&number)?.state;
+                let off = *state == State::Active && self.scaling(version).deactivates();
+                Some(if off { &State::Deactivated } else { state })
+            }
         }
     }
 
@@ -166,14 +175,16 @@ impl Head {
         };
         let newer = versions.clone().any(newer);
         let dead_letter = versions.any(|version| version.configuration.dead_letter.is_some());
-        if newer
+        if !self.scaling.is_empty() {
+            FORMAT
+        } else if newer
             || !self.policies.is_empty()
             || !self.versions.is_empty()
             || !self.provisioned.is_empty()
             || !self.urls.is_empty()
             || !self.aliases.values().all(Alias::is_old)
         {
-            FORMAT
+            4
         } else if dead_letter || self.recursion_allowed || !self.event_invoke.is_empty() {
             3
         } else if self.reserved_concurrency.is_some() {

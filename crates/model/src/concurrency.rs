@@ -38,18 +38,25 @@ pub struct Load {
     pub reserved: usize,
     /// Where the function has some reserved: how many, and how many of its own run.
     pub own: Option<(usize, usize)>,
+    /// Where the version has a bound of its own, as its scaling says: how many, and how many of it run.
+    pub version: Option<(usize, usize)>,
 }
 
 /// Whether one more may run, and AWS's reason where not.
 ///
 /// A reservation that was made or lowered a moment ago may find more running than it leaves room
 /// for. They finish; until then the account's limit holds for those with a reservation too.
+///
+/// Of AWS's reasons a reservation's is the one of a bound that the function's owner has set; the account's would say that all
+/// functions are throttled.
 pub fn admit(load: Load) -> Result<(), ThrottleReason> {
     let unreserved = load.limit.saturating_sub(load.reserved);
+    let is_full = |(most, running): (usize, usize)| running >= most;
     match load.own {
-        Some((reserved, running)) if running >= reserved => {
+        _ if load.version.is_some_and(is_full) => {
             Err(ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded)
         }
+        Some(own) if is_full(own) => Err(ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded),
         None if load.unreserved_running >= unreserved => {
             Err(ThrottleReason::ConcurrentInvocationLimitExceeded)
         }
@@ -119,8 +126,13 @@ mod tests {
             (10, 9, 0, 20, Some((20, 9)), Ok(())),
             (10, 10, 0, 20, Some((20, 10)), Err(Account)),
         ] {
-            let load = Load { limit, running, unreserved_running, reserved, own };
+            let load = Load { limit, running, unreserved_running, reserved, own, version: None };
             assert_eq!(admit(load), expected, "{load:?}");
+            // A bound of the version's own takes part in nothing of that, and none is passed by it.
+            assert_eq!(admit(Load { version: Some((2, 1)), ..load }), expected, "{load:?}");
+            for version in [(2, 2), (2, 5), (0, 0)] {
+                assert_eq!(admit(Load { version: Some(version), ..load }), Err(Function), "{load:?}");
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::code::{Code, CodeSha256};
 use crate::layer::{self, UsedLayer};
 use crate::runtime::{Runtime, RuntimeNeed};
@@ -95,9 +96,23 @@ pub enum State {
         /// What to do.
         reason: String,
     },
+    /// Its scaling leaves it no environments. Never stored: [`Head::state`](crate::catalog::Head::state) says it.
+    Deactivated,
 }
 
 impl State {
+    /// Whether it can be invoked, and AWS's words where not.
+    pub fn check_invocable(&self) -> Result<(), Error> {
+        match self {
+            Self::Active => Ok(()),
+            Self::Pending | Self::Deactivated => Err(Error::ResourceConflict(format!(
+                "The operation cannot be performed at this time. The function is currently in the following state: {}",
+                self.as_str()
+            ))),
+            Self::Failed { reason, .. } => Err(Error::InvalidRuntime(reason.clone())),
+        }
+    }
+
     /// The value on the wire.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -105,6 +120,16 @@ impl State {
             Self::Pending => "Pending",
             Self::Active => "Active",
             Self::Failed { .. } => "Failed",
+            Self::Deactivated => "Deactivated",
+        }
+    }
+
+    /// The same of a version that has so many environments: the last of them may still run.
+    #[must_use]
+    pub fn beside(&self, environments: usize) -> &'static str {
+        match self {
+            Self::Deactivated if environments > 0 => "Deactivating",
+            Self::Deactivated | Self::Pending | Self::Active | Self::Failed { .. } => self.as_str(),
         }
     }
 }

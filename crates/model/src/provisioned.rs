@@ -1,16 +1,14 @@
 //! Provisioned concurrency: environments of a version that are initialised before anyone asks, set aside for it of the
 //! account's concurrency.
 //!
-//! Deliberately not here: who starts them (`invoke`), and who keeps the configurations (`control`).
-
-use std::collections::BTreeMap;
+//! Deliberately not here: what environments follow from it (`kept`), who starts them (`invoke`), and who keeps the
+//! configurations (`control`).
 
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::catalog::Head;
 use crate::concurrency::minimum_unreserved;
-use crate::name::FunctionKey;
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -43,28 +41,6 @@ pub struct Provisioned {
     pub last_modified: Timestamp,
 }
 
-/// What is there of the environments that are to be kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// How many were asked for.
-    pub requested: usize,
-    /// Those that are initialised, running ones among them; at most `requested`.
-    pub allocated: usize,
-    /// Those of them that could take an invocation now.
-    pub available: usize,
-    /// Why the last start failed, until one succeeds.
-    pub failure: Option<KeepFailure>,
-}
-
-/// Why an environment could not be kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeepFailure {
-    /// The function's own init failed.
-    Init,
-    /// The platform could not make it.
-    Platform(String),
-}
-
 /// AWS's `Status`, and its `StatusReason` of a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
@@ -76,56 +52,7 @@ pub enum Status {
     Failed(String),
 }
 
-impl Kept {
-    /// The status that this is.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        match &self.failure {
-            Some(KeepFailure::Init) => Status::Failed("FUNCTION_ERROR_INIT_FAILURE".into()),
-            Some(KeepFailure::Platform(reason)) => Status::Failed(reason.clone()),
-            None if self.allocated >= self.requested => Status::Ready,
-            None => Status::InProgress,
-        }
-    }
-}
-
-/// Port: how far the data plane is with keeping.
-pub trait Provisioning: Send + Sync {
-    /// Of one version.
-    fn kept(&self, key: &FunctionKey, version: Version) -> Kept;
-}
-
 impl Head {
-    /// How many environments each version keeps. A weighted alias shares what it has between its versions by weight, as
-    /// AWS does in a shift of traffic.
-    #[must_use]
-    pub fn kept(&self) -> BTreeMap<Version, Provisioned> {
-        let mut kept: BTreeMap<Version, Provisioned> = BTreeMap::new();
-        let mut add = |version: Version, requested: u32, last_modified: Timestamp| {
-            if requested > 0 && self.state(version).is_some() {
-                let entry = kept.entry(version).or_insert(Provisioned { requested: 0, last_modified });
-                entry.requested = entry.requested.saturating_add(requested);
-                entry.last_modified = entry.last_modified.max(last_modified);
-            }
-        };
-        for (qualifier, Provisioned { requested, last_modified }) in &self.provisioned {
-            let alias = self.aliases.get(qualifier);
-            let Some(first) = self.version(Some(qualifier)) else { continue };
-            let second = alias.and_then(|alias| alias.additional).map_or(0, |additional| {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "a share of a u32"
-                )]
-                let share = (f64::from(*requested) * additional.weight.share()).round() as u32;
-                add(additional.version, share, *last_modified);
-                share
-            });
-            add(first, requested - second, *last_modified);
-        }
-        kept
-    }
-
     /// All that is configured.
     #[must_use]
     pub fn total_provisioned(&self) -> u32 {
@@ -178,6 +105,9 @@ impl Head {
             }
         }
         let own = self.provisioned.get(qualifier).map_or(0, |before| before.requested);
+        if let Some(version) = version {
+            self.check_max(version, own, wanted)?;
+        }
         let total = u64::from(self.total_provisioned() - own) + u64::from(wanted);
         if let Some(reserved) = self.reserved_concurrency {
             return if total > u64::from(reserved) {
@@ -204,24 +134,5 @@ impl Head {
             )));
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statuses() {
-        let kept = |requested, allocated, failure| Kept { requested, allocated, available: 0, failure };
-        for (kept, expected) in [
-            (kept(2, 0, None), Status::InProgress),
-            (kept(2, 1, None), Status::InProgress),
-            (kept(2, 2, None), Status::Ready),
-            (kept(1, 0, Some(KeepFailure::Init)), Status::Failed("FUNCTION_ERROR_INIT_FAILURE".into())),
-            (kept(1, 0, Some(KeepFailure::Platform("no room".into()))), Status::Failed("no room".into())),
-        ] {
-            assert_eq!(kept.status(), expected, "{kept:?}");
-        }
     }
 }

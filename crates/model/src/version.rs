@@ -87,7 +87,7 @@ impl Published {
     pub fn last_update(&self) -> Option<LastUpdate> {
         match &self.state {
             State::Pending => None,
-            State::Active => Some(LastUpdate::Successful),
+            State::Active | State::Deactivated => Some(LastUpdate::Successful),
             State::Failed { code, reason } => {
                 Some(LastUpdate::Failed { code: code.clone(), reason: reason.clone() })
             }

@@ -12,8 +12,8 @@ use lambkin_model::catalog::{Catalog, CatalogError, CatalogRead, Head, Revision,
 use lambkin_model::code::{Code, CodeError, CodeRead, CodeSha256, CodeStore, Contents};
 use lambkin_model::error::ThrottleReason;
 use lambkin_model::invocation::{FunctionError, Invocation, Invoke, Outcome, Reply, Streamed};
+use lambkin_model::kept::{Kept, Provisioning};
 use lambkin_model::name::{FunctionKey, LATEST};
-use lambkin_model::provisioned::{Kept, Provisioning};
 use lambkin_model::record::ResourceKey;
 use lambkin_model::runtime::{InstalledRuntime, Runtime, RuntimeError, RuntimeNeed, RuntimeProvider};
 use lambkin_model::time::Timestamp;
@@ -272,6 +272,11 @@ impl Provisioning for Echo {
         let Version::Published(number) = version else { unreachable!("nobody can provision $LATEST") };
         let allocated = usize::try_from(number).unwrap();
         Kept { requested: 2, allocated, available: allocated - 1, failure: None }
+    }
+
+    fn environments(&self, _: &FunctionKey, version: Version) -> usize {
+        let Version::Published(number) = version else { return 0 };
+        usize::try_from(number).unwrap()
     }
 }
 

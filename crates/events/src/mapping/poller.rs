@@ -110,8 +110,8 @@ impl Poll {
         }
         match head.record.state(version).unwrap_or(&State::Active) {
             State::Active => Ok(()),
-            State::Pending => {
-                Err("PROBLEM: The function is currently in the following state: Pending".into())
+            state @ (State::Pending | State::Deactivated) => {
+                Err(format!("PROBLEM: The function is currently in the following state: {}", state.as_str()))
             }
             // An update that failed leaves what runs as it is.
             State::Failed { .. } if head.record.serving.is_some() => Ok(()),

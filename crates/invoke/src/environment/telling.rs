@@ -6,7 +6,6 @@ use lambkin_model::invocation::{FunctionError, Outcome, Reply};
 use lambkin_model::lifecycle::{Line, Status, Verdict};
 use lambkin_model::metric::{FunctionMetric, Subject};
 use lambkin_model::platform_line::Facts;
-use lambkin_model::provisioned::Initialization;
 
 use super::{Environment, Expects};
 use crate::assignment::Assignment;
@@ -54,7 +53,7 @@ impl Environment {
             self.fleet.comes_back();
         }
         self.expects = Expects::Next;
-        self.kept_run = None;
+        let provisioned = self.kept_run.take().is_some_and(|run| run.is_provisioned);
         if let Some(api) = self.running.as_mut().and_then(|running| running.api.as_mut()) {
             api.given = None;
         }
@@ -75,10 +74,11 @@ impl Environment {
                 (FunctionMetric::Errors, failed),
                 (FunctionMetric::Throttles, 0.0),
             ]);
-            if self.fleet.keeping.requested() > 0 {
-                let metric = match self.mailbox.initialization {
-                    Initialization::Provisioned => FunctionMetric::ProvisionedConcurrencyInvocations,
-                    Initialization::OnDemand => FunctionMetric::ProvisionedConcurrencySpilloverInvocations,
+            if self.fleet.keeping.provisioned() > 0 {
+                let metric = if provisioned {
+                    FunctionMetric::ProvisionedConcurrencyInvocations
+                } else {
+                    FunctionMetric::ProvisionedConcurrencySpilloverInvocations
                 };
                 self.measured(&[(metric, 1.0)]);
             }
@@ -113,17 +113,17 @@ impl Environment {
         traced.invocation(traces, launch, ran);
     }
 
-    /// How many of what is kept run now, where something is; with each invocation, so that none is missed.
+    /// How many of what is provisioned run now, where something is; with each invocation, so that none is missed.
     pub(super) fn measure_kept(&self) {
         let keeping = &self.fleet.keeping;
-        let requested = keeping.requested();
-        if requested == 0 {
+        let provisioned = keeping.provisioned();
+        if provisioned == 0 {
             return;
         }
         let busy = keeping.busy() as f64;
         self.measured(&[
             (FunctionMetric::ProvisionedConcurrentExecutions, busy),
-            (FunctionMetric::ProvisionedConcurrencyUtilization, busy / requested as f64),
+            (FunctionMetric::ProvisionedConcurrencyUtilization, busy / provisioned as f64),
         ]);
     }
 

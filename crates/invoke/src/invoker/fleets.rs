@@ -15,7 +15,7 @@ use crate::compile_cache::Caching;
 use crate::fleet::Fleet;
 use crate::keeping::Keeping;
 use crate::launch::{self, Hot, Launch};
-use crate::permit::Claims;
+use crate::permit::{Claim, Claims};
 
 impl Core {
     /// The fleet of a version, whatever head it was last seen to fit.
@@ -116,9 +116,11 @@ impl Core {
     pub(super) fn changed(&self, key: &FunctionKey) {
         let claims = || {
             let head = &self.ports.catalog.head(key)?.record;
-            let kept = head.kept().into_iter();
-            let provisioned = kept.map(|(version, each)| (version, each.requested as usize)).collect();
-            Some(Claims { reserved: head.reserved_concurrency.map(|count| count as usize), provisioned })
+            let count = |count: u32| count as usize;
+            let versions = head.keeps().into_iter().map(|(version, keep)| {
+                (version, Claim { provisioned: count(keep.provisioned), most: keep.max.map(count) })
+            });
+            Some(Claims { reserved: head.reserved_concurrency.map(count), versions: versions.collect() })
         };
         self.permits.changed(key, claims);
         self.keep_changed(key);
@@ -127,18 +129,18 @@ impl Core {
         }
     }
 
-    /// What is provisioned is kept: it is there after a restart too.
+    /// What is to be kept is in the head: it is there after a restart too.
     fn keep_changed(&self, key: &FunctionKey) {
         let mut keepings = self.keepings.lock().expect("not poisoned");
         let head = self.ports.catalog.head(key);
-        let kept = head.as_ref().map(|head| head.record.kept()).unwrap_or_default();
+        let keeps = head.as_ref().map(|head| head.record.keeps()).unwrap_or_default();
         let of_function = keepings.entry(key.clone()).or_default();
-        for version in kept.keys() {
+        for version in keeps.keys() {
             self.keeping_in(of_function, *version);
         }
         of_function
             .retain(|version, _| head.as_ref().is_some_and(|head| head.record.state(*version).is_some()));
-        of_function.iter().for_each(|(version, keeping)| keeping.request(kept.get(version)));
+        of_function.iter().for_each(|(version, keeping)| keeping.request(keeps.get(version)));
         if of_function.is_empty() {
             keepings.remove(key);
         }

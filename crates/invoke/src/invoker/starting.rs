@@ -9,9 +9,10 @@ use std::sync::{Arc, Weak};
 use lambkin_model::Error;
 use lambkin_model::error::ThrottleReason;
 use lambkin_model::function::State;
+use lambkin_model::kept::KeepFailure;
 use lambkin_model::name::FunctionKey;
 use lambkin_model::placement;
-use lambkin_model::provisioned::{Initialization, KeepFailure};
+use lambkin_model::provisioned::Initialization;
 use lambkin_model::sandbox::{LaunchError, Sandbox, SandboxSpec};
 use lambkin_model::services::Admission;
 use lambkin_model::version::Version;
@@ -153,7 +154,7 @@ impl Core {
         }
         tracing::warn!(function = %fleet.launch.key, "no memory for another environment in time");
         if initialization == Initialization::Provisioned {
-            fleet.keeping.started(Some(KeepFailure::Platform("no memory for another environment".into())));
+            fleet.keeping.started(Some(KeepFailure::Capacity("no memory for another environment".into())));
         }
         if let Some(assignment) = fleet.start_failed(initialization) {
             let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;

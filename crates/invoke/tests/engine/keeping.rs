@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use lambkin_invoke::InvokerConfig;
 use lambkin_model::catalog::Head;
+use lambkin_model::kept::{KeepFailure, Kept, Provisioning as _};
 use lambkin_model::metric::FunctionMetric;
-use lambkin_model::provisioned::{KeepFailure, Kept, Provisioned, Provisioning as _};
+use lambkin_model::provisioned::Provisioned;
 use lambkin_model::time::Timestamp;
 use lambkin_model::version::Version;
 

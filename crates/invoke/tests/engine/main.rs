@@ -17,6 +17,7 @@ mod placement;
 mod pool;
 mod process;
 mod runtime_api;
+mod scaling;
 mod shutdown;
 mod storm;
 mod streaming;

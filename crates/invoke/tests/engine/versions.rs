@@ -9,7 +9,8 @@ use lambkin_model::alias::{Additional, Alias, Weight};
 use lambkin_model::code::CodeSha256;
 use lambkin_model::function::State;
 use lambkin_model::invocation::Reply;
-use lambkin_model::provisioned::{Provisioned, Provisioning as _};
+use lambkin_model::kept::Provisioning as _;
+use lambkin_model::provisioned::Provisioned;
 use lambkin_model::time::Timestamp;
 use lambkin_model::version::Version;
 

@@ -312,8 +312,8 @@ fn reads_heads_of_format_4() {
     head.provisioned.insert("1".into(), serde_json::from_str(provisioned).unwrap());
     assert_eq!(value(&head.encode())["format"], 4);
     assert_eq!(Head::decode(&head.encode()).unwrap(), head);
-    let newer = String::from_utf8_lossy(fixture).replacen('4', "5", 1);
-    assert!(Head::decode(newer.as_bytes()).unwrap_err().contains("format 5 is newer"));
+    let newer = String::from_utf8_lossy(fixture).replacen('4', "6", 1);
+    assert!(Head::decode(newer.as_bytes()).unwrap_err().contains("format 6 is newer"));
 }
 
 #[test]
@@ -388,6 +388,18 @@ fn reads_urls_of_format_4() {
 }
 
 #[test]
+fn reads_heads_of_format_5() {
+    let fixture = include_bytes!("../fixtures/head-5.json");
+    let mut head = Head::decode(fixture).unwrap();
+    let scaling = |number| head.scaling(Version::Published(number));
+    assert_eq!((scaling(1).min, scaling(1).max, scaling(3).max), (Some(1), Some(4), Some(0)));
+    let value = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+    assert_eq!(value(&head.encode()), value(fixture));
+    head.scaling.clear();
+    assert_eq!(value(&head.encode())["format"], 4, "nothing else needs it");
+}
+
+#[test]
 fn reads_versions_and_aliases_of_format_4() {
     let fixture = include_bytes!("../fixtures/head-4-versions.json");
     let mut head = Head::decode(fixture).unwrap();
@@ -396,8 +408,8 @@ fn reads_versions_and_aliases_of_format_4() {
     assert_eq!(live.pick(|| 0.05), Version::Published(3));
     let value = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
     assert_eq!(value(&head.encode()), value(fixture));
-    let newer = String::from_utf8_lossy(fixture).replacen('4', "5", 1);
-    assert!(Head::decode(newer.as_bytes()).unwrap_err().contains("format 5 is newer"));
+    let newer = String::from_utf8_lossy(fixture).replacen('4', "6", 1);
+    assert!(Head::decode(newer.as_bytes()).unwrap_err().contains("format 6 is newer"));
 
     // A head names its bodies.
     let body = include_bytes!("../fixtures/version-1.json");

@@ -63,6 +63,8 @@ operations! {
     get_provisioned_concurrency_config(function_name qualifier)
     list_provisioned_concurrency_configs(function_name)
     delete_provisioned_concurrency_config(function_name qualifier)
+    put_function_scaling_config(function_name qualifier function_scaling_config)
+    get_function_scaling_config(function_name qualifier)
     add_permission(
         function_name statement_id action principal source_arn source_account function_url_auth_type
         invoked_via_function_url

@@ -209,6 +209,7 @@ given! {
     FilterCriteria(filters)
     Filter(pattern)
     ScalingConfig(maximum_concurrency)
+    FunctionScalingConfig(min_execution_environments max_execution_environments)
 }
 
 /// Several types with the same members, in brackets.
@@ -279,6 +280,11 @@ plain! {
         provisioned_concurrency_configs next_marker
     }
     [op::delete_provisioned_concurrency_config::DeleteProvisionedConcurrencyConfigOutput] {}
+    [op::put_function_scaling_config::PutFunctionScalingConfigOutput] { function_state }
+    [op::get_function_scaling_config::GetFunctionScalingConfigOutput] {
+        function_arn applied_function_scaling_config requested_function_scaling_config
+    }
+    [ty::FunctionScalingConfig] { min_execution_environments max_execution_environments }
 
     [
         op::publish_layer_version::PublishLayerVersionOutput,
