@@ -79,6 +79,7 @@ EXPECTED = {
     "lambkin_logs_bytes": ("gauge", ()),
     "lambkin_logs_limit_bytes": ("gauge", ()),
     "lambkin_logs_groups": ("gauge", ()),
+    "lambkin_logs_followers": ("gauge", ()),
     "lambkin_logs_queue_bytes": ("gauge", ()),
     "lambkin_logs_queue_limit_bytes": ("gauge", ()),
     "lambkin_logs_queue_waits_total": ("counter", ()),

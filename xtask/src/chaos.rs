@@ -31,7 +31,7 @@ impl Chaos {
 
 /// The ring: first the tests of what convicts, then the kills.
 pub(crate) fn ring(lambkin: &Path, runtimes: &Path, arguments: &[String]) -> Result {
-    pytest("tests/chaos", lambkin, runtimes, arguments)?;
+    pytest("tests/chaos", lambkin, runtimes, None, arguments)?;
     for (cycles, forgetful) in SHORT {
         Chaos { cycles, seed: None, forgetful }.run(lambkin, runtimes)?;
     }

@@ -10,6 +10,7 @@ mod chaos;
 mod check;
 mod control_seed;
 mod coverage;
+mod debian;
 mod fuzz;
 mod guest;
 mod guest_disk;

@@ -8,7 +8,21 @@ use clap::ValueEnum;
 
 use crate::browser;
 use crate::chaos;
+use crate::debian::Program;
 use crate::tools::{self, EVERYTHING, Result, SDK_RUST};
+
+/// The aws CLI 2: what Python's packages have is version 1, which tails no logs.
+const AWS_CLI: Program = Program {
+    name: "aws-cli",
+    known: &["/usr/local/bin/aws", "/usr/bin/aws", "/opt/homebrew/bin/aws"],
+    packages: "awscli",
+    start: r#"#!/bin/sh
+here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+export PYTHONPATH="$here/usr/lib/python3/dist-packages"
+exec /usr/bin/python3 "$here/usr/bin/aws" "$@"
+"#,
+    version: "aws-cli/2",
+};
 
 /// The rings of tests.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -70,9 +84,14 @@ fn rings(only: Option<Ring>, arguments: &[String], untested: &mut Vec<&str>) -> 
         tools::run(tools::command("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(sdk))?;
         let target = tools::scratch("sdk-rust").display().to_string();
         tools::run_cargo(&["build", "--locked", "--manifest-path", SDK_RUST, "--target-dir", &target])?;
+        let aws_cli = AWS_CLI.find();
+        if aws_cli.is_none() {
+            untested.push("`aws logs tail`; there is no aws CLI 2 here, and apt-get has none");
+        }
         // Files side by side, the longest first: most of their time they wait. An argument of the caller's counts more.
         let side_by_side = ["--numprocesses=2", "--dist=loadfile"].map(String::from);
-        pytest("tests/clients", &lambkin, &runtimes, &[&side_by_side, arguments].concat())?;
+        let aws_cli = aws_cli.map(|program| ("LAMBKIN_AWS_CLI", program));
+        pytest("tests/clients", &lambkin, &runtimes, aws_cli, &[&side_by_side, arguments].concat())?;
     }
     if wanted(Ring::Browser) {
         match browser::chromium() {
@@ -112,7 +131,13 @@ fn nats_server() -> Option<PathBuf> {
 }
 
 /// The tests of a directory, against this binary.
-pub(crate) fn pytest(directory: &str, lambkin: &Path, runtimes: &Path, arguments: &[String]) -> Result {
+pub(crate) fn pytest(
+    directory: &str,
+    lambkin: &Path,
+    runtimes: &Path,
+    variables: impl IntoIterator<Item = (&'static str, PathBuf)>,
+    arguments: &[String],
+) -> Result {
     let python = venv()?;
     // The aws CLI of the venv comes first.
     let bin = python.parent().expect("an executable is in a directory").to_owned();
@@ -125,7 +150,8 @@ pub(crate) fn pytest(directory: &str, lambkin: &Path, runtimes: &Path, arguments
             .args(arguments)
             .env("PATH", path)
             .env("LAMBKIN_BIN", lambkin)
-            .env("LAMBKIN_RUNTIMES", runtimes),
+            .env("LAMBKIN_RUNTIMES", runtimes)
+            .envs(variables),
     )
 }
 

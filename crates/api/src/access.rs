@@ -75,7 +75,7 @@ impl Api {
         let prefix = if service == "monitoring" { "cloudwatch" } else { service };
         let action = format!("{prefix}:{}", action(service, operation));
         let resource = target.arn();
-        let context = actor.say(of_request(&call.region, call.peer, call.secure), call.account);
+        let context = actor.say(of_request(&call.region, call.door.peer, call.door.secure), call.account);
         // Roles are passed to functions alone.
         let context = match operation {
             "PassRole" => context.with("iam:PassedToService", "lambda.amazonaws.com"),

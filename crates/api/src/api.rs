@@ -2,7 +2,7 @@
 //! wrong on the way, a panic among it, leaves through the error table.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -127,16 +127,14 @@ pub(crate) struct Call<'r> {
     pub(crate) key: Option<&'r Arc<Key>>,
     /// Whichever of both calls, with its policies: looked up once for all that is asked about this call.
     pub(crate) actor: Option<Actor<'r>>,
-    /// From where.
-    pub(crate) peer: IpAddr,
-    /// By TLS.
-    pub(crate) secure: bool,
+    /// By which connection.
+    pub(crate) door: &'r Door,
 }
 
 impl Call<'_> {
     /// Where the client reached lambkin: `http://localhost:4566`.
     pub(crate) fn origin(&self) -> String {
-        format!("{}://{}", if self.secure { "https" } else { "http" }, self.host)
+        format!("{}://{}", if self.door.secure { "https" } else { "http" }, self.host)
     }
 
     /// Who sends, as SQS's `SenderId` says it: a function's role and name, or else the account.
@@ -277,8 +275,7 @@ impl Api {
             caller,
             key: key.as_ref(),
             actor: self.actor(caller, key.as_deref()),
-            peer: door.peer,
-            secure: door.secure,
+            door,
         };
         // No path of Lambda's is another service's.
         let Some(matched) = matched else {

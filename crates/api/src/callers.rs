@@ -14,9 +14,11 @@ use lambkin_model::keys::Key;
 use lambkin_model::services::{Admission, Caller, Credentials, Services};
 use lambkin_model::{Error, Pending};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::Api;
 use crate::api::now;
+use crate::logs::tail::LogEnd;
 use crate::route::query_value;
 use crate::server::serve_environment;
 use crate::signature::Unread;
@@ -49,6 +51,25 @@ pub(crate) struct Door {
     pub(crate) serves: Serves,
     /// Whose listener that is; `None`: everybody's.
     pub(crate) caller: Option<Arc<Caller>>,
+    /// Changes when lambkin stops: who waits for something is answered.
+    pub(crate) stopping: watch::Receiver<()>,
+    /// Where its client read a log to the end.
+    pub(crate) log_end: LogEnd,
+}
+
+impl Door {
+    /// Waits until lambkin stops.
+    pub(crate) async fn stop(&self) {
+        // A listener that is gone has stopped, too.
+        let _ = self.stopping.clone().changed().await;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn test(address: IpAddr, serves: Serves) -> Self {
+        let (_, stopping) = watch::channel(());
+        let (port, secure, caller, log_end) = (4566, false, None, LogEnd::default());
+        Self { address, peer: address, port, secure, serves, caller, stopping, log_end }
+    }
 }
 
 /// An environment, and what it signs with.

@@ -131,14 +131,7 @@ mod tests {
     fn hosts_and_origins() {
         let listen = "127.0.0.1:4566".parse().unwrap();
         let local = "192.168.1.7".parse().unwrap();
-        let door = Door {
-            address: local,
-            peer: local,
-            port: 4566,
-            secure: false,
-            serves: Serves::All,
-            caller: None,
-        };
+        let door = Door::test(local, Serves::All);
         for (host, origin, ours) in [
             ("localhost:4566", None, true),
             ("LOCALHOST", None, true),

@@ -2,15 +2,17 @@
 //!
 //! Deliberately not here: what the operations mean (`observe`), reading and writing documents (`wire`).
 
+mod filter;
 mod input;
 mod query;
+pub(crate) mod tail;
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use lambkin_model::Error;
-use lambkin_observe::logs::{Filtered, Get, GroupInfo, Listed, Logs, LogsError, Named, Put, event_id};
+use lambkin_observe::logs::{Get, GroupInfo, Listed, Logs, LogsError, Named, Put};
 use lambkin_observe::queries::{Queries, Started};
 use lambkin_observe::{Found, GroupKey, StreamInfo};
 use tokio::sync::Semaphore;
@@ -29,6 +31,8 @@ use input::{Input, Wanted};
 /// What an operation answers; `None`: it has no output.
 type Output = Result<Option<Node<'static>>, LogsError>;
 
+/// Requests that wait for news at once.
+const HOLDS: usize = 256;
 /// Queries that run at once.
 const QUERIES_AT_ONCE: usize = 2;
 
@@ -38,6 +42,8 @@ pub(crate) struct LogsDesk {
     turns: Turns,
     queries: Arc<Queries>,
     query_turns: Arc<Semaphore>,
+    /// For requests that wait for news. None left: who follows is answered as on AWS, and asks again in a while.
+    holds: Semaphore,
     /// Of the queries that wait or run; they end with the desk.
     tasks: Mutex<JoinSet<()>>,
 }
@@ -57,6 +63,7 @@ impl LogsDesk {
             turns: Turns::new(),
             queries: Arc::default(),
             query_turns: Arc::new(Semaphore::new(QUERIES_AT_ONCE)),
+            holds: Semaphore::new(HOLDS),
             tasks: Mutex::default(),
         }
     }
@@ -171,7 +178,7 @@ impl Api {
             "DescribeLogStreams" => self.describe_log_streams(&input).await,
             "PutLogEvents" => self.put_log_events(&input).await,
             "GetLogEvents" => self.get_log_events(&input).await,
-            "FilterLogEvents" => self.filter_log_events(&input).await,
+            "FilterLogEvents" => self.filter_log_events(call, &input).await,
             "StartQuery" => self.start_query(&input).await,
             "GetQueryResults" => {
                 input.refuse(&["nextToken"], "page the results of queries")?;
@@ -271,40 +278,6 @@ impl Api {
             ("nextForwardToken", text(events.forward)),
             ("nextBackwardToken", text(events.backward)),
         ])))
-    }
-
-    async fn filter_log_events(&self, input: &Input<'_>) -> Output {
-        let key = input.group()?;
-        let streams = input.node.get("logStreamNames").map(|_| input.texts("logStreamNames"));
-        let (prefix, pattern) = (input.owned("logStreamNamePrefix"), input.owned("filterPattern"));
-        let (start, end) = (input.integer("startTime"), input.integer("endTime"));
-        let (limit, token) = (input.count("limit"), input.owned("nextToken"));
-        let newest = input.node.get("startFromHead") == Some(&Node::Boolean(false));
-        let listed = self
-            .logs
-            .run(move |logs| {
-                let filtered = Filtered {
-                    streams: streams.as_deref(),
-                    prefix: prefix.as_deref(),
-                    start,
-                    end,
-                    pattern: pattern.as_deref(),
-                    limit,
-                    newest,
-                    token: token.as_deref(),
-                };
-                logs.filter(&key, &filtered)
-            })
-            .await?;
-        let found = |of: &Found| {
-            let more =
-                [("logStreamName", text(of.stream.to_string())), ("eventId", text(event_id(of.position)))];
-            map(event(of).into_iter().chain(more))
-        };
-        let Node::Map(mut members) = page("events", listed, found) else { return Ok(None) };
-        // As AWS has answered since 2021.
-        members.push(("searchedLogStreams".into(), Node::List(Vec::new())));
-        Ok(Some(Node::Map(members)))
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::Api;
 use crate::callers::{Door, Serves};
+use crate::logs::tail::LogEnd;
 use crate::stalled::StallGuard;
 use crate::tls::Tls;
 
@@ -173,7 +174,8 @@ async fn connection(
     let door = match prepare(&stream) {
         Ok((local, peer)) => {
             let (address, port) = (local.ip(), local.port());
-            Arc::new(Door { address, port, peer, secure: tls.is_some(), serves, caller })
+            let (secure, stopping, log_end) = (tls.is_some(), stopped.clone(), LogEnd::default());
+            Arc::new(Door { address, port, peer, secure, serves, caller, stopping, log_end })
         }
         Err(error) => return tracing::debug!(%error, "the connection ended at once"),
     };

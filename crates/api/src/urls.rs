@@ -386,7 +386,7 @@ mod tests {
             let serves = if urls { Serves::Urls } else { Serves::All };
             let parts =
                 http::Request::builder().uri(path).header("host", host).body(()).unwrap().into_parts().0;
-            let door = Door { address: local, peer: local, port: 4566, secure: false, serves, caller: None };
+            let door = Door::test(local, serves);
             let asked = asked(&parts, &door, verified)?;
             Some((asked.region.unwrap_or_default(), asked.id == ID, asked.path.to_owned()))
         };

@@ -35,7 +35,7 @@ pub(crate) fn add(counter: &AtomicU64, count: usize) {
 }
 
 impl LogCounts {
-    pub(crate) fn figures(&self, queue: QueueLoad, cap: u64) -> Vec<Figure> {
+    pub(crate) fn figures(&self, queue: QueueLoad, cap: u64, followers: usize) -> Vec<Figure> {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let dropped = "Log events that were dropped, by why: the disk refused them, or all logs together may take no more.";
         let lost = |reason, counter| {
@@ -69,6 +69,12 @@ impl LogCounts {
             ),
             Figure::gauge("lambkin_logs_limit_bytes", "Most of them.", &[], cap),
             Figure::gauge("lambkin_logs_groups", "Log groups, at most 30 s ago.", &[], read(&self.groups)),
+            Figure::gauge(
+                "lambkin_logs_followers",
+                "Requests that wait for something new in a log group.",
+                &[],
+                followers,
+            ),
             Figure::gauge(
                 "lambkin_logs_queue_bytes",
                 "Bytes of log events that wait to be written.",

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::fs::DirBuilder;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use lambkin_model::Pending;
 use lambkin_model::figure::{Figure, Figures};
 use lambkin_model::log::{LogEvent, LogSink, LogStreamName};
+use tokio::sync::watch;
 
 use crate::emf::Extractor;
 use crate::log_counts::LogCounts;
@@ -24,7 +26,7 @@ use crate::metrics::MetricStore;
 use crate::store::block::{Event, Packer};
 use crate::store::group::{GroupKey, Settings, Sizes};
 use crate::store::groups::Groups;
-use crate::store::search::{self, Filter, Page, Position, Wanted};
+use crate::store::search::{self, Arrival, Filter, Page, Position, Wanted};
 
 /// How long dropping the store waits for queued events where nobody closed it before.
 const DROP_WAIT: Duration = Duration::from_secs(5);
@@ -99,6 +101,8 @@ pub(crate) struct Asked<'a> {
     pub from: Position,
     /// Not this one any more.
     pub until: Position,
+    /// Those that came in here.
+    pub arrived: Range<Arrival>,
     /// Of these streams alone.
     pub streams: Option<&'a [String]>,
     /// Of streams whose names begin so.
@@ -109,6 +113,15 @@ pub(crate) struct Asked<'a> {
     pub limit: usize,
     pub bytes: usize,
     pub deadline: Instant,
+}
+
+/// How far a group has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reached {
+    /// When it was made: one that was made anew begins anew.
+    pub created: u64,
+    /// Where the next event will stand.
+    pub arrival: Arrival,
 }
 
 /// Which events of a group are read, one page at a time.
@@ -231,6 +244,7 @@ impl LogStore {
             &Asked {
                 from: read.from,
                 until: read.until,
+                arrived: Arrival::EVER,
                 streams: streams.as_deref(),
                 prefix: None,
                 filter: None,
@@ -257,6 +271,7 @@ impl LogStore {
         let wanted = Wanted {
             from: asked.from,
             until: asked.until,
+            arrived: asked.arrived.clone(),
             streams,
             filter: asked.filter,
             newest: asked.newest,
@@ -265,6 +280,19 @@ impl LogStore {
             deadline: asked.deadline,
         };
         search::page(&group, now, &wanted).map(Some)
+    }
+
+    /// How far a group has come, and who waits for more; `None` where there is no such group. Blocking.
+    pub(crate) fn reached(&self, key: &GroupKey) -> io::Result<Option<(Reached, watch::Receiver<()>)>> {
+        let Some(group) = self.groups.get(key) else { return Ok(None) };
+        // Before its state is looked at: what comes in between is seen as news.
+        let news = group.watch();
+        group
+            .with(millis(), None, |state| Reached {
+                created: state.settings.created,
+                arrival: state.tail.end(),
+            })
+            .map(|reached| Some((reached, news)))
     }
 
     /// Hands on all that is asked for, in no order. `false` of either ends it.
@@ -279,6 +307,7 @@ impl LogStore {
         let wanted = Wanted {
             from: asked.from,
             until: asked.until,
+            arrived: asked.arrived.clone(),
             streams: None,
             filter: asked.filter,
             newest: asked.newest,
@@ -388,7 +417,8 @@ impl LogStore {
 
 impl Figures for LogStore {
     fn figures(&self) -> Vec<Figure> {
-        self.counts.figures(self.queue.load(), self.cap)
+        let followers = self.groups.all().iter().map(|group| group.followers()).sum();
+        self.counts.figures(self.queue.load(), self.cap, followers)
     }
 }
 

@@ -2,11 +2,13 @@
 //! not, and what pages and tokens are. Blocking.
 //!
 //! Deliberately not here: the wire (`api`), queries (`insights`).
+
 mod batch;
 mod error;
 mod events;
 mod groups;
 mod streams;
+mod tail;
 mod token;
 
 use std::io;
@@ -16,6 +18,7 @@ pub use batch::{BATCH_BYTES, EVENT_BYTES, Put, Rejected};
 pub use error::LogsError;
 pub use events::{Events, Filtered, Get};
 pub use groups::{GroupInfo, Named, RETENTIONS};
+pub use tail::{Tail, Tailed};
 pub use token::event_id;
 
 use crate::log_store::LogStore;
@@ -43,6 +46,10 @@ pub struct Logs {
 type Result<T> = std::result::Result<T, LogsError>;
 
 fn unavailable(error: &io::Error) -> LogsError {
+    // Deleted while it was looked at.
+    if error.kind() == io::ErrorKind::NotFound {
+        return LogsError::GroupNotFound;
+    }
     tracing::error!(%error, "the log store failed");
     LogsError::Unavailable(format!("The log store failed: {error}"))
 }

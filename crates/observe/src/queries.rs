@@ -14,7 +14,7 @@ use crate::log_writer::millis;
 use crate::logs::{Logs, LogsError};
 use crate::need::Need;
 use crate::store::group::GroupKey;
-use crate::store::search::{Filter, Position};
+use crate::store::search::{Arrival, Filter, Position};
 
 /// Most queries at once, as on AWS.
 const RUNNING: usize = 30;
@@ -248,6 +248,7 @@ impl Started {
             let asked = Asked {
                 from: self.from,
                 until: self.until,
+                arrived: Arrival::EVER,
                 streams: None,
                 prefix: None,
                 filter: Some(&filter),

@@ -13,9 +13,9 @@ use serde_json::json;
 use crate::arguments::Logs;
 use crate::own_api::CloudWatchLogs;
 
-/// How often new events are asked for.
+/// How often new events are asked for, of several groups or where lambkin does not say when there are some.
 const EVERY: Duration = Duration::from_millis(250);
-/// Events that come later than this after their time are not seen by `--follow`.
+/// Events that come later than this after their time are not seen by `--follow`, where it asks so.
 const LATE_MILLIS: u64 = 10_000;
 /// Events that are remembered as shown.
 const REMEMBERED: usize = 100_000;
@@ -52,11 +52,17 @@ struct Event {
 pub(crate) fn run(options: Logs) -> Result<(), String> {
     let region = options.region.or_else(|| std::env::var("AWS_REGION").ok());
     let region = region.or_else(|| std::env::var("AWS_DEFAULT_REGION").ok());
-    let logs = CloudWatchLogs::at(options.endpoint, region.as_deref().unwrap_or("us-east-1"));
+    let mut logs = CloudWatchLogs::at(options.endpoint, region.as_deref().unwrap_or("us-east-1"));
+    // Of several groups none must wait for another's news.
+    let waits = options.follow && options.function.is_some();
+    if waits {
+        logs = logs.following();
+    }
     let mut out = std::io::stdout();
     let colours = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut from = millis().saturating_sub(options.since);
     let mut shown = Shown::default();
+    let mut token = None;
     loop {
         let groups = match &options.function {
             Some(name) => vec![group_of(name)],
@@ -66,10 +72,21 @@ pub(crate) fn run(options: Logs) -> Result<(), String> {
         let asked = millis();
         let mut found = Vec::new();
         for group in &groups {
-            let events = read(&logs, group, from, options.filter.as_deref());
+            let events = if waits {
+                let page = read_page(&logs, group, from, options.filter.as_deref(), &token);
+                page.map(|page| {
+                    token = page.next_token;
+                    page.events
+                })
+            } else {
+                read(&logs, group, from, options.filter.as_deref())
+            };
             let events = match events {
                 // A function that has not run yet has no group.
-                Err(error) if error.contains("ResourceNotFoundException") && options.follow => Vec::new(),
+                Err(error) if error.contains("ResourceNotFoundException") && options.follow => {
+                    token = None;
+                    Vec::new()
+                }
                 events => events?,
             };
             found.extend(events.into_iter().map(|event| (group, event)));
@@ -95,7 +112,9 @@ pub(crate) fn run(options: Logs) -> Result<(), String> {
             return Ok(());
         }
         from = from.max(asked.saturating_sub(LATE_MILLIS));
-        std::thread::sleep(EVERY);
+        if token.is_none() {
+            std::thread::sleep(EVERY);
+        }
     }
 }
 
@@ -151,15 +170,25 @@ fn read(logs: &CloudWatchLogs, group: &str, from: u64, filter: Option<&str>) -> 
     let mut events = Vec::new();
     let mut token: Option<String> = None;
     loop {
-        let asked =
-            json!({ "logGroupName": group, "startTime": from, "filterPattern": filter, "nextToken": token });
-        let page: Events = logs.call("FilterLogEvents", &asked)?;
+        let page = read_page(logs, group, from, filter, &token)?;
         events.extend(page.events);
         match page.next_token {
             Some(next) => token = Some(next),
             None => return Ok(events),
         }
     }
+}
+
+fn read_page(
+    logs: &CloudWatchLogs,
+    group: &str,
+    from: u64,
+    filter: Option<&str>,
+    token: &Option<String>,
+) -> Result<Events, String> {
+    let asked =
+        json!({ "logGroupName": group, "startTime": from, "filterPattern": filter, "nextToken": token });
+    logs.call("FilterLogEvents", &asked)
 }
 
 fn as_json(group: &str, event: &Event) -> String {

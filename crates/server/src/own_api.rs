@@ -79,12 +79,23 @@ pub(crate) struct CloudWatchLogs {
     agent: ureq::Agent,
     url: String,
     region: String,
+    user_agent: &'static str,
 }
+
+/// Who says this reads a group's tail, and is answered when there is something new, as `aws logs tail --follow` is.
+const FOLLOWER: &str = concat!("lambkin/", env!("CARGO_PKG_VERSION"), " m/ md/command#logs.tail");
+const CLIENT: &str = concat!("lambkin/", env!("CARGO_PKG_VERSION"));
 
 impl CloudWatchLogs {
     /// At this endpoint, or as [`read`] finds it.
     pub(crate) fn at(endpoint: Option<String>, region: &str) -> Self {
-        Self { agent: agent(), url: format!("{}/", place(endpoint)), region: region.to_owned() }
+        let url = format!("{}/", place(endpoint));
+        Self { agent: agent(), url, region: region.to_owned(), user_agent: CLIENT }
+    }
+
+    /// As who follows: each answer of `FilterLogEvents` may wait, and has a token for what follows.
+    pub(crate) fn following(self) -> Self {
+        Self { user_agent: FOLLOWER, ..self }
     }
 
     /// Calls an operation.
@@ -107,7 +118,7 @@ impl CloudWatchLogs {
             );
             vec![("authorization".into(), authorization)]
         });
-        let mut asked = self.agent.post(&self.url);
+        let mut asked = self.agent.post(&self.url).header("user-agent", self.user_agent);
         for (name, value) in headers {
             asked = asked.header(name, value);
         }

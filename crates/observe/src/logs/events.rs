@@ -7,7 +7,7 @@ use super::{EVENTS, Listed, Logs, LogsError, Result, unavailable};
 use crate::log_store::{Asked, PAGE_BYTES, PAGE_TIME};
 use crate::pattern::Pattern;
 use crate::store::group::GroupKey;
-use crate::store::search::{Found, Page, Position};
+use crate::store::search::{Arrival, Found, Page, Position};
 
 /// What `GetLogEvents` asks for.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +78,7 @@ impl Logs {
         let asked = Asked {
             from,
             until,
+            arrived: Arrival::EVER,
             streams: Some(&stream),
             prefix: None,
             filter: None,
@@ -101,8 +102,8 @@ impl Logs {
         })
     }
 
-    /// `FilterLogEvents`: events of all streams in the order of their times.
-    pub fn filter(&self, key: &GroupKey, filtered: &Filtered<'_>) -> Result<Listed<Found>> {
+    /// Checks which streams and messages are wanted.
+    pub(super) fn wanted(&self, key: &GroupKey, filtered: &Filtered<'_>) -> Result<Option<Pattern>> {
         if filtered.streams.is_some() && filtered.prefix.is_some() {
             return Err(LogsError::InvalidParameter(
                 "logStreamNamePrefix and logStreamNames cannot both be given".into(),
@@ -116,7 +117,12 @@ impl Logs {
             }
         }
         let pattern = filtered.pattern.map(Pattern::parse).transpose();
-        let pattern = pattern.map_err(|error| LogsError::InvalidParameter(error.to_string()))?;
+        pattern.map_err(|error| LogsError::InvalidParameter(error.to_string()))
+    }
+
+    /// `FilterLogEvents`: events of all streams in the order of their times.
+    pub fn filter(&self, key: &GroupKey, filtered: &Filtered<'_>) -> Result<Listed<Found>> {
+        let pattern = self.wanted(key, filtered)?;
         let start = position(filtered.start, Position::of(0));
         // Up to this time and not later.
         let end = position(filtered.end.map(|end| end.saturating_add(1)), Position::of(u64::MAX));
@@ -128,6 +134,7 @@ impl Logs {
         let asked = Asked {
             from,
             until,
+            arrived: Arrival::EVER,
             streams: filtered.streams,
             prefix: filtered.prefix,
             filter: pattern.as_ref().map(|pattern| pattern as _),
@@ -147,6 +154,6 @@ impl Logs {
     }
 }
 
-fn position(time: Option<i64>, otherwise: Position) -> Position {
+pub(super) fn position(time: Option<i64>, otherwise: Position) -> Position {
     time.map_or(otherwise, |time| Position::of(u64::try_from(time).unwrap_or(0)))
 }

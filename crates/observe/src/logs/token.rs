@@ -9,7 +9,7 @@ use crate::store::search::Position;
 /// Digits of a position: time, block, event.
 const PARTS: [usize; 3] = [20, 20, 16];
 
-fn invalid() -> LogsError {
+pub(super) fn invalid() -> LogsError {
     LogsError::InvalidParameter("The specified nextToken is invalid.".into())
 }
 

@@ -14,9 +14,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use tokio::sync::watch;
+
 pub(crate) use self::settings::SETTINGS;
 pub use self::settings::Settings;
 use super::block::Packer;
+use super::search::Arrival;
 use super::segment::{self, Segment};
 use super::streams::{Stream, Streams};
 
@@ -56,6 +59,11 @@ impl Tail {
     fn empty(number: u64) -> Self {
         Self { number, length: 0, events: 0, min: u64::MAX, max: 0, text: 0 }
     }
+
+    /// Where the next event will stand.
+    pub(crate) fn end(&self) -> Arrival {
+        Arrival { block: self.number, index: u32::try_from(self.events).unwrap_or(u32::MAX) }
+    }
 }
 
 pub(crate) struct State {
@@ -83,6 +91,8 @@ pub(crate) struct Group {
     writing: Mutex<Writing>,
     /// `None` until someone wants it.
     state: RwLock<Option<State>>,
+    /// Told of what comes and goes. Who waits costs nothing meanwhile.
+    news: watch::Sender<()>,
 }
 
 /// A group as it was at one moment.
@@ -103,7 +113,24 @@ pub(crate) struct Extent {
 
 impl Group {
     pub(crate) fn new(key: GroupKey, directory: PathBuf, sizes: Sizes) -> Self {
-        Self { key, directory, sizes, writing: Mutex::default(), state: RwLock::default() }
+        Self {
+            key,
+            directory,
+            sizes,
+            writing: Mutex::default(),
+            state: RwLock::default(),
+            news: watch::Sender::new(()),
+        }
+    }
+
+    /// Changes when something came, or a stream or the group itself went.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// How many watch it.
+    pub(crate) fn followers(&self) -> usize {
+        self.news.receiver_count()
     }
 
     fn lock(&self) -> MutexGuard<'_, Writing> {
@@ -165,7 +192,9 @@ impl Group {
         let mut state = self.write();
         let state = state.as_mut().ok_or_else(gone)?;
         let Some(id) = state.streams.id(name) else { return Ok(false) };
-        state.streams.delete(&self.directory, id).map(|()| true)
+        state.streams.delete(&self.directory, id)?;
+        self.news.send_replace(());
+        Ok(true)
     }
 
     pub(crate) fn snapshot(&self, now: u64) -> io::Result<Snapshot> {
@@ -209,6 +238,7 @@ impl Group {
         writing.deleted = true;
         writing.tail = None;
         *self.write() = None;
+        self.news.send_replace(());
         match fs::rename(&self.directory, to) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             done => done,

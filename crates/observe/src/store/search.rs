@@ -6,6 +6,7 @@
 use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,9 +44,29 @@ impl Position {
         Self { index: self.index.saturating_add(1), ..self }
     }
 
+    /// Where it stands among those that came.
+    pub(crate) fn arrival(self) -> Arrival {
+        Arrival { block: self.block, index: self.index }
+    }
+
     fn flipped(self) -> Self {
         Self { at: !self.at, block: !self.block, index: !self.index }
     }
+}
+
+/// Where an event stands among all of its group in the order they came, whatever their times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Arrival {
+    /// Which block.
+    pub block: u64,
+    /// Which event of the block.
+    pub index: u32,
+}
+
+impl Arrival {
+    /// All that came and will come.
+    pub(crate) const EVER: Range<Self> =
+        Self { block: 0, index: 0 }..Self { block: u64::MAX, index: u32::MAX };
 }
 
 /// What messages are wanted.
@@ -62,6 +83,8 @@ pub(crate) struct Wanted<'w> {
     pub from: Position,
     /// Not this one any more.
     pub until: Position,
+    /// Those that came in here.
+    pub arrived: Range<Arrival>,
     /// Ids in order; `None`: all.
     pub streams: Option<Vec<u32>>,
     pub filter: Option<&'w dyn Filter>,
@@ -118,15 +141,18 @@ fn sources<'s>(snapshot: &'s Snapshot, wanted: &Wanted<'_>) -> Vec<Source<'s>> {
         max >= wanted.from.at
             && (min < wanted.until.at || (min == wanted.until.at && wanted.until != Position::of(min)))
     };
+    let came = |number: u64| number >= wanted.arrived.start.block && number <= wanted.arrived.end.block;
     let mut sources = Vec::new();
     for segment in &snapshot.segments {
-        for entry in segment.blocks.iter().filter(|entry| inside(entry.min, entry.max)) {
+        let blocks = segment.blocks.iter().filter(|entry| came(entry.number));
+        for entry in blocks.filter(|entry| inside(entry.min, entry.max)) {
             if wanted.streams.as_ref().is_none_or(|streams| entry.has_stream(streams)) {
                 sources.push(Source::Block(&segment.path, entry));
             }
         }
     }
     if let Some((file, tail)) = &snapshot.tail
+        && came(tail.number)
         && inside(tail.min, tail.max)
     {
         sources.push(Source::Tail(file, *tail));
@@ -165,6 +191,7 @@ impl Reader {
             let position = Position { at: event.at, block: number, index: event.index };
             let matches = position >= wanted.from
                 && position < wanted.until
+                && wanted.arrived.contains(&position.arrival())
                 && wanted.streams.as_ref().is_none_or(|streams| streams.binary_search(&event.stream).is_ok())
                 && wanted.filter.is_none_or(|filter| filter.matches(event.message));
             if matches {
@@ -246,7 +273,8 @@ impl Ord for Candidate {
 pub(crate) fn page(group: &Group, now: u64, wanted: &Wanted<'_>) -> io::Result<Page> {
     let snapshot = group.snapshot(now)?;
     let from = wanted.from.max(Position::of(snapshot.settings.horizon(now)));
-    let wanted = &Wanted { from, streams: wanted.streams.clone(), ..*wanted };
+    let wanted =
+        &Wanted { from, streams: wanted.streams.clone(), arrived: wanted.arrived.clone(), ..*wanted };
     let key = |position: Position| if wanted.newest { position.flipped() } else { position };
     // The last of them on top, to go where an earlier one comes.
     let mut heap: BinaryHeap<Candidate> = BinaryHeap::new();
@@ -312,7 +340,8 @@ pub(crate) fn scan(
 ) -> io::Result<()> {
     let snapshot = group.snapshot(now)?;
     let from = wanted.from.max(Position::of(snapshot.settings.horizon(now)));
-    let wanted = &Wanted { from, streams: wanted.streams.clone(), ..*wanted };
+    let wanted =
+        &Wanted { from, streams: wanted.streams.clone(), arrived: wanted.arrived.clone(), ..*wanted };
     let mut reader = Reader::new()?;
     let mut last: Option<(u32, Option<Arc<str>>)> = None;
     let mut goes_on = true;

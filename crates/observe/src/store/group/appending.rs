@@ -32,7 +32,9 @@ impl Group {
             *self.write() = None;
         }
         self.load(&mut writing, now, Some(packer))?;
-        self.append_locked(&mut writing, packer, stream, events, now)
+        self.append_locked(&mut writing, packer, stream, events, now)?;
+        self.news.send_replace(());
+        Ok(())
     }
 
     pub(super) fn append_locked(
