@@ -49,7 +49,7 @@ pub struct Mapping {
 
 impl Record for Mapping {
     const KIND: &'static str = "mapping";
-    const FORMAT: u32 = 2;
+    const FORMAT: u32 = 3;
 
     fn key(&self) -> &ResourceKey {
         &self.key
@@ -69,8 +69,8 @@ pub struct Settings {
     pub filters: Vec<String>,
     /// Most batches at once, 2 to 1,000.
     pub maximum_concurrency: Option<u32>,
-    /// `MetricsConfig` has `EventCount`.
-    #[serde(default)]
+    /// `MetricsConfig` has `EventCount`. Since format 3.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub event_counts: bool,
 }
 

@@ -158,3 +158,11 @@ fn reads_format_2() {
     assert_eq!(mapping.tags["team"], "orders");
     assert_eq!(serde_json::to_string(&mapping).unwrap(), kept.trim_end());
 }
+
+#[test]
+fn reads_format_3() {
+    let kept = include_str!("mapping-3.json");
+    let mapping: Mapping = serde_json::from_str(kept).unwrap();
+    assert!(mapping.settings.event_counts);
+    assert_eq!(serde_json::to_string(&mapping).unwrap(), kept.trim_end());
+}

@@ -45,7 +45,8 @@ fn of_function(function: &str, totals: &Totals) -> Vec<Figure> {
     let (duration, age) = (totals.distributions.duration, totals.distributions.event_age);
     let mut duration = Figure::histogram("lambkin_duration_seconds", "What the runs took.", labels, duration);
     if let Some(milliseconds) = totals.values.get(&FunctionMetric::Duration) {
-        duration.values = milliseconds.values().map(|(value, count)| (value / 1000.0, count)).collect();
+        duration.values =
+            milliseconds.values().map(|(value, count)| (short(value / 1000.0), count)).collect();
     }
     figures.push(duration);
     if age.count() > 0 {
@@ -53,4 +54,10 @@ fn of_function(function: &str, totals: &Totals) -> Vec<Figure> {
         figures.push(Figure::histogram("lambkin_events_age_seconds", help, labels, age));
     }
     figures
+}
+
+/// A value with five digits: more are written for nothing where it is right to 2.2 %.
+fn short(value: f64) -> f64 {
+    let scale = 10_f64.powi(4 - value.abs().max(f64::MIN_POSITIVE).log10().floor() as i32);
+    if scale.is_finite() { (value * scale).round() / scale } else { value }
 }

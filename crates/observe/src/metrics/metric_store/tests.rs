@@ -252,8 +252,9 @@ fn functions_beyond_the_bound_are_counted_together() {
     let at = |bound: f64| last.cumulative().find(|(each, _)| *each == bound).unwrap().1;
     assert_eq!((at(0.02), at(0.05), last.count()), (0, 3, 3));
     assert!((last.sum() - 0.09).abs() < 1e-9);
+    // Of a few digits, for there may be many.
     let [(value, 3)] = durations.last().unwrap().values[..] else { panic!("{durations:?}") };
-    assert!((value / 0.03 - 1.0).abs() < 0.0222, "{value}");
+    assert!((value / 0.03 - 1.0).abs() < 0.0222 && value.to_string().len() <= 8, "{value}");
     assert!(of("lambkin_events_age_seconds").is_empty(), "nothing was an event");
 }
 
