@@ -1,4 +1,5 @@
-//! What AWS's own managed policies allow, of those that functions' roles have. Facts of AWS's Managed Policy Reference.
+//! What AWS's own managed policies allow, of those that functions' roles have. Each was
+//! compared with the default version that AWS publishes, which is beside its name.
 //!
 //! Deliberately not here: policies for what nothing here answers.
 
@@ -14,13 +15,14 @@ const PREFIX: &str = "arn:aws:iam::aws:policy/";
 
 const LOGS: [&str; 3] = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"];
 
-/// By path and name: what is allowed on everything, and whether writing logs is among it.
-const POLICIES: [(&str, bool, &[&str]); 13] = [
-    ("AdministratorAccess", false, &["*"]),
-    ("AmazonSNSFullAccess", false, &["sns:*"]),
-    ("AmazonSQSFullAccess", false, &["sqs:*"]),
+/// By path and name: the default version, whether writing logs is allowed, and what else is, on everything.
+const POLICIES: [(&str, u8, bool, &[&str]); 13] = [
+    ("AdministratorAccess", 1, false, &["*"]),
+    ("AmazonSNSFullAccess", 1, false, &["sns:*"]),
+    ("AmazonSQSFullAccess", 1, false, &["sqs:*"]),
     (
         "AmazonSQSReadOnlyAccess",
+        4,
         false,
         &[
             "sqs:GetQueueAttributes",
@@ -33,6 +35,7 @@ const POLICIES: [(&str, bool, &[&str]); 13] = [
     ),
     (
         "AWSXRayDaemonWriteAccess",
+        2,
         false,
         &[
             "xray:PutTraceSegments",
@@ -42,10 +45,16 @@ const POLICIES: [(&str, bool, &[&str]); 13] = [
             "xray:GetSamplingStatisticSummaries",
         ],
     ),
-    ("CloudWatchLogsFullAccess", false, &["logs:*", "cloudwatch:GenerateQuery"]),
-    ("service-role/AWSLambdaBasicExecutionRole", true, &[]),
+    (
+        "CloudWatchLogsFullAccess",
+        3,
+        false,
+        &["logs:*", "cloudwatch:GenerateQuery", "cloudwatch:GenerateQueryResultsSummary"],
+    ),
+    ("service-role/AWSLambdaBasicExecutionRole", 1, true, &[]),
     (
         "service-role/AWSLambdaDynamoDBExecutionRole",
+        1,
         true,
         &[
             "dynamodb:DescribeStream",
@@ -56,6 +65,7 @@ const POLICIES: [(&str, bool, &[&str]); 13] = [
     ),
     (
         "service-role/AWSLambdaKinesisExecutionRole",
+        2,
         true,
         &[
             "kinesis:DescribeStream",
@@ -67,14 +77,16 @@ const POLICIES: [(&str, bool, &[&str]); 13] = [
             "kinesis:SubscribeToShard",
         ],
     ),
-    ("service-role/AWSLambdaRole", false, &["lambda:InvokeFunction"]),
+    ("service-role/AWSLambdaRole", 1, false, &["lambda:InvokeFunction"]),
     (
         "service-role/AWSLambdaSQSQueueExecutionRole",
+        1,
         true,
         &["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
     ),
     (
         "service-role/AWSLambdaVPCAccessExecutionRole",
+        3,
         true,
         &[
             "ec2:CreateNetworkInterface",
@@ -87,6 +99,7 @@ const POLICIES: [(&str, bool, &[&str]); 13] = [
     ),
     (
         "AWSLambda_FullAccess",
+        5,
         false,
         &[
             "cloudformation:DescribeStacks",
@@ -117,7 +130,7 @@ const POLICIES: [(&str, bool, &[&str]); 13] = [
 ];
 
 static DOCUMENTS: LazyLock<HashMap<&'static str, Document>> = LazyLock::new(|| {
-    let document = |(name, logs, actions): &(&'static str, bool, &[&str])| {
+    let document = |(name, _, logs, actions): &(&'static str, u8, bool, &[&str])| {
         let actions: Vec<&str> = actions.iter().copied().chain(LOGS.into_iter().filter(|_| *logs)).collect();
         let mut statements = vec![json!({ "Effect": "Allow", "Action": actions, "Resource": "*" })];
         if *name == "AWSLambda_FullAccess" {
@@ -130,6 +143,11 @@ static DOCUMENTS: LazyLock<HashMap<&'static str, Document>> = LazyLock::new(|| {
                 "Action": [
                     "logs:DescribeLogStreams", "logs:GetLogEvents", "logs:FilterLogEvents", "logs:StartLiveTail", "logs:StopLiveTail",
                 ],
+            }));
+            statements.push(json!({
+                "Effect": "Allow", "Action": "iam:CreateServiceLinkedRole",
+                "Resource": "arn:aws:iam::*:role/aws-service-role/lambda.amazonaws.com/AWSServiceRoleForLambda",
+                "Condition": { "StringEquals": { "iam:AWSServiceName": "lambda.amazonaws.com" } },
             }));
         }
         let text = json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
@@ -159,6 +177,8 @@ mod tests {
             ("AWSLambda_FullAccess", "lambda:DeleteFunction", true),
             ("AWSLambda_FullAccess", "iam:PassRole", true),
             ("AWSLambda_FullAccess", "iam:CreateRole", false),
+            ("CloudWatchLogsFullAccess", "cloudwatch:GenerateQueryResultsSummary", true),
+            ("CloudWatchLogsFullAccess", "cloudwatch:GetMetricData", false),
         ] {
             let document = aws_managed(&format!("{PREFIX}{name}")).unwrap();
             let context = Context::default().with("iam:PassedToService", "lambda.amazonaws.com");
