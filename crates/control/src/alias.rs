@@ -185,7 +185,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use lambkin_model::code::{Code, CodeSha256};
-    use lambkin_model::function::{Configuration, FunctionVersion, LoggingConfig, State};
+    use lambkin_model::function::{Configuration, FunctionVersion, State};
     use lambkin_model::name::LATEST;
     use lambkin_model::runtime::Runtime;
     use lambkin_model::time::Timestamp;
@@ -197,21 +197,11 @@ mod tests {
     fn head() -> Head {
         let latest = FunctionVersion {
             version: LATEST.into(),
-            configuration: Configuration {
-                runtime: Runtime::from_name("nodejs22.x").unwrap(),
-                role: "arn:aws:iam::000000000000:role/r".into(),
-                handler: "index.handler".into(),
-                description: String::new(),
-                timeout: 3,
-                memory_size: 128,
-                variables: None,
-                architecture: "x86_64".into(),
-                logging: LoggingConfig::default(),
-                ephemeral_storage: 512,
-                dead_letter: None,
-                layers: Vec::new(),
-                tracing: lambkin_model::trace::TracingMode::PassThrough,
-            },
+            configuration: Configuration::new(
+                Runtime::from_name("nodejs22.x").unwrap(),
+                "arn:aws:iam::000000000000:role/r".into(),
+                "index.handler".into(),
+            ),
             code: Code {
                 sha256: CodeSha256([1; 32]),
                 size: 1,

@@ -140,22 +140,22 @@ impl Control {
         if self.catalog.head(&key).is_some() {
             return Err(exists());
         }
+        let runtime = rules::runtime(&request.runtime, self.policy, &*self.runtimes)?;
+        let defaults = Configuration::new(runtime, request.role, request.handler);
         let configuration = Configuration {
-            runtime: rules::runtime(&request.runtime, self.policy, &*self.runtimes)?,
-            role: request.role,
-            handler: request.handler,
             description: request.description.unwrap_or_default(),
-            timeout: request.timeout.unwrap_or(3),
-            memory_size: request.memory_size.unwrap_or(128),
+            timeout: request.timeout.unwrap_or(defaults.timeout),
+            memory_size: request.memory_size.unwrap_or(defaults.memory_size),
             variables: request.variables,
-            architecture: request.architecture.unwrap_or_else(|| "x86_64".into()),
+            architecture: request.architecture.unwrap_or(defaults.architecture),
             logging: request
                 .logging
-                .map_or_else(LoggingConfig::default, |change| change.apply(&LoggingConfig::default())),
-            ephemeral_storage: request.ephemeral_storage.unwrap_or(512),
+                .map_or_else(LoggingConfig::default, |change| change.apply(&defaults.logging)),
+            ephemeral_storage: request.ephemeral_storage.unwrap_or(defaults.ephemeral_storage),
             dead_letter: request.dead_letter,
             layers: self.used_layers(&key, &request.layers)?,
             tracing: request.tracing.unwrap_or_default(),
+            ..defaults
         };
         rules::check(&configuration)?;
         let (code, of) = self.take(request.source, false).await?;

@@ -45,6 +45,28 @@ pub struct Configuration {
     pub tracing: TracingMode,
 }
 
+impl Configuration {
+    /// With AWS's defaults for all else.
+    #[must_use]
+    pub fn new(runtime: Runtime, role: String, handler: String) -> Self {
+        Self {
+            runtime,
+            role,
+            handler,
+            description: String::new(),
+            timeout: 3,
+            memory_size: 128,
+            variables: None,
+            architecture: "x86_64".into(),
+            logging: LoggingConfig::default(),
+            ephemeral_storage: 512,
+            dead_letter: None,
+            layers: Vec::new(),
+            tracing: TracingMode::default(),
+        }
+    }
+}
+
 /// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogFormat {

@@ -189,7 +189,6 @@ fn text(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::LoggingConfig;
 
     #[test]
     fn paths_that_functions_write_follow_the_layout() {
@@ -242,23 +241,16 @@ mod tests {
     #[test]
     fn are_aws_s_in_a_jail() {
         let configuration = Configuration {
-            runtime: Runtime::from_name("nodejs22.x").unwrap(),
-            role: String::new(),
-            handler: "index.handler".into(),
-            description: String::new(),
-            timeout: 3,
-            memory_size: 128,
             variables: Some(
                 [("TZ", "Europe/Berlin"), ("_X", "dropped"), ("MINE", "1"), ("AWS_REGION", "nowhere")]
                     .map(|(key, value)| (key.to_owned(), value.to_owned()))
                     .into(),
             ),
-            architecture: "x86_64".into(),
-            logging: LoggingConfig::default(),
-            ephemeral_storage: 512,
-            dead_letter: None,
-            layers: Vec::new(),
-            tracing: crate::trace::TracingMode::PassThrough,
+            ..Configuration::new(
+                Runtime::from_name("nodejs22.x").unwrap(),
+                String::new(),
+                "index.handler".into(),
+            )
         };
         let key =
             FunctionKey { account: "000000000000".into(), region: "us-east-1".into(), name: "f".into() };

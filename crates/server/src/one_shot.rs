@@ -12,7 +12,7 @@ use lambkin_invoke::{Invoker, InvokerConfig, Ports};
 use lambkin_model::Pending;
 use lambkin_model::catalog::{CatalogRead, Head, Revision, Stored, Watcher};
 use lambkin_model::code::{Code, CodeRead, CodeSha256, CodeStore as _};
-use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, LoggingConfig, State};
+use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, State};
 use lambkin_model::invocation::{Invocation, Invoke as _, RequestId};
 use lambkin_model::log::{LogEvent, LogSink, LogStreamName};
 use lambkin_model::name::{DEFAULT_ACCOUNT, FunctionKey, FunctionReference, LATEST};
@@ -47,20 +47,15 @@ pub(crate) async fn invoke(options: Invoke) -> Result<ExitCode, String> {
     let payload = event(&options.event)?;
     let scratch = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
     let package = Package::open(&options.path, scratch.path()).await?;
+    let role = format!("arn:aws:iam::{DEFAULT_ACCOUNT}:role/lambkin");
+    let handler = options.handler.unwrap_or_else(|| format!("{}.handler", package.module));
+    let defaults = Configuration::new(options.runtime, role, handler);
     let configuration = Configuration {
-        runtime: options.runtime,
-        role: format!("arn:aws:iam::{DEFAULT_ACCOUNT}:role/lambkin"),
-        handler: options.handler.unwrap_or_else(|| format!("{}.handler", package.module)),
-        description: String::new(),
-        timeout: context.timeout.unwrap_or(3),
-        memory_size: context.memory_limit_in_mb.unwrap_or(128),
+        timeout: context.timeout.unwrap_or(defaults.timeout),
+        memory_size: context.memory_limit_in_mb.unwrap_or(defaults.memory_size),
         variables: (!options.variables.is_empty()).then(|| options.variables.into_iter().collect()),
         architecture: lambkin_model::runtime::host_architecture().into(),
-        logging: LoggingConfig::default(),
-        ephemeral_storage: 512,
-        dead_letter: None,
-        layers: Vec::new(),
-        tracing: lambkin_model::trace::TracingMode::PassThrough,
+        ..defaults
     };
     let name = context.function_name.unwrap_or_else(|| package.module.clone());
     let key = FunctionKey { account: DEFAULT_ACCOUNT.into(), region: "us-east-1".into(), name: name.into() };

@@ -18,7 +18,7 @@ use lambkin_model::code::{Code, CodeSha256};
 use lambkin_model::error::ThrottleReason;
 use lambkin_model::event_invoke::EventInvokeConfig;
 use lambkin_model::figure::Figure;
-use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, LoggingConfig, State};
+use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, State};
 use lambkin_model::invocation::{FunctionError, Invocation, Invoke, Outcome, Reply, RequestId, Streamed};
 use lambkin_model::name::{FunctionKey, FunctionReference, LATEST};
 use lambkin_model::queue::{Counts, Message, MessageId, Post, QueueName, Queues};
@@ -54,21 +54,11 @@ pub(crate) fn key(name: &str) -> FunctionKey {
 }
 
 fn new_head(name: &str, identity: &str) -> Head {
-    let configuration = Configuration {
-        runtime: Runtime::from_name("nodejs22.x").unwrap(),
-        role: "arn:aws:iam::000000000000:role/r".into(),
-        handler: "index.handler".into(),
-        description: String::new(),
-        timeout: 3,
-        memory_size: 128,
-        variables: None,
-        architecture: "x86_64".into(),
-        logging: LoggingConfig::default(),
-        ephemeral_storage: 512,
-        dead_letter: None,
-        layers: Vec::new(),
-        tracing: lambkin_model::trace::TracingMode::PassThrough,
-    };
+    let configuration = Configuration::new(
+        Runtime::from_name("nodejs22.x").unwrap(),
+        "arn:aws:iam::000000000000:role/r".into(),
+        "index.handler".into(),
+    );
     let latest = FunctionVersion {
         version: LATEST.into(),
         configuration,

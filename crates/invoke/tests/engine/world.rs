@@ -13,7 +13,7 @@ use lambkin_model::catalog::{CatalogRead, Head, Revision, Stored, Watcher};
 use lambkin_model::code::{Code, CodeRead, CodeSha256};
 use lambkin_model::exit::ExitStatus;
 use lambkin_model::figure::Figure;
-use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, LoggingConfig, State};
+use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, State};
 use lambkin_model::invocation::{Invocation, Invoke, Reply, RequestId, Streamed};
 use lambkin_model::log::{LogEvent, LogSink, LogStreamName};
 use lambkin_model::metric::{FunctionMetric, Metrics, Subject};
@@ -25,7 +25,7 @@ use lambkin_model::sandbox::{
     CompileCache, LaunchError, Launcher, Layout, Process, ProcessControl, Sandbox, SandboxSpec, Sources,
 };
 use lambkin_model::time::Timestamp;
-use lambkin_model::trace::{Span, SpanId, Traces, TracingMode};
+use lambkin_model::trace::{Span, SpanId, Traces};
 use lambkin_model::version::{Published, PublishedVersion};
 use lambkin_model::{Error, Pending};
 use tokio::sync::{Notify, oneshot, watch};
@@ -234,21 +234,11 @@ pub fn key(name: &str) -> FunctionKey {
 }
 
 fn new_head(name: &str, identity: u64) -> Head {
-    let configuration = Configuration {
-        runtime: Runtime::from_name("nodejs22.x").unwrap(),
-        role: "arn:aws:iam::000000000000:role/r".into(),
-        handler: "index.handler".into(),
-        description: String::new(),
-        timeout: 3,
-        memory_size: 128,
-        variables: None,
-        architecture: "x86_64".into(),
-        logging: LoggingConfig::default(),
-        ephemeral_storage: 512,
-        dead_letter: None,
-        layers: Vec::new(),
-        tracing: TracingMode::PassThrough,
-    };
+    let configuration = Configuration::new(
+        Runtime::from_name("nodejs22.x").unwrap(),
+        "arn:aws:iam::000000000000:role/r".into(),
+        "index.handler".into(),
+    );
     let code = Code { sha256: CodeSha256([1; 32]), size: 1, sdk_packages: BTreeSet::new(), directory: None };
     let latest = FunctionVersion {
         version: LATEST.into(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use lambkin_model::catalog::Head;
 use lambkin_model::code::{Code, CodeSha256};
-use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, LoggingConfig, State};
+use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, State};
 use lambkin_model::name::{DEFAULT_ACCOUNT, FunctionKey, LATEST};
 use lambkin_model::runtime::Runtime;
 use lambkin_model::time::Timestamp;
@@ -23,19 +23,12 @@ pub(crate) fn head(name: &str, mark: u64) -> Head {
     let latest = FunctionVersion {
         version: LATEST.into(),
         configuration: Configuration {
-            runtime: Runtime::all().last().expect("a runtime"),
-            role: "arn:aws:iam::000000000000:role/r".into(),
-            handler: "index.handler".into(),
-            description: String::new(),
-            timeout: 3,
-            memory_size: 128,
             variables: Some(BTreeMap::from([("GREETING".into(), "hello".into())])),
-            architecture: "x86_64".into(),
-            logging: LoggingConfig::default(),
-            ephemeral_storage: 512,
-            dead_letter: None,
-            layers: Vec::new(),
-            tracing: lambkin_model::trace::TracingMode::PassThrough,
+            ..Configuration::new(
+                Runtime::all().last().expect("a runtime"),
+                "arn:aws:iam::000000000000:role/r".into(),
+                "index.handler".into(),
+            )
         },
         code: Code { sha256: CodeSha256([7; 32]), size: 276, sdk_packages: BTreeSet::new(), directory: None },
         revision_id: "7f2c9d6a-0b3e-4e58-8f0d-5d1f3b2a9c40".into(),
