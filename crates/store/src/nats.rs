@@ -6,6 +6,8 @@
 //!
 //! Deliberately not here: who is in the cluster, and code; nothing of lambkin's binary uses it yet.
 
+mod handle;
+mod messages;
 mod queue_view;
 mod queues;
 mod records;

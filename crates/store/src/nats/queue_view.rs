@@ -278,7 +278,7 @@ impl Follower for View {
                 Some(value) => {
                     let standing: Standing =
                         serde_json::from_slice(value).map_err(|error| error.to_string())?;
-                    arrived = standing.receipt == 0 || standing.until <= super::queues::now();
+                    arrived = standing.receipt == 0 || standing.until <= super::messages::now();
                     view.insert(Known { revision, standing });
                 }
                 None => state.gone.push_back((Instant::now(), revision)),

@@ -11,26 +11,22 @@
 //!
 //! Deliberately not here: a bound of the backlog, and of the memory that the view of it takes.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{self, stream};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use lambkin_model::Pending;
 use lambkin_model::queue::{
-    Arrivals, Counts, DEDUPLICATION, Handle, Lease, Message, MessageId, Peeked, Post, QueueError, QueueName,
-    Queues, Receive, Received, Sent,
+    Arrivals, Counts, DEDUPLICATION, Handle, Lease, Peeked, Post, QueueError, QueueName, Queues, Receive,
+    Received, Sent,
 };
 use lambkin_model::time::Timestamp;
-use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
 
+use super::handle;
+use super::messages::{HOLD, Messages, failed, now, unavailable};
 use super::queue_view::{Known, PURGED, Standing, View, key, token};
 use super::table::{Follower, Table, WriteError};
 use crate::queue_desk::{ANSWER, fit, signed, timestamp};
@@ -38,19 +34,8 @@ use crate::queue_tally::end;
 
 /// A message of an id that was settled so recently is not sent again.
 const REMEMBER: Duration = Duration::from_secs(600);
-/// The lease behind `Held`, and how often it is renewed: a process that died holds for so long.
-const HOLD: Duration = Duration::from_secs(10);
+/// How often what is held is renewed, well within its lease.
 const RENEW: Duration = Duration::from_secs(3);
-/// How often a compare-and-set is tried again against others' changes.
-const TRIES: usize = 16;
-
-/// What is known of a deduplication text.
-#[derive(Serialize, Deserialize)]
-struct Repeated {
-    id: MessageId,
-    place: u64,
-    standing: Standing,
-}
 
 /// Whatever a table tells of texts is not needed here.
 struct Nobody;
@@ -61,25 +46,10 @@ impl Follower for Nobody {
     }
 }
 
-#[derive(Debug)]
-struct Shared {
-    contents: Stream,
-    context: jetstream::Context,
-    /// Begins the contents' subjects.
-    subject: String,
-    table: Table,
-    texts: Table,
-    view: Arc<View>,
-    /// Messages that this process holds, by receipt.
-    held: Mutex<HashMap<u64, (QueueName, MessageId)>>,
-    /// Receives and what is done behind answers; ended with the store.
-    tasks: Mutex<JoinSet<()>>,
-}
-
 /// Queues on NATS JetStream.
 #[derive(Debug)]
 pub struct NatsQueues {
-    shared: Arc<Shared>,
+    shared: Arc<Messages>,
     keeper: JoinHandle<()>,
 }
 
@@ -88,36 +58,6 @@ impl Drop for NatsQueues {
         self.keeper.abort();
         self.shared.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
-}
-
-/// Microseconds since 1970.
-pub(super) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    signed(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
-}
-
-fn failed(error: impl std::fmt::Display) -> QueueError {
-    QueueError::Unavailable(error.to_string())
-}
-
-fn encode(standing: &Standing) -> Bytes {
-    serde_json::to_vec(standing).expect("it has only string keys").into()
-}
-
-/// A handle is a receipt, a message's id and its queue's name, as far as they fit: the name's hash.
-fn handle(queue: &QueueName, id: MessageId, receipt: u64) -> Handle {
-    let mut bytes = receipt.to_be_bytes().to_vec();
-    bytes.extend(id.0);
-    bytes.extend(digest(queue).to_be_bytes());
-    Handle(bytes.into())
-}
-
-/// FNV-1a: it has to be the same on every machine, and no more than tell names apart.
-fn digest(queue: &QueueName) -> u64 {
-    queue
-        .0
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 impl NatsQueues {
@@ -143,7 +83,7 @@ impl NatsQueues {
             Table::open(client, context, &bucket, replicas, Duration::ZERO, Arc::clone(&view)).await?;
         let bucket = format!("{prefix}-texts");
         let texts = Table::open(client, context, &bucket, replicas, DEDUPLICATION, Arc::new(Nobody)).await?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(Messages {
             contents,
             context: context.clone(),
             subject,
@@ -159,7 +99,7 @@ impl NatsQueues {
 }
 
 /// Renews what is held and removes what is left of messages settled long ago.
-async fn keep(shared: Arc<Shared>) {
+async fn keep(shared: Arc<Messages>) {
     loop {
         tokio::time::sleep(RENEW).await;
         let held: Vec<_> = {
@@ -168,7 +108,7 @@ async fn keep(shared: Arc<Shared>) {
         };
         for (receipt, queue, id) in held {
             let renewed = shared
-                .change(&handle(&queue, id, receipt), Some(&queue), |standing| {
+                .change(&handle::write(&queue, id, receipt), Some(&queue), |standing| {
                     standing.until = end(now(), HOLD);
                     Some(())
                 })
@@ -186,288 +126,11 @@ async fn keep(shared: Arc<Shared>) {
     }
 }
 
-impl Shared {
-    fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
-    }
-
-    async fn put(&self, queue: &QueueName, message: &Message) -> Result<(Sent, u64), QueueError> {
-        let (subject, content) = (format!("{}.{}", self.subject, token(queue)), message.content.clone());
-        let stored = self.context.publish(subject, content).await.map_err(failed)?.await.map_err(failed)?;
-        let now = now();
-        let mut standing = Standing {
-            place: stored.sequence,
-            id: message.id,
-            lane: message.lane.clone(),
-            sent: message.sent.map_or(now, |sent| signed(sent.0)),
-            ready: end(now, message.delay),
-            until: 0,
-            receipt: 0,
-            received: 0,
-            first_received: 0,
-            mark: message.mark,
-        };
-        let mut duplicate = false;
-        if let Some(text) = &message.deduplication {
-            let place = format!("{}.{}", token(queue), URL_SAFE_NO_PAD.encode(&**text));
-            let repeated = Repeated { id: message.id, place: stored.sequence, standing: standing.clone() };
-            let value = serde_json::to_vec(&repeated).expect("it has only string keys").into();
-            match self.texts.write(&place, Some(value), 0).await {
-                Ok(_) => {}
-                Err(WriteError::Conflict) => {
-                    let first = self.texts.entry(&place).await.map_err(unavailable)?;
-                    let first = first.and_then(|(_, value)| value).ok_or_else(|| failed("a text went"))?;
-                    let first: Repeated = serde_json::from_slice(&first).map_err(failed)?;
-                    // Whoever sent it first may have died before it was there: it is sent for them, once.
-                    (standing, duplicate) = (first.standing, true);
-                    self.discard(stored.sequence).await;
-                }
-                Err(error) => return Err(unavailable(error)),
-            }
-        }
-        let sent = Sent { id: standing.id, sequence: standing.place, duplicate };
-        match self.table.write(&key(queue, standing.id), Some(encode(&standing)), 0).await {
-            Ok(revision) => Ok((sent, revision)),
-            // It is there, or was until it was settled.
-            Err(WriteError::Conflict) => {
-                if !duplicate {
-                    self.discard(stored.sequence).await;
-                }
-                Ok((sent, 0))
-            }
-            Err(error) => Err(unavailable(error)),
-        }
-    }
-
-    async fn put_all(&self, posts: &[Post]) -> Result<Vec<Sent>, QueueError> {
-        let (mut sents, mut last) = (Vec::new(), 0);
-        for (queue, message) in posts {
-            let (sent, revision) = self.put(queue, message).await?;
-            sents.push(sent);
-            last = last.max(revision);
-        }
-        self.table.seen(last).await.map_err(failed)?;
-        Ok(sents)
-    }
-
-    async fn discard(&self, place: u64) {
-        if let Err(error) = self.contents.delete_message(place).await {
-            tracing::debug!(%error, place, "a content that nobody needs could not be removed");
-        }
-    }
-
-    /// Which message a handle is good for, as the server has it; `of` is its queue, where that is known.
-    async fn locate(
-        &self,
-        handle: &Handle,
-        of: Option<&QueueName>,
-    ) -> Result<(QueueName, Known), QueueError> {
-        let bytes = &handle.0;
-        let number = |at: usize| Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-        let (receipt, hash) = (number(0).ok_or(QueueError::Stale)?, number(24).ok_or(QueueError::Stale)?);
-        if bytes.len() != 32 || receipt == 0 {
-            return Err(QueueError::Stale);
-        }
-        let id = MessageId(bytes[8..24].try_into().map_err(|_| QueueError::Stale)?);
-        let queue = match of {
-            Some(queue) => queue.clone(),
-            None => {
-                self.view.names("").into_iter().find(|name| digest(name) == hash).ok_or(QueueError::Stale)?
-            }
-        };
-        let entry = self.table.entry(&key(&queue, id)).await.map_err(unavailable)?;
-        let Some((revision, Some(value))) = entry else { return Err(QueueError::Stale) };
-        let standing: Standing = serde_json::from_slice(&value).map_err(failed)?;
-        if standing.receipt != receipt {
-            return Err(QueueError::Stale);
-        }
-        Ok((queue, Known { revision, standing }))
-    }
-
-    /// Changes where a message stands, by compare-and-set.
-    async fn change(
-        &self,
-        handle: &Handle,
-        of: Option<&QueueName>,
-        act: impl Fn(&mut Standing) -> Option<()> + Send + Sync,
-    ) -> Result<(), QueueError> {
-        for _ in 0..TRIES {
-            let (queue, mut known) = self.locate(handle, of).await?;
-            if act(&mut known.standing).is_none() {
-                return Ok(());
-            }
-            let key = key(&queue, known.standing.id);
-            match self.table.write(&key, Some(encode(&known.standing)), known.revision).await {
-                Ok(revision) => return self.table.seen(revision).await.map_err(failed),
-                Err(WriteError::Conflict) => {}
-                Err(error) => return Err(unavailable(error)),
-            }
-        }
-        Err(failed("others change the message all the time"))
-    }
-
-    /// Stops holding, says whether it was held.
-    fn let_go(&self, handle: &Handle) -> bool {
-        let receipt = handle.0.get(..8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&receipt).is_some()
-    }
-
-    async fn release(&self, handle: &Handle, delay: Duration, mark: u32) -> Result<(), QueueError> {
-        let held = self.let_go(handle);
-        let released = |standing: &mut Standing| {
-            if !held || !delay.is_zero() {
-                standing.ready = end(now(), delay);
-            }
-            (standing.until, standing.receipt, standing.mark) = (0, 0, mark);
-            Some(())
-        };
-        self.change(handle, None, released).await
-    }
-
-    async fn settle(&self, handle: &Handle, posts: &[Post]) -> Result<(), QueueError> {
-        fit(posts)?;
-        let (queue, mut known) = self.locate(handle, None).await?;
-        let id = known.standing.id;
-        if posts.iter().any(|(to, message)| *to == queue && message.id == id) {
-            return Err(failed("a message cannot take its own place"));
-        }
-        self.put_all(posts).await?;
-        for _ in 0..TRIES {
-            match self.table.write(&key(&queue, id), None, known.revision).await {
-                Ok(revision) => {
-                    self.let_go(handle);
-                    self.discard(known.standing.place).await;
-                    return self.table.seen(revision).await.map_err(failed);
-                }
-                Err(WriteError::Conflict) => known = self.locate(handle, None).await?.1,
-                Err(error) => return Err(unavailable(error)),
-            }
-        }
-        Err(failed("others change the message all the time"))
-    }
-
-    /// Takes what can be had now.
-    async fn take(&self, queue: &QueueName, max: usize, lease: Lease) -> Result<Vec<Received>, QueueError> {
-        let (mut taken, mut bytes, mut last) = (Vec::new(), 0, 0);
-        for together in self.view.candidates(queue, now(), max) {
-            for Known { revision, mut standing } in together {
-                if taken.len() == max || bytes >= ANSWER {
-                    break;
-                }
-                let now = now();
-                let receipt = receipt();
-                match lease {
-                    Lease::Held => standing.until = end(now, HOLD),
-                    Lease::For(lasts) => {
-                        standing.until = end(now, lasts).max(now + 1);
-                        standing.received += 1;
-                        if standing.received == 1 {
-                            standing.first_received = now;
-                        }
-                    }
-                }
-                standing.receipt = receipt;
-                let key = key(queue, standing.id);
-                match self.table.write(&key, Some(encode(&standing)), revision).await {
-                    Ok(revision) => last = revision,
-                    Err(WriteError::Conflict) => {
-                        if self.table.entry(&key).await.map_err(unavailable)?.is_none() {
-                            self.view.drop_message(queue, standing.place);
-                        }
-                        // Somebody else was faster; of a lane, nothing behind it is to be had.
-                        break;
-                    }
-                    Err(error) => return Err(unavailable(error)),
-                }
-                if lease == Lease::Held {
-                    let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-                    held.insert(receipt, (queue.clone(), standing.id));
-                }
-                let content = self.content(standing.place).await?;
-                bytes += content.len();
-                taken.push(Received {
-                    handle: handle(queue, standing.id, receipt),
-                    id: standing.id,
-                    sequence: standing.place,
-                    lane: standing.lane,
-                    sent: timestamp(standing.sent),
-                    received: standing.received,
-                    first_received: timestamp(standing.first_received),
-                    mark: standing.mark,
-                    content,
-                });
-            }
-        }
-        self.table.seen(last).await.map_err(failed)?;
-        Ok(taken)
-    }
-
-    async fn content(&self, place: u64) -> Result<Bytes, QueueError> {
-        Ok(self.contents.get_raw_message(place).await.map_err(failed)?.payload)
-    }
-
-    async fn receive(self: Arc<Self>, queue: QueueName, ask: Receive) -> Result<Vec<Received>, QueueError> {
-        let until = Instant::now() + ask.wait;
-        loop {
-            let changed = self.view.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            let taken = self.take(&queue, ask.max, ask.lease).await?;
-            if !taken.is_empty() || ask.max == 0 || Instant::now() >= until {
-                return Ok(taken);
-            }
-            let now = now();
-            let next = self.view.next_due(&queue, now).map(|due| {
-                Instant::now() + Duration::from_micros(u64::try_from(due - now).unwrap_or(0) + 1000)
-            });
-            tokio::select! {
-                () = &mut changed => {}
-                () = tokio::time::sleep_until(next.unwrap_or(until).min(until)) => {}
-            }
-        }
-    }
-
-    /// What nobody received is as it was.
-    async fn undo(&self, received: Vec<Received>, lease: Lease) {
-        for each in received {
-            self.let_go(&each.handle);
-            let undone = |standing: &mut Standing| {
-                (standing.until, standing.receipt) = (0, 0);
-                if lease != Lease::Held {
-                    standing.received = standing.received.saturating_sub(1);
-                    if standing.received == 0 {
-                        standing.first_received = 0;
-                    }
-                }
-                Some(())
-            };
-            if let Err(error) = self.change(&each.handle, None, undone).await {
-                tracing::warn!(%error, "a message that nobody received comes when its lease ends");
-            }
-        }
-    }
-}
-
-fn unavailable(error: WriteError) -> QueueError {
-    match error {
-        WriteError::Conflict => failed("others change it all the time"),
-        WriteError::Unavailable(reason) => QueueError::Unavailable(reason),
-    }
-}
-
-/// A number that no other receive of any machine has.
-fn receipt() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(now()) | 1
-}
-
 /// Received messages on their way to whoever asked; dropped on the way, they are given back.
 struct Delivery {
     received: Vec<Received>,
     lease: Lease,
-    shared: Arc<Shared>,
+    shared: Arc<Messages>,
 }
 
 impl Drop for Delivery {
