@@ -8,9 +8,11 @@ import { Refusal, said } from './client/request';
 interface Tell {
   done: (text: ReactNode) => void;
   failed: (what: string, error: unknown) => void;
+  /** Does something and tells which of both it was. */
+  act: (done: ReactNode, failed: string, deed: () => Promise<unknown>) => Promise<void>;
 }
 
-const Context = createContext<Tell>({ done: () => {}, failed: () => {} });
+const Context = createContext<Tell>({ done: () => {}, failed: () => {}, act: async () => {} });
 
 export const useNotices = (): Tell => useContext(Context);
 
@@ -26,15 +28,14 @@ export function Notices({ children }: { children: (bar: ReactNode) => ReactNode 
     setItems((now) => [{ id, dismissible: true, onDismiss: dismiss, dismissLabel: 'Dismiss', ...item }, ...now].slice(0, MOST));
     if (item.type === 'success') setTimeout(dismiss, 6000);
   }, []);
-  const tell = useMemo<Tell>(
-    () => ({
-      done: (content) => add({ type: 'success', content }),
-      failed: (what, error) => {
-        const header = error instanceof Refusal ? `${what}: ${error.code}` : what;
-        add({ type: 'error', header, content: said(error) });
-      },
-    }),
-    [add],
-  );
+  const tell = useMemo<Tell>(() => {
+    const done = (content: ReactNode) => add({ type: 'success', content });
+    const failed = (what: string, error: unknown) => {
+      const header = error instanceof Refusal ? `${what}: ${error.code}` : what;
+      add({ type: 'error', header, content: said(error) });
+    };
+    const act: Tell['act'] = (text, what, deed) => deed().then(() => done(text), (problem: unknown) => failed(what, problem));
+    return { done, failed, act };
+  }, [add]);
   return <Context value={tell}>{children(<Flashbar items={items} />)}</Context>;
 }

@@ -30,14 +30,9 @@ export function AliasesTab({ name, test }: { name: string; test: (alias: string)
     await loaded.reload();
   };
   const remove = async (alias: string) => {
-    try {
-      await deleteAlias(name, alias);
-      notices.done(`Deleted the alias ${alias}.`);
-      await loaded.reload();
-    } catch (problem) {
-      notices.failed(`${alias} is not deleted`, problem);
-    }
+    await notices.act(`Deleted the alias ${alias}.`, `${alias} is not deleted`, () => deleteAlias(name, alias));
     close();
+    await loaded.reload();
   };
   return (
     <>

@@ -23,12 +23,7 @@ export function PermissionsSection({ document: { Configuration: { FunctionName: 
   const { chosen, loaded } = choice;
   const [adding, setAdding] = useState(false);
   const remove = async ({ Sid: sid }: Statement) => {
-    try {
-      await removePermission(name, sid);
-      notices.done(`Removed the statement ${sid}.`);
-    } catch (problem) {
-      notices.failed(`${sid} is not removed`, problem);
-    }
+    await notices.act(`Removed the statement ${sid}.`, `${sid} is not removed`, () => removePermission(name, sid));
     await loaded.reload();
   };
   const add = async (input: Record<string, unknown>) => {

@@ -33,13 +33,10 @@ export function ProvisionedSection({ document: { Configuration: { FunctionName: 
     await loaded.reload();
   };
   const remove = async (qualifier: string) => {
-    try {
-      await deleteProvisioned(name, qualifier);
-      notices.done(`Nothing is provisioned for ${qualifier} any more.`);
-      await loaded.reload();
-    } catch (problem) {
-      notices.failed(`What is provisioned for ${qualifier} stays`, problem);
-    }
+    await notices.act(
+      `Nothing is provisioned for ${qualifier} any more.`, `What is provisioned for ${qualifier} stays`, () => deleteProvisioned(name, qualifier),
+    );
+    await loaded.reload();
   };
   return (
     <>

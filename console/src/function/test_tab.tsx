@@ -104,14 +104,11 @@ export function TestTab({ name, codeSha256, event, change, runs, show }: Propert
     }
   };
   const remove = async () => {
-    try {
+    await notices.act(`Deleted the test event ${event.name}.`, 'The test event is not deleted', async () => {
       await deleteTestEvent(name, event.name);
       setChosen(null);
-      await saved.reload();
-      notices.done(`Deleted the test event ${event.name}.`);
-    } catch (problem) {
-      notices.failed('The test event is not deleted', problem);
-    }
+    });
+    await saved.reload();
   };
 
   return (

@@ -39,13 +39,10 @@ export function UrlsSection({ document: { Configuration: { FunctionName: name } 
     await loaded.reload();
   };
   const remove = async (url: FunctionUrl) => {
-    try {
+    await notices.act('Deleted the function URL.', 'The function URL is not deleted', async () => {
       await deleteUrl(name, qualifierOf(url));
       await setPublic(name, qualifierOf(url), false);
-      notices.done('Deleted the function URL.');
-    } catch (problem) {
-      notices.failed('The function URL is not deleted', problem);
-    }
+    });
     setDialog(undefined);
     await loaded.reload();
   };

@@ -31,14 +31,9 @@ export function VersionsTab({ configuration, test }: { configuration: Configurat
     await loaded.reload();
   };
   const remove = async (version: string) => {
-    try {
-      await deleteVersion(name, version);
-      notices.done(`Deleted version ${version}.`);
-      await loaded.reload();
-    } catch (problem) {
-      notices.failed(`Version ${version} is not deleted`, problem);
-    }
+    await notices.act(`Deleted version ${version}.`, `Version ${version} is not deleted`, () => deleteVersion(name, version));
     setDialog(undefined);
+    await loaded.reload();
   };
   return (
     <>

@@ -31,14 +31,9 @@ export default function Layers() {
     await layers.reload();
   };
   const remove = async ({ name, Version: version }: NamedLayerVersion) => {
-    try {
-      await deleteLayerVersion(name, version);
-      notices.done(`Deleted version ${version} of ${name}.`);
-      await layers.reload();
-    } catch (problem) {
-      notices.failed(`Version ${version} of ${name} is not deleted`, problem);
-    }
+    await notices.act(`Deleted version ${version} of ${name}.`, `Version ${version} of ${name} is not deleted`, () => deleteLayerVersion(name, version));
     setDialog(undefined);
+    await layers.reload();
   };
   return (
     <SpaceBetween size="l">

@@ -33,14 +33,9 @@ export default function Queues() {
   const { all, chosen } = choice;
   const isTarget = chosen !== undefined && all.some((queue) => queue.dead_letter_queue === chosen.arn);
   const act = async (done: string, failed: string, deed: () => Promise<unknown>) => {
-    try {
-      await deed();
-      notices.done(done);
-      await queues.reload();
-    } catch (problem) {
-      notices.failed(failed, problem);
-    }
+    await notices.act(done, failed, deed);
     setDialog(undefined);
+    await queues.reload();
   };
   return (
     <SpaceBetween size="l">
@@ -111,22 +106,20 @@ function Messages({ queue, sent }: { queue: QueueLine; sent: () => Promise<void>
   const [group, setGroup] = useState('1');
   const [messages, setMessages] = useState<Message[]>();
   const [busy, setBusy] = useState(false);
-  const act = async (failed: string, deed: () => Promise<void>) => {
+  const send = async () => {
     setBusy(true);
-    try {
-      await deed();
-    } catch (problem) {
-      notices.failed(failed, problem);
-    }
+    await notices.act(`Sent a message to ${queue.name}.`, 'Not sent', async () => {
+      await sendMessage(urlOf(queue.arn), body, fifo ? group : undefined);
+      setBody('');
+    });
+    setBusy(false);
+    await sent();
+  };
+  const peek = async () => {
+    setBusy(true);
+    await look(urlOf(queue.arn)).then(setMessages, (problem: unknown) => notices.failed('The messages cannot be read', problem));
     setBusy(false);
   };
-  const send = () => act('Not sent', async () => {
-    await sendMessage(urlOf(queue.arn), body, fifo ? group : undefined);
-    notices.done(`Sent a message to ${queue.name}.`);
-    setBody('');
-    await sent();
-  });
-  const peek = () => act('The messages cannot be read', async () => setMessages(await look(urlOf(queue.arn))));
   return (
     <Container
       header={<Header variant="h2" actions={<Button loading={busy} onClick={() => void peek()}>Look at messages</Button>}>{queue.name}</Header>}

@@ -27,12 +27,7 @@ export function Topic({ arn, name }: { arn: string; name: string }) {
   const { chosen, loaded } = choice;
   const [adding, setAdding] = useState(false);
   const remove = async (subscription: string) => {
-    try {
-      await unsubscribe(subscription);
-      notices.done('Deleted the subscription.');
-    } catch (problem) {
-      notices.failed('The subscription is not deleted', problem);
-    }
+    await notices.act('Deleted the subscription.', 'The subscription is not deleted', () => unsubscribe(subscription));
     await loaded.reload();
   };
   const add = async (protocol: string, endpoint: string, attributes: Record<string, string>) => {
@@ -74,13 +69,10 @@ function Message({ arn, name }: { arn: string; name: string }) {
   const [busy, setBusy] = useState(false);
   const send = async () => {
     setBusy(true);
-    try {
+    await notices.act(`Published a message to ${name}.`, 'Not published', async () => {
       await publish(arn, text, subject);
-      notices.done(`Published a message to ${name}.`);
       setText('');
-    } catch (problem) {
-      notices.failed('Not published', problem);
-    }
+    });
     setBusy(false);
   };
   return (

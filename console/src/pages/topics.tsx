@@ -27,14 +27,9 @@ export default function Topics() {
   const choice = useChoice(topics, (item) => item.arn);
   const { chosen } = choice;
   const act = async (done: string, failed: string, deed: () => Promise<unknown>) => {
-    try {
-      await deed();
-      notices.done(done);
-      await topics.reload();
-    } catch (problem) {
-      notices.failed(failed, problem);
-    }
+    await notices.act(done, failed, deed);
     setDialog(undefined);
+    await topics.reload();
   };
   return (
     <SpaceBetween size="l">
