@@ -25,7 +25,8 @@ TEXTS = (
     "subnet-00000000", "sg-00000000", "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-00000000000000000", "2020-01-01",
     "arn:aws:kms:us-east-1:000000000000:key/1", "m5.large",
     "lambda:GetLayerVersion", "broker.example:9092", "arn:aws:lambda:us-east-1::runtime:" + "0" * 64,
-    "arn:aws:lambda:us-east-1:000000000000:runtime/sample", "00000000-0000-4000-8000-000000000000", "000000000000",
+    "arn:aws:lambda:us-east-1:000000000000:runtime/sample", "00000000-0000-4000-8000-000000000000", "000000000000", "/", "v1",
+    "{}", "arn:aws:iam::000000000000:policy/p",
 )
 
 
@@ -60,7 +61,8 @@ def sample(shape):
     if kind == "list":
         return [sample(shape.member)] * max(1, facts.get("min", 1))
     if kind == "map":
-        return {sample(shape.key): sample(shape.value)}
+        keys = [sample(shape.key), *(f"more{number}" for number in range(1, facts.get("min", 1)))]
+        return {key: sample(shape.value) for key in keys}
     if kind == "timestamp":
         return 1_700_000_000
     return {"boolean": True, "blob": b"UEsF"}.get(kind, max(1, facts.get("min", 1)))

@@ -6,6 +6,9 @@ import datetime
 import io
 import json
 import re
+import xml.etree.ElementTree as ElementTree
+
+import botocore.parsers
 
 KINDS = {
     "string": str,
@@ -75,7 +78,7 @@ def install(client):
     """Makes every answer that `client` gets subject to the check. Raw bodies are looked at too: botocore drops what
     its model does not know before anyone sees it."""
     model = client.meta.service_model
-    protocol = model.resolved_protocol
+    raw = RAW[model.resolved_protocol]
 
     def parsed(http_response, parsed, model, **_):
         if "Error" in parsed:
@@ -86,11 +89,8 @@ def install(client):
             assert not answer, f"{model.name} answers nothing: {answer}"
             return
         found = problems(shape, answer, model.name)
-        payload = shape.serialization.get("payload")
-        # The Query protocol's documents are XML; what they have too much of nobody sees.
-        text = http_response.content if not payload and protocol != "query" else b""
-        if text:
-            found += unknown(shape, json.loads(text), model.name)
+        if not shape.serialization.get("payload") and http_response.content:
+            found += raw(shape, http_response.content, model.name)
         assert not found, "\n".join(found)
 
     client.meta.events.register(f"after-call.{model.service_id.hyphenize()}", parsed)
@@ -106,3 +106,54 @@ def unknown(shape, body, where):
     if shape.type_name == "list" and isinstance(body, list):
         return [p for item in body for p in unknown(shape.member, item, f"{where}[]")]
     return []
+
+
+def unknown_json(shape, text, where):
+    return unknown(shape, json.loads(text), where)
+
+
+def unknown_cbor(shape, text, where):
+    parser = botocore.parsers.create_parser("smithy-rpc-v2-cbor")
+    return unknown(shape, parser.parse_data_item(parser.get_peekable_stream_from_bytes(text)), where)
+
+
+def unknown_xml(shape, text, where):
+    """The same of the Query protocol's documents: the result stands beside the request's id."""
+    root = ElementTree.fromstring(text)
+    wrapper = shape.serialization.get("resultWrapper")
+    beside = [tag(each) for each in root]
+    if sorted(beside) != sorted({"ResponseMetadata", wrapper} - {None}):
+        return [f"{where}: {beside} are on the wire, not ResponseMetadata and {wrapper}"]
+    return elements(shape, next(each for each in root if tag(each) == wrapper), where)
+
+
+def tag(element):
+    return element.tag.rpartition("}")[2]
+
+
+def elements(shape, element, where):
+    """What an element has that its shape does not."""
+
+    def named(*names):
+        return [f"{where}.{tag(each)} is on the wire, not {' or '.join(names)}" for each in element if tag(each) not in names]
+
+    if shape.type_name == "structure":
+        names = {member.serialization.get("name", name): member for name, member in shape.members.items()}
+        return named(*names) + [p for each in element if tag(each) in names for p in elements(names[tag(each)], each, f"{where}.{tag(each)}")]
+    if shape.type_name == "list":
+        name = shape.member.serialization.get("name", "member")
+        return named(name) + [p for each in element for p in elements(shape.member, each, f"{where}[]")]
+    if shape.type_name == "map":
+        found = named("entry")
+        key, value = shape.key.serialization.get("name", "key"), shape.value.serialization.get("name", "value")
+        for entry in element:
+            tags = [tag(each) for each in entry]
+            if tags != [key, value]:
+                found.append(f"{where} has an entry of {tags}, not {key} and {value}")
+            else:
+                found += elements(shape.value, entry[1], f"{where}[]")
+        return found
+    return [f"{where} is a {shape.type_name} and has {tag(each)}" for each in element]
+
+
+RAW = {"rest-json": unknown_json, "json": unknown_json, "smithy-rpc-v2-cbor": unknown_cbor, "query": unknown_xml}

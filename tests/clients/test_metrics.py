@@ -8,8 +8,6 @@ import sys
 import threading
 import time
 
-import boto3
-import botocore.config
 import botocore.model
 import pytest
 from botocore.exceptions import ClientError
@@ -35,14 +33,8 @@ def spoken(request, monkeypatch):
 
 
 def speaking(protocol, endpoint, validate=True):
-    """A client of the protocol that was chosen. The answers' shapes are checked where they are JSON."""
-    if protocol == "json":
-        made = aws_client.client("cloudwatch", endpoint, validate=validate)
-    else:
-        made = boto3.session.Session().client(
-            "cloudwatch", endpoint_url=endpoint, region_name=REGION, aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="any",
-            config=botocore.config.Config(retries={"total_max_attempts": 1}, parameter_validation=validate),
-        )
+    """A client of the protocol that was chosen."""
+    made = aws_client.client("cloudwatch", endpoint, validate=validate)
     assert made.meta.service_model.resolved_protocol == protocol
     return made
 
@@ -252,7 +244,10 @@ def test_refusals(shared, spoken, name):
         "InvalidParameterValue",
         "The value NaN for parameter MetricData.member.2.Value is invalid.",
     )
-    assert put({"MetricName": "m"})[0] == "MissingParameter"
+    assert put({"MetricName": "m"}) == ("InvalidParameterCombination", "At least one of the parameters must be specified.")
+    assert refused(metrics.put_metric_data, Namespace="AWS/Mine", MetricData=[{"MetricName": "m", "Value": 1}]) == (
+        "InvalidParameterValue", "The value AWS/ for parameter Namespace is invalid.",
+    )
     assert put(*[{"MetricName": "m", "Value": 1}] * 1001) == ("InvalidParameterValue", "The collection MetricData must not have a size greater than 1000.")
     assert put({"MetricName": "m", "Value": 1, "Timestamp": ago(days=15)})[0] == "InvalidParameterValue"
     ask = lambda **more: refused(
@@ -267,7 +262,7 @@ def test_refusals(shared, spoken, name):
     code, message = refused(metrics.get_metric_data, MetricDataQueries=[math], StartTime=ago(days=1), EndTime=ago())
     assert code == "ValidationError" and "metric math" in message
     code, message = refused(unchecked_metrics.get_metric_statistics, Namespace=name)
-    assert code == "ValidationError" and "'metricName'" in message
+    assert code == "MissingParameter" and message.startswith("The parameter MetricName is required.\n"), message
     code, message = refused(metrics.describe_alarms)
     assert code == "InvalidAction" and "DescribeAlarms" in message
 

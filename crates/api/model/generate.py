@@ -5,7 +5,7 @@ routing, validation, the protocols and the coverage table need, out of an instal
     python3 generate.py PATH/TO/site-packages/botocore lambda > lambda.json
 
 One operation, error and shape per line, so that a newer botocore gives a readable diff. What a service
-was recorded to do otherwise stands in lambda-recorded.json and sqs-query.json, never here.
+was recorded to do otherwise stands in *-recorded.json and sqs-query.json, never here.
 """
 
 import gzip
@@ -30,11 +30,17 @@ SERVICES = {
 
 # Of a service whose larger part lambkin does not do, the operations whose shapes are kept; of the others, their names.
 PARTS = {
+    "cloudwatch": "GetMetricData GetMetricStatistics ListMetrics PutMetricData".split(),
     "iam": """
         AttachRolePolicy CreatePolicy CreatePolicyVersion CreateRole DeletePolicy DeletePolicyVersion DeleteRole DeleteRolePolicy
         DetachRolePolicy GetPolicy GetPolicyVersion GetRole GetRolePolicy ListAttachedRolePolicies ListInstanceProfilesForRole
         ListPolicyVersions ListRolePolicies ListRoleTags ListRoles PutRolePolicy SetDefaultPolicyVersion TagRole UntagRole
         UpdateAssumeRolePolicy UpdateRole UpdateRoleDescription
+    """.split(),
+    "sns": """
+        ConfirmSubscription CreateTopic DeleteTopic GetSubscriptionAttributes GetTopicAttributes ListSubscriptions
+        ListSubscriptionsByTopic ListTagsForResource ListTopics Publish PublishBatch SetSubscriptionAttributes SetTopicAttributes
+        Subscribe TagResource Unsubscribe UntagResource
     """.split(),
 }
 

@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 
-use lambkin_model::Error;
 use lambkin_observe::metrics::Series;
 use lambkin_observe::metrics::cloudwatch::{
     CloudWatch, Data, DataQuery, DataResult, Datapoint, Datum, Expressed, Metric, MetricsError,
@@ -14,7 +13,7 @@ use lambkin_observe::metrics::cloudwatch::{
 use crate::Api;
 use crate::api::Call;
 use crate::constraint;
-use crate::node::Node;
+use crate::node::{Node, map};
 use crate::service_model::CLOUDWATCH;
 use crate::turns::Turns;
 use crate::wire::Request;
@@ -45,11 +44,7 @@ impl CloudWatchDesk {
 
 impl Api {
     pub(crate) async fn operate_cloudwatch(&self, call: &Call<'_>, request: &Request<'_>) -> Output {
-        let checked = constraint::check(&CLOUDWATCH, request.operation, &request.input);
-        checked.map_err(|error| match error {
-            Error::Validation(text) | Error::Serialization(text) => MetricsError::Validation(text),
-            other => MetricsError::Internal(other.to_string()),
-        })?;
+        constraint::check_cloudwatch(&CLOUDWATCH, request.operation, &request.input)?;
         let (input, desk) = (&request.input, &self.cloudwatch);
         match &*request.operation.name {
             "PutMetricData" => {
@@ -65,8 +60,8 @@ impl Api {
                     start: number(input, "StartTime").unwrap_or(0.0),
                     end: number(input, "EndTime").unwrap_or(0.0),
                     period: input.integer("Period").unwrap_or(0),
-                    statistics: texts(input, "Statistics"),
-                    extended: texts(input, "ExtendedStatistics"),
+                    statistics: input.list("Statistics").unwrap_or_default(),
+                    extended: input.list("ExtendedStatistics").unwrap_or_default(),
                     unit: owned(input, "Unit"),
                 };
                 let label = query.metric.name.clone();
@@ -220,12 +215,6 @@ fn items<'n, 'a>(node: &'n Node<'a>, name: &str) -> impl Iterator<Item = &'n Nod
     items.iter()
 }
 
-fn texts(node: &Node<'_>, name: &str) -> Vec<String> {
-    let texts = items(node, name)
-        .filter_map(|item| if let Node::Text(text) = item { Some(text.to_string()) } else { None });
-    texts.collect()
-}
-
 fn number(node: &Node<'_>, name: &str) -> Option<f64> {
     node.get(name).and_then(double)
 }
@@ -237,10 +226,6 @@ fn double(node: &Node<'_>) -> Option<f64> {
         Node::Double(value) => Some(*value),
         Node::Null | Node::Boolean(_) | Node::Text(_) | Node::List(_) | Node::Map(_) => None,
     }
-}
-
-fn map<K: Into<Cow<'static, str>>>(members: impl IntoIterator<Item = (K, Node<'static>)>) -> Node<'static> {
-    Node::Map(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
 }
 
 fn own(text: impl Into<String>) -> Node<'static> {

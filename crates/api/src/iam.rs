@@ -13,7 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::Api;
 use crate::api::Call;
 use crate::constraint;
-use crate::node::Node;
+use crate::node::{Node, map};
 use crate::page::Page;
 use crate::service_model::IAM;
 use crate::wire::Request;
@@ -307,10 +307,6 @@ fn encoded(document: &Document) -> Node<'static> {
 
 fn time(at: Timestamp) -> Node<'static> {
     Node::Integer(i64::try_from(at.0 / 1_000_000).unwrap_or(i64::MAX))
-}
-
-fn map<K: Into<Cow<'static, str>>>(members: impl IntoIterator<Item = (K, Node<'static>)>) -> Node<'static> {
-    Node::Map(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
 }
 
 fn said(text: impl Into<String>) -> Node<'static> {

@@ -7,7 +7,6 @@ mod input;
 mod query;
 pub(crate) mod tail;
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -21,7 +20,7 @@ use tokio::task::JoinSet;
 use crate::Api;
 use crate::api::Call;
 use crate::constraint;
-use crate::node::Node;
+use crate::node::{Node, map, text};
 use crate::service_model::LOGS;
 use crate::turns::Turns;
 use crate::wire::Request;
@@ -337,14 +336,6 @@ fn page<T>(name: &'static str, listed: Listed<T>, shown: impl Fn(&T) -> Node<'st
 
 fn refusal(member: &str, not: &str) -> LogsError {
     LogsError::InvalidParameter(format!("lambkin does not {not} ({member})."))
-}
-
-fn map<K: Into<Cow<'static, str>>>(members: impl IntoIterator<Item = (K, Node<'static>)>) -> Node<'static> {
-    Node::Map(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
-}
-
-fn text(text: impl Into<Cow<'static, str>>) -> Node<'static> {
-    Node::Text(text.into())
 }
 
 fn number(value: u64) -> Node<'static> {

@@ -113,6 +113,17 @@ impl<'a> Node<'a> {
     }
 }
 
+/// A structure of these members, or a map of these entries.
+pub(crate) fn map<K: Into<Cow<'static, str>>>(
+    members: impl IntoIterator<Item = (K, Node<'static>)>,
+) -> Node<'static> {
+    Node::Map(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
+}
+
+pub(crate) fn text(text: impl Into<Cow<'static, str>>) -> Node<'static> {
+    Node::Text(text.into())
+}
+
 /// As JSON.
 impl Serialize for Node<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,6 +1,6 @@
 //! AWS's service models as facts: operations, their routes, the constraints of their input, and the names
-//! of the Query protocol. Generated into `model/<service>.json` by `model/generate.py`; what Lambda was
-//! recorded to do otherwise is laid over it from `model/lambda-recorded.json`, and what SQS's model no
+//! of the Query protocol. Generated into `model/<service>.json` by `model/generate.py`; what a service was
+//! recorded to do otherwise is laid over it from `model/*-recorded.json`, and what SQS's model no
 //! longer says from `model/sqs-query.json`.
 //!
 //! Deliberately not here: how constraints are applied and worded (`constraint`), how a path finds
@@ -23,7 +23,9 @@ pub(crate) static MODEL: LazyLock<ServiceModel> = LazyLock::new(|| {
 });
 /// SQS's.
 pub(crate) static SQS: LazyLock<ServiceModel> = LazyLock::new(|| {
-    ServiceModel::read(include_str!("../model/sqs.json")).named(include_str!("../model/sqs-query.json"))
+    let names = include_str!("../model/sqs-query.json");
+    let recorded = include_str!("../model/sqs-recorded.json");
+    ServiceModel::read(include_str!("../model/sqs.json")).named(names).recorded(recorded)
 });
 /// CloudWatch Logs'.
 pub(crate) static LOGS: LazyLock<ServiceModel> =
@@ -32,9 +34,10 @@ pub(crate) static LOGS: LazyLock<ServiceModel> =
 pub(crate) static CLOUDWATCH: LazyLock<ServiceModel> =
     LazyLock::new(|| ServiceModel::read(include_str!("../model/cloudwatch.json")));
 /// SNS's.
-pub(crate) static SNS: LazyLock<ServiceModel> =
-    LazyLock::new(|| ServiceModel::read(include_str!("../model/sns.json")));
-
+pub(crate) static SNS: LazyLock<ServiceModel> = LazyLock::new(|| {
+    let recorded = include_str!("../model/sns-recorded.json");
+    ServiceModel::read(include_str!("../model/sns.json")).recorded(recorded)
+});
 /// IAM's.
 pub(crate) static IAM: LazyLock<ServiceModel> =
     LazyLock::new(|| ServiceModel::read(include_str!("../model/iam.json")));
@@ -178,6 +181,13 @@ impl ServiceModel {
         for over in recorded.members {
             self.narrow(&over);
         }
+        for over in recorded.optional {
+            let Kind::Structure(members) = &mut self.shapes[self.ids[&over.shape].0].kind else {
+                unreachable!("members are a structure's")
+            };
+            let member = members.iter_mut().find(|member| member.name == over.member).expect("recorded");
+            member.required = false;
+        }
         self
     }
 
@@ -260,8 +270,19 @@ struct MemberLine {
 
 #[derive(Deserialize)]
 struct Recorded {
+    #[serde(default)]
     shapes: Vec<RecordedShape>,
+    #[serde(default)]
     members: Vec<RecordedMember>,
+    #[serde(default)]
+    optional: Vec<RecordedOptional>,
+}
+
+/// What may be missing, or is missed in other words than a constraint's.
+#[derive(Deserialize)]
+struct RecordedOptional {
+    shape: Text,
+    member: Text,
 }
 
 #[derive(Deserialize)]

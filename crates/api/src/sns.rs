@@ -4,7 +4,6 @@
 
 mod input;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,7 +14,9 @@ use lambkin_model::sns::{MESSAGE_BYTES, Message, Subscription, check_batch, pars
 
 use crate::Api;
 use crate::api::Call;
-use crate::node::Node;
+use crate::constraint;
+use crate::node::{Node, map, text};
+use crate::service_model::SNS;
 use crate::wire::Request;
 
 use input::Input;
@@ -25,16 +26,18 @@ type Output = Result<Option<Node<'static>>, SnsError>;
 
 impl Api {
     pub(crate) async fn operate_sns(&self, call: &Call<'_>, request: &Request<'_>) -> Output {
+        constraint::check(&SNS, request.operation, &request.input)
+            .map_err(|error| SnsError::Validation(error.to_string()))?;
         let input = Input { node: &request.input, call };
         let sns = &self.events.sns;
         match &*request.operation.name {
             "CreateTopic" => {
-                let key = input.key(input.need("Name")?);
+                let key = input.key(input.wanted("Name"));
                 if input.text("DataProtectionPolicy").is_some_and(|policy| !policy.is_empty()) {
                     let reason = "DataProtectionPolicy: lambkin does not inspect messages";
                     return Err(SnsError::parameter(reason));
                 }
-                sns.create_topic(&key, &input.pairs("Attributes"), input.tags()?).await?;
+                sns.create_topic(&key, &input.pairs("Attributes"), input.tags()).await?;
                 Ok(Some(map([("TopicArn", text(key.arn("sns")))])))
             }
             "DeleteTopic" => sns.delete_topic(&input.topic("TopicArn")?).await.map(|()| None),
@@ -45,18 +48,18 @@ impl Api {
             }
             "GetTopicAttributes" => Ok(Some(attributes(sns.topic_attributes(&input.topic("TopicArn")?)?))),
             "SetTopicAttributes" => {
-                let (name, value) = (input.need("AttributeName")?, input.text("AttributeValue"));
+                let (name, value) = (input.wanted("AttributeName"), input.text("AttributeValue"));
                 let topic = input.topic("TopicArn")?;
                 sns.set_topic_attribute(&topic, name, value.unwrap_or_default()).await.map(|()| None)
             }
             "Subscribe" => {
-                let (topic, protocol) = (input.topic("TopicArn")?, input.need("Protocol")?);
+                let (topic, protocol) = (input.topic("TopicArn")?, input.wanted("Protocol"));
                 let endpoint = input.text("Endpoint").unwrap_or_default();
                 let arn = sns.subscribe(&topic, protocol, endpoint, &input.pairs("Attributes")).await?;
                 Ok(Some(map([("SubscriptionArn", text(arn))])))
             }
             "ConfirmSubscription" => {
-                let arn = sns.confirm_subscription(&input.topic("TopicArn")?, input.need("Token")?)?;
+                let arn = sns.confirm_subscription(&input.topic("TopicArn")?, input.wanted("Token"))?;
                 Ok(Some(map([("SubscriptionArn", text(arn))])))
             }
             "Unsubscribe" => sns.unsubscribe(&input.subscription()?).await.map(|()| None),
@@ -72,14 +75,14 @@ impl Api {
                 Ok(Some(attributes(sns.subscription_attributes(&input.subscription()?)?)))
             }
             "SetSubscriptionAttributes" => {
-                let (name, value) = (input.need("AttributeName")?, input.text("AttributeValue"));
+                let (name, value) = (input.wanted("AttributeName"), input.text("AttributeValue"));
                 let key = input.subscription()?;
                 sns.set_subscription_attribute(&key, name, value.unwrap_or_default()).await.map(|()| None)
             }
             "Publish" => self.publish(&input).await,
             "PublishBatch" => self.publish_batch(&input).await,
             "TagResource" => {
-                sns.tag_topic(&input.topic("ResourceArn")?, input.tags()?).await?;
+                sns.tag_topic(&input.topic("ResourceArn")?, input.tags()).await?;
                 Ok(Some(map::<&str>([])))
             }
             "UntagResource" => {
@@ -117,21 +120,20 @@ impl Api {
                 return Err(SnsError::parameter(reason));
             }
         };
-        let message = input.message("messageAttributes")??;
+        let message = input.message()??;
         let published = self.events.sns.publish(&topic, &message).await?;
         Ok(Some(map([("MessageId", text(published.message_id))])))
     }
 
     async fn publish_batch(&self, input: &Input<'_>) -> Output {
         let topic = input.topic("TopicArn")?;
-        let entries = input.entries("PublishBatchRequestEntries")?;
+        let entries = input.entries();
         check_batch(&entries.iter().map(|(id, _)| *id).collect::<Vec<_>>())?;
         self.events.sns.topic(&topic).ok_or(SnsError::TopicNotFound)?;
         let mut good = Vec::new();
         let mut failed = Vec::new();
-        for (index, (id, entry)) in entries.iter().enumerate() {
-            let place = format!("publishBatchRequestEntries.{}.member.messageAttributes", index + 1);
-            match entry.message(&place)? {
+        for (id, entry) in &entries {
+            match entry.message()? {
                 Ok(message) => good.push((*id, message)),
                 Err(error) => failed.push(failure(id, &error)),
             }
@@ -177,12 +179,4 @@ fn listed<T>(name: &'static str, page: Page<T>, shown: impl Fn(&T) -> Node<'stat
     let items = Node::List(page.items.iter().map(shown).collect());
     let next = page.next.map(|token| ("NextToken", text(token)));
     map([(name, items)].into_iter().chain(next))
-}
-
-fn map<K: Into<Cow<'static, str>>>(members: impl IntoIterator<Item = (K, Node<'static>)>) -> Node<'static> {
-    Node::Map(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
-}
-
-fn text(text: impl Into<Cow<'static, str>>) -> Node<'static> {
-    Node::Text(text.into())
 }

@@ -13,10 +13,12 @@ use lambkin_model::sqs::{WAIT_SECONDS, check_batch, check_batch_ids};
 
 use crate::Api;
 use crate::api::Call;
-use crate::node::Node;
+use crate::constraint;
+use crate::node::{Node, map, text};
+use crate::service_model::SQS;
 use crate::wire::Request;
 
-use answer::{map, rendered, text};
+use answer::rendered;
 use input::Input;
 
 /// What an operation answers; `None`: it has no output.
@@ -24,6 +26,7 @@ type Output = Result<Option<Node<'static>>, SqsError>;
 
 impl Api {
     pub(crate) async fn operate_sqs(&self, call: &Call<'_>, request: &Request<'_>) -> Output {
+        constraint::check_sqs(&SQS, request.operation, &request.input)?;
         let input = Input { node: &request.input, call };
         match &*request.operation.name {
             "CreateQueue" => self.create_queue(call, &input).await,
@@ -75,31 +78,29 @@ impl Api {
             "SendMessageBatch" => self.send_message_batch(&input).await,
             "ReceiveMessage" => self.receive_message(&input).await,
             "DeleteMessage" => {
-                let handle = input.need("ReceiptHandle")?.to_owned();
+                let handle = input.wanted("ReceiptHandle").to_owned();
                 let done = self.events.sqs.delete(&input.queue()?, vec![handle]).await;
                 done.into_iter().collect::<Result<(), _>>().map(|()| None)
             }
             "DeleteMessageBatch" => self.delete_message_batch(&input).await,
             "ChangeMessageVisibility" => {
-                let change =
-                    (input.need("ReceiptHandle")?.to_owned(), input.need_integer("VisibilityTimeout")?);
-                let done = self.events.sqs.change_visibility(&input.queue()?, vec![change]).await;
+                let done = self.events.sqs.change_visibility(&input.queue()?, vec![input.visibility()]).await;
                 done.into_iter().collect::<Result<(), _>>().map(|()| None)
             }
             "ChangeMessageVisibilityBatch" => self.change_message_visibility_batch(&input).await,
             "StartMessageMoveTask" => {
-                let (source, destination) = (input.need("SourceArn")?, input.text("DestinationArn"));
+                let (source, destination) = (input.wanted("SourceArn"), input.text("DestinationArn"));
                 let rate = input.integer("MaxNumberOfMessagesPerSecond");
                 let handle = self.events.sqs.start_move(source, destination, rate).await?;
                 Ok(Some(map([("TaskHandle", text(handle))])))
             }
             "ListMessageMoveTasks" => {
                 let tasks =
-                    self.events.sqs.list_moves(input.need("SourceArn")?, input.integer("MaxResults"))?;
-                Ok(Some(answer::moves(input.need("SourceArn")?, tasks)))
+                    self.events.sqs.list_moves(input.wanted("SourceArn"), input.integer("MaxResults"))?;
+                Ok(Some(answer::moves(input.wanted("SourceArn"), tasks)))
             }
             "CancelMessageMoveTask" => {
-                let moved = self.events.sqs.cancel_move(input.need("TaskHandle")?).await?;
+                let moved = self.events.sqs.cancel_move(input.wanted("TaskHandle")).await?;
                 Ok(Some(map([("ApproximateNumberOfMessagesMoved", answer::number(moved))])))
             }
             "AddPermission" | "RemovePermission" => Err(SqsError::UnsupportedOperation(
@@ -123,7 +124,7 @@ impl Api {
     }
 
     fn get_queue_url(&self, call: &Call<'_>, input: &Input<'_>) -> Output {
-        let mut key = input.key(input.need("QueueName")?);
+        let mut key = input.key(input.wanted("QueueName"));
         if let Some(owner) = input.text("QueueOwnerAWSAccountId") {
             key = ResourceKey { account: owner.into(), ..key };
         }
@@ -151,7 +152,7 @@ impl Api {
 
     async fn send_message_batch(&self, input: &Input<'_>) -> Output {
         let queue = input.queue()?;
-        let entries = input.entries("SendMessageBatchRequestEntry")?;
+        let entries = input.entries();
         let entries: Vec<_> = entries
             .iter()
             .map(|(id, entry)| Ok(((*id).to_owned(), entry.entry()?)))
@@ -161,31 +162,18 @@ impl Api {
     }
 
     async fn delete_message_batch(&self, input: &Input<'_>) -> Output {
-        const ENTRIES: &str = "DeleteMessageBatchRequestEntry";
         let queue = input.queue()?;
-        let entries = self.checked(input, ENTRIES, &queue)?;
-        let mut handles = Vec::with_capacity(entries.len());
-        for (index, (_, entry)) in entries.iter().enumerate() {
-            let handle = entry.text("ReceiptHandle");
-            handles.push(handle.ok_or_else(|| missing(ENTRIES, index, "ReceiptHandle"))?.to_owned());
-        }
+        let entries = self.checked(input, "DeleteMessageBatchRequestEntry", &queue)?;
+        let handles = entries.iter().map(|(_, entry)| entry.wanted("ReceiptHandle").to_owned()).collect();
         let done = self.events.sqs.delete(&queue, handles).await;
         let ids = entries.iter().map(|(id, _)| (*id).to_owned());
         Ok(Some(answer::batch(ids.zip(done), |()| Vec::new())))
     }
 
     async fn change_message_visibility_batch(&self, input: &Input<'_>) -> Output {
-        const ENTRIES: &str = "ChangeMessageVisibilityBatchRequestEntry";
         let queue = input.queue()?;
-        let entries = self.checked(input, ENTRIES, &queue)?;
-        let mut changes = Vec::with_capacity(entries.len());
-        for (index, (_, entry)) in entries.iter().enumerate() {
-            let handle =
-                entry.text("ReceiptHandle").ok_or_else(|| missing(ENTRIES, index, "ReceiptHandle"))?;
-            let seconds = entry.integer("VisibilityTimeout");
-            let seconds = seconds.ok_or_else(|| missing(ENTRIES, index, "VisibilityTimeout"))?;
-            changes.push((handle.to_owned(), seconds));
-        }
+        let entries = self.checked(input, "ChangeMessageVisibilityBatchRequestEntry", &queue)?;
+        let changes = entries.iter().map(|(_, entry)| entry.visibility()).collect();
         let done = self.events.sqs.change_visibility(&queue, changes).await;
         let ids = entries.iter().map(|(id, _)| (*id).to_owned());
         Ok(Some(answer::batch(ids.zip(done), |()| Vec::new())))
@@ -199,7 +187,7 @@ impl Api {
         queue: &ResourceKey,
     ) -> Result<Vec<(&'i str, Input<'i>)>, SqsError> {
         self.events.sqs.queue(queue).ok_or(SqsError::QueueDoesNotExist)?;
-        let entries = input.entries(entry)?;
+        let entries = input.entries();
         check_batch(entries.len(), entry)?;
         check_batch_ids(&entries.iter().map(|(id, _)| *id).collect::<Vec<_>>())?;
         Ok(entries)
@@ -232,9 +220,4 @@ impl Api {
         let names = input.texts("MessageAttributeNames");
         Ok(Some(rendered(messages, &system, &names)))
     }
-}
-
-/// A member that an entry of a batch lacks, as AWS names it.
-fn missing(entry: &str, index: usize, member: &str) -> SqsError {
-    SqsError::MissingParameter(format!("{entry}.{}.{member}", index + 1))
 }

@@ -48,11 +48,7 @@ impl<'i> Input<'i> {
     }
 
     pub(super) fn texts(&self, name: &str) -> Vec<String> {
-        let Some(Node::List(items)) = self.node.get(name) else { return Vec::new() };
-        items
-            .iter()
-            .filter_map(|item| if let Node::Text(text) = item { Some(text.to_string()) } else { None })
-            .collect()
+        self.node.list(name).unwrap_or_default()
     }
 
     pub(super) fn tags(&self, name: &str) -> BTreeMap<String, String> {

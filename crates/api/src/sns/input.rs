@@ -25,8 +25,9 @@ impl<'i> Input<'i> {
         self.node.text(name)
     }
 
-    pub(super) fn need(&self, name: &str) -> Result<&'i str, SnsError> {
-        self.text(name).ok_or_else(|| missing(name))
+    /// A member that the model requires.
+    pub(super) fn wanted(&self, name: &str) -> &'i str {
+        self.text(name).unwrap_or_default()
     }
 
     pub(super) fn token(&self) -> Option<&'i str> {
@@ -34,11 +35,7 @@ impl<'i> Input<'i> {
     }
 
     pub(super) fn texts(&self, name: &str) -> Vec<String> {
-        let Some(Node::List(items)) = self.node.get(name) else { return Vec::new() };
-        items
-            .iter()
-            .filter_map(|item| if let Node::Text(text) = item { Some(text.to_string()) } else { None })
-            .collect()
+        self.node.list(name).unwrap_or_default()
     }
 
     /// A map of texts, in its order.
@@ -46,14 +43,10 @@ impl<'i> Input<'i> {
         self.node.texts(name).unwrap_or_default()
     }
 
-    pub(super) fn tags(&self) -> Result<Vec<(String, String)>, SnsError> {
-        let Some(Node::List(items)) = self.node.get("Tags") else { return Ok(Vec::new()) };
-        let tag = |(index, item): (usize, &Node<'_>)| {
-            let member = |name| item.text(name).map(str::to_owned);
-            let at = |name| missing(&format!("tags.{}.member.{name}", index + 1));
-            Ok((member("Key").ok_or_else(|| at("key"))?, member("Value").ok_or_else(|| at("value"))?))
-        };
-        items.iter().enumerate().map(tag).collect()
+    pub(super) fn tags(&self) -> Vec<(String, String)> {
+        let Some(Node::List(items)) = self.node.get("Tags") else { return Vec::new() };
+        let member = |item: &Node<'_>, name| item.text(name).unwrap_or_default().to_owned();
+        items.iter().map(|item| (member(item, "Key"), member(item, "Value"))).collect()
     }
 
     /// A topic of the caller's account and region.
@@ -64,23 +57,19 @@ impl<'i> Input<'i> {
 
     /// The topic whose ARN a parameter is.
     pub(super) fn topic(&self, parameter: &str) -> Result<ResourceKey, SnsError> {
-        topic_key(parameter, self.need(parameter)?, &self.call.region)
+        topic_key(parameter, self.wanted(parameter), &self.call.region)
     }
 
     pub(super) fn subscription(&self) -> Result<ResourceKey, SnsError> {
-        subscription_key(self.need("SubscriptionArn")?, &self.call.region)
+        subscription_key(self.wanted("SubscriptionArn"), &self.call.region)
     }
 
     /// A batch's entries by their ids.
-    pub(super) fn entries(&self, name: &str) -> Result<Vec<(&'i str, Input<'i>)>, SnsError> {
-        let Some(Node::List(items)) = self.node.get(name) else { return Ok(Vec::new()) };
-        let entry = |(index, node): (usize, &'i Node<'i>)| {
-            let id = node.text("Id");
-            let id =
-                id.ok_or_else(|| missing(&format!("publishBatchRequestEntries.{}.member.id", index + 1)))?;
-            Ok((id, Input { node, call: self.call }))
-        };
-        items.iter().enumerate().map(entry).collect()
+    pub(super) fn entries(&self) -> Vec<(&'i str, Input<'i>)> {
+        let Some(Node::List(items)) = self.node.get("PublishBatchRequestEntries") else { return Vec::new() };
+        let entry =
+            |node: &'i Node<'i>| (node.text("Id").unwrap_or_default(), Input { node, call: self.call });
+        items.iter().map(entry).collect()
     }
 
     /// The caller's trace id, which goes with the message.
@@ -89,10 +78,9 @@ impl<'i> Input<'i> {
     }
 
     /// A message to publish. The inner error is the message's own: in a batch the others are published.
-    /// `place` is where the request has its attributes.
-    pub(super) fn message(&self, place: &str) -> Result<Result<Message, SnsError>, SnsError> {
+    pub(super) fn message(&self) -> Result<Result<Message, SnsError>, SnsError> {
         let mut message = Message {
-            text: self.need("Message")?.to_owned(),
+            text: self.wanted("Message").to_owned(),
             subject: self.text("Subject").map(str::to_owned),
             group: self.text("MessageGroupId").map(Into::into),
             trace_id: self.trace_id(),
@@ -103,11 +91,11 @@ impl<'i> Input<'i> {
                 let binary = value.text("BinaryValue");
                 let offered = OfferedAttribute {
                     name: name.to_string(),
-                    data_type: value.text("DataType").map(str::to_owned),
+                    data_type: value.text("DataType").unwrap_or_default().to_owned(),
                     string: value.text("StringValue").map(str::to_owned),
                     binary: binary.map(|base64| Bytes::from(STANDARD.decode(base64).unwrap_or_default())),
                 };
-                message.attributes.push(message_attribute(offered, place)?);
+                message.attributes.push(message_attribute(offered)?);
             }
         }
         if self.text("MessageDeduplicationId").is_some() {
@@ -130,14 +118,4 @@ impl<'i> Input<'i> {
         }
         Ok(Ok(message))
     }
-}
-
-/// A member that the model requires, as AWS names it.
-fn missing(member: &str) -> SnsError {
-    let mut letters = member.chars();
-    let first = letters.next().map_or_else(String::new, |first| first.to_lowercase().to_string());
-    SnsError::Validation(format!(
-        "1 validation error detected: Value null at '{first}{}' failed to satisfy constraint: Member must not be null",
-        letters.as_str()
-    ))
 }

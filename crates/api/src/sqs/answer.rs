@@ -1,7 +1,5 @@
 //! What SQS's operations answer, as documents.
 
-use std::borrow::Cow;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lambkin_events::sqs::{MoveListing, Page, ReceivedMessage, SentMessage, SqsError};
@@ -10,20 +8,10 @@ use lambkin_model::sqs::{md5_of_attributes, md5_of_body, selects};
 use lambkin_model::time::Timestamp;
 
 use crate::api::Call;
-use crate::node::Node;
+use crate::node::{Node, map, text};
 use crate::wire::{Fault, Protocol};
 
 pub(super) type Members = Vec<(&'static str, Node<'static>)>;
-
-pub(super) fn map<K: Into<Cow<'static, str>>>(
-    members: impl IntoIterator<Item = (K, Node<'static>)>,
-) -> Node<'static> {
-    Node::Map(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
-}
-
-pub(super) fn text(text: impl Into<Cow<'static, str>>) -> Node<'static> {
-    Node::Text(text.into())
-}
 
 pub(super) fn number(number: u64) -> Node<'static> {
     Node::Integer(i64::try_from(number).unwrap_or(i64::MAX))

@@ -6,7 +6,6 @@ use lambkin_events::sqs::{Entry, SqsError};
 use lambkin_model::record::ResourceKey;
 use lambkin_model::sqs::MessageAttribute;
 
-use super::missing;
 use crate::api::Call;
 use crate::node::Node;
 use crate::trace;
@@ -27,17 +26,19 @@ impl<'i> Input<'i> {
         self.node.integer(name)
     }
 
-    pub(super) fn need(&self, name: &str) -> Result<&'i str, SqsError> {
-        self.text(name).ok_or_else(|| SqsError::MissingParameter(name.to_owned()))
+    /// A member that the model requires.
+    pub(super) fn wanted(&self, name: &str) -> &'i str {
+        self.text(name).unwrap_or_default()
     }
 
-    pub(super) fn need_integer(&self, name: &str) -> Result<i64, SqsError> {
-        self.integer(name).ok_or_else(|| SqsError::MissingParameter(name.to_owned()))
+    /// A received message, and for how many seconds nobody else gets it.
+    pub(super) fn visibility(&self) -> (String, i64) {
+        let seconds = self.integer("VisibilityTimeout").unwrap_or_default();
+        (self.wanted("ReceiptHandle").to_owned(), seconds)
     }
 
     pub(super) fn texts(&self, name: &str) -> Vec<String> {
-        let Some(Node::List(items)) = self.node.get(name) else { return Vec::new() };
-        items.iter().filter_map(text_of).map(str::to_owned).collect()
+        self.node.list(name).unwrap_or_default()
     }
 
     /// A map of texts, in its order.
@@ -56,7 +57,7 @@ impl<'i> Input<'i> {
 
     /// The queue of `QueueUrl`. Its host may be any of lambkin's, and is not looked at.
     pub(super) fn queue(&self) -> Result<ResourceKey, SqsError> {
-        let url = self.need("QueueUrl")?;
+        let url = self.wanted("QueueUrl");
         let path = match url.split_once("://") {
             Some((_, rest)) => rest.find('/').map_or("", |slash| &rest[slash..]),
             None => url,
@@ -70,14 +71,11 @@ impl<'i> Input<'i> {
     }
 
     /// A batch's entries by their ids.
-    pub(super) fn entries(&self, called: &str) -> Result<Vec<(&'i str, Input<'i>)>, SqsError> {
-        let Some(given) = self.node.get("Entries") else { return Ok(Vec::new()) };
-        let Node::List(items) = given else { return Ok(Vec::new()) };
-        let entry = |(index, node): (usize, &'i Node<'i>)| {
-            let id = node.text("Id").ok_or_else(|| missing(called, index, "Id"))?;
-            Ok((id, Input { node, call: self.call }))
-        };
-        items.iter().enumerate().map(entry).collect()
+    pub(super) fn entries(&self) -> Vec<(&'i str, Input<'i>)> {
+        let Some(Node::List(items)) = self.node.get("Entries") else { return Vec::new() };
+        let entry =
+            |node: &'i Node<'i>| (node.text("Id").unwrap_or_default(), Input { node, call: self.call });
+        items.iter().map(entry).collect()
     }
 
     /// A message to send. One without a body is refused where it is looked at.
@@ -130,13 +128,4 @@ fn attribute(name: &str, value: &Node<'_>, kind: &str) -> Result<MessageAttribut
         None => string.unwrap_or_default().to_owned().into(),
     };
     Ok(MessageAttribute { name: name.to_owned(), data_type: data_type.to_owned(), value })
-}
-
-fn text_of<'n>(node: &'n Node<'_>) -> Option<&'n str> {
-    match node {
-        Node::Text(text) => Some(text),
-        Node::Null | Node::Boolean(_) | Node::Integer(_) | Node::Double(_) | Node::List(_) | Node::Map(_) => {
-            None
-        }
-    }
 }

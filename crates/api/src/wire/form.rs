@@ -67,7 +67,9 @@ impl<'b> Form<'b> {
                     let Some(item) = self.value(model, *member, &format!("{begin}.{number}"))? else { break };
                     items.push(item);
                 }
-                Ok((!items.is_empty()).then_some(Node::List(items)))
+                // `Name=` is a list of nothing.
+                let given = !items.is_empty() || self.text(name).is_some_and(str::is_empty);
+                Ok(given.then_some(Node::List(items)))
             }
             Kind::Map { value: member, .. } => {
                 let (key, value) = match shape.wires.names.as_slice() {

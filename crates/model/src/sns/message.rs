@@ -26,7 +26,7 @@ pub struct OfferedAttribute {
     /// Its name.
     pub name: String,
     /// `DataType`.
-    pub data_type: Option<String>,
+    pub data_type: String,
     /// `StringValue`.
     pub string: Option<String>,
     /// `BinaryValue`, decoded.
@@ -114,16 +114,10 @@ pub fn structured(text: &str) -> Result<(String, Option<String>, Option<String>)
     Ok((text, take(&mut texts, "sqs"), take(&mut texts, "lambda")))
 }
 
-/// Checks an attribute. `place` is where the request has its attributes: `messageAttributes`.
-pub fn message_attribute(offered: OfferedAttribute, place: &str) -> Result<MessageAttribute, SnsError> {
+/// Checks an attribute.
+pub fn message_attribute(offered: OfferedAttribute) -> Result<MessageAttribute, SnsError> {
     let OfferedAttribute { name, data_type, string, binary } = offered;
     let wrong = |text: String| Err(SnsError::InvalidParameterValue(text));
-    let Some(data_type) = data_type else {
-        return Err(SnsError::Validation(format!(
-            "1 validation error detected: Value null at '{place}.{name}.member.dataType' failed to satisfy constraint: \
-             Member must not be null"
-        )));
-    };
     check_attribute_name(&name)?;
     let kind = data_type.split('.').next().unwrap_or_default();
     if !matches!(kind, "String" | "Number" | "Binary") || data_type.ends_with('.') || data_type.len() > 256 {

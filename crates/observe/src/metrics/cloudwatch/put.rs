@@ -49,9 +49,9 @@ impl CloudWatch {
     /// PutMetricData: all of it, or nothing where something is wrong with it.
     pub fn put(&self, namespace: &str, data: &[Datum]) -> Result<(), MetricsError> {
         if namespace.starts_with("AWS/") {
-            return Err(MetricsError::InvalidValue(format!(
-                "The value {namespace} for parameter Namespace is invalid: namespaces that begin with AWS/ are reserved."
-            )));
+            return Err(MetricsError::InvalidValue(
+                "The value AWS/ for parameter Namespace is invalid.".into(),
+            ));
         }
         if data.is_empty() {
             return Err(MetricsError::Missing("The parameter MetricData is required.".into()));
@@ -165,7 +165,9 @@ fn read(given: &Values, name: &str) -> Result<Statistics, MetricsError> {
         (Some(_), _, Some(_)) => return both("Value", "StatisticValues"),
         (None, [_, ..], Some(_)) => return both("Values", "StatisticValues"),
         (None, [], None) => {
-            return Err(MetricsError::Missing(format!("The parameter {name}.Value is required.")));
+            return Err(MetricsError::InvalidCombination(
+                "At least one of the parameters must be specified.".into(),
+            ));
         }
         (Some(value), [], None) => statistics.add(fits(*value, "Value")?, 1.0),
         (None, [], Some((count, sum, minimum, maximum))) => {

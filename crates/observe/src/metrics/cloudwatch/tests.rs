@@ -44,7 +44,7 @@ fn what_cannot_be_put_is_refused() {
     let list = Values { values: vec![1.0], ..Values::default() };
     let set = Values { set: Some((2.0, 2.0, 1.0, 1.0)), ..Values::default() };
     for (datum, expected) in [
-        (values(Values::default()), "The parameter MetricData.member.1.Value is required."),
+        (values(Values::default()), "At least one of the parameters must be specified."),
         (
             values(Values { set: set.set, ..some.clone() }),
             "The parameters MetricData.member.1.Value and MetricData.member.1.StatisticValues are mutually exclusive and you have specified both.",
