@@ -159,7 +159,7 @@ def test_timeout_and_memory_have_an_end(unchecked, name, change):
         unchecked.create_function(**arguments)
 
 
-# Settings that act nowhere yet: accepted silently they would lie.
+# Settings that lambkin does not do: accepted silently they would lie.
 UNSUPPORTED = {
     "VpcConfig": {"SubnetIds": ["subnet-00000000"], "SecurityGroupIds": ["sg-00000000"]},
     "KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1",
@@ -170,11 +170,17 @@ UNSUPPORTED = {
     "SnapStart": {"ApplyOn": "PublishedVersions"},
     "DurableConfig": {"ExecutionTimeout": 60},
     "PackageType": "Image",
+    "ImageConfig": {"Command": ["index.handler"]},
+    "PublishTo": "LATEST_PUBLISHED",
+    "CapacityProviderConfig": {
+        "LambdaManagedInstancesCapacityProviderConfig": {"CapacityProviderArn": "arn:aws:lambda:us-east-1:000000000000:capacity-provider:sample"}
+    },
+    "TenancyConfig": {"TenantIsolationMode": "PER_TENANT"},
 }
 
 
 @pytest.mark.parametrize("setting", UNSUPPORTED)
-def test_a_setting_that_does_not_act_yet_is_refused(unchecked, name, setting):
+def test_a_setting_that_would_not_act_is_refused(unchecked, name, setting):
     arguments = {**VALID, "FunctionName": name, "Code": {"ZipFile": zipped({"index.js": ECHO})}, setting: UNSUPPORTED[setting]}
     said = refused("InvalidParameterValueException", 400, unchecked.create_function, **arguments)
     # For this reason, and not because it was asked wrongly.
