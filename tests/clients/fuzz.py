@@ -27,6 +27,7 @@ import botocore.parsers
 from botocore.exceptions import ClientError
 
 import aws_client
+import constraints
 import keys
 import lambda_client
 import modelled
@@ -36,7 +37,7 @@ from server import Server
 # Model, protocol that is spoken. All of a model's operations are sent, the refused ones too.
 SERVICES = (
     ("lambda", "rest-json"), ("logs", "json"), ("sqs", "json"), ("sqs", "query"), ("sns", "query"), ("sts", "query"),
-    ("cloudwatch", "json"), ("cloudwatch", "smithy-rpc-v2-cbor"), ("cloudwatch", "query"),
+    ("cloudwatch", "json"), ("cloudwatch", "smithy-rpc-v2-cbor"), ("cloudwatch", "query"), ("iam", "query"),
 )
 # The largest request that lambkin reads (aws-behaviour 41). Its memory may grow by one of them.
 BODY_BYTES = 70_167_211
@@ -73,6 +74,7 @@ CHUNKED = (
     b"2\r\n{}0\r\n\r\n", b"2\r\n{}\r\n0\r\nX-T: \0\r\n\r\n", b"\r\n\r\n", b"2\n{}\n0\n\n",
     b"5;chunk-signature=" + b"0" * 64 + b"\r\nhello\r\n0;chunk-signature=\r\n\r\n", b"2\r\n{",
 )
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]})
 PACKAGE = lambda_client.zipped({"index.js": lambda_client.ECHO, "node_modules/a/index.js": "x" * 500})
 
 
@@ -88,8 +90,19 @@ def sources():
 
 
 ALL = list(sources())
-OFTEN = [source for source in ALL if source[0] in ("lambda", "sqs")]
 
+
+def often():
+    """By service and protocol, what is sent most: what lambkin does of a service, and all of Lambda's."""
+    for name, protocol in SERVICES:
+        facts = constraints.SERVICES.get(name)
+        built = modelled.service(name).operation_names if facts is None or name == "lambda" else facts.operations
+        yield [(name, protocol, operation) for operation in built]
+
+
+OFTEN = list(often())
+# Lambda's share is four of the others'.
+WEIGHTS = [4 if name == "lambda" else 1 for name, _ in SERVICES]
 
 
 def full(chance, shape, depth=0):
@@ -143,7 +156,7 @@ def mutated(chance, value):
 
 def make(seed, number, signer=None):
     chance = random.Random(f"{seed}/{number}")
-    name, protocol, operation = chance.choice(OFTEN if chance.random() < 0.6 else ALL)
+    name, protocol, operation = chance.choice(chance.choices(OFTEN, WEIGHTS)[0] if chance.random() < 0.8 else ALL)
     service = modelled.service(name)
     model = service.operation_model(operation)
     value = full(chance, model.input_shape) if model.input_shape else {}
@@ -275,12 +288,13 @@ class Target:
         for service, create in (
             ("lambda", lambda one: lambda_client.create(one, "sample")), ("sqs", lambda one: one.create_queue(QueueName="sample")),
             ("sns", lambda one: one.create_topic(Name="sample")), ("logs", lambda one: one.create_log_group(logGroupName="sample")),
+            ("iam", lambda one: one.create_role(RoleName="sample", AssumeRolePolicyDocument=TRUST)),
         ):
             one = keys.client(service, self.server.endpoint, self.key) if self.key else aws_client.client(service, self.server.endpoint)
             try:
                 create(one)
             except ClientError as error:
-                assert error.response["Error"]["Code"] in ("ResourceConflictException", "ResourceAlreadyExistsException", "QueueNameExists", "QueueAlreadyExists"), error
+                assert error.response["Error"]["Code"] in ("ResourceConflictException", "ResourceAlreadyExistsException", "QueueNameExists", "QueueAlreadyExists", "EntityAlreadyExists"), error
 
     def one(self, seed, number):
         made = make(seed, number, self.sign)
