@@ -7,6 +7,7 @@ a server that verifies signatures, and then altered.
 import argparse
 import base64
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import pathlib
@@ -226,7 +227,9 @@ class Connection:
         try:
             self.socket.sendall(made.sent)
             if not made.reusable:
-                self.socket.shutdown(socket.SHUT_WR)
+                # Where the server has ended it already, its answer is there nevertheless.
+                with contextlib.suppress(OSError):
+                    self.socket.shutdown(socket.SHUT_WR)
             answer = http.client.HTTPResponse(self.socket, method=made.method)
             answer.begin()
             got = answer.status, answer.headers, answer.read()
