@@ -263,6 +263,7 @@ async fn functions_use_what_is_there_and_fits() {
 /// Code and layers that two clients change at once are weighed together, whichever comes first.
 #[tokio::test]
 async fn what_changes_at_once_must_fit_together() {
+    type Change = fn(&mut Head);
     const LARGE: &str = "PK262143999";
     fn code() -> Code {
         let (sha256, size) = (CodeSha256::of(LARGE.as_bytes()), LARGE.len() as u64);
@@ -275,7 +276,7 @@ async fn what_changes_at_once_must_fit_together() {
     fn its_code(head: &mut Head) {
         head.latest.code = code();
     }
-    let rows: [(&str, Value, fn(&mut Head)); 2] = [
+    let rows: [(&str, Value, Change); 2] = [
         ("code", json!({ "ZipFile": STANDARD.encode("PK2") }), its_layers),
         ("configuration", json!({ "Layers": [format!("{ARN}:two:1")] }), its_code),
     ];
