@@ -123,7 +123,7 @@ async fn errors_in_both_protocols() {
         ),
         (
             "AddPermission",
-            r#"{"QueueUrl":"http://h/000000000000/q"}"#,
+            r#"{"QueueUrl":"http://h/000000000000/q","Label":"l","AWSAccountIds":["0"],"Actions":["*"]}"#,
             400,
             "com.amazonaws.sqs#UnsupportedOperation",
             "AWS.SimpleQueueService.UnsupportedOperation;Sender",
