@@ -5,19 +5,24 @@
 //! are not handled at all, as the jail's root has only what may be read. No signals and no abstract
 //! sockets reach out of the domain.
 //!
-//! Deliberately not here: TCP ports (the network namespace's, and a function may use any), and from ABI 9
-//! on sockets with a path, which are in the mounts or not there.
+//! Where lambkin makes a jail's connections (`jail::guard`) the kernel refuses all that a function would make by
+//! itself, whatever socket it has come by.
+//!
+//! Deliberately not here: TCP ports (a function may use any), and from ABI 9 on sockets with a path, which are in
+//! the mounts or not there.
 
 use std::io;
 
 use landlock::{
-    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, LandlockStatus, Ruleset,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, LandlockStatus, Ruleset,
     RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
 };
 
 /// Writing ends with device ioctls (ABI 5); the scopes came after (ABI 6).
 const WRITES: ABI = ABI::V5;
 const SCOPES: ABI = ABI::V6;
+/// The first that knows TCP: Linux 6.7.
+const TCP: ABI = ABI::V4;
 
 /// Everything may be made and removed below these. The second is the directory above that of a compile cache,
 /// which is mounted late, and read-only but where it is to be made.
@@ -29,6 +34,15 @@ const WRITABLE: [&str; 2] = ["/tmp", "/var/lang/cache"];
 /// them can do without.
 const OVERWRITABLE: [&str; 7] =
     ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/proc/self"];
+
+/// What a process may do with TCP by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tcp {
+    /// What its network namespace has.
+    Free,
+    /// Neither connect nor bind. Disconnecting stays, and `listen`, which Landlock does not know.
+    Refused,
+}
 
 /// What the kernel could do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +60,19 @@ pub(crate) struct Landlocked {
 /// process with one thread, when `/tmp`, `/dev` and `/proc` are the jail's; paths that are not there are
 /// left out. The seccomp filter does not stand in its way, whichever comes first.
 ///
-/// An older kernel is no error: the answer says what was done.
-pub(crate) fn restrict() -> io::Result<Landlocked> {
+/// An older kernel is no error, unless TCP is to be refused: the answer says what was done.
+pub(crate) fn restrict(tcp: Tcp) -> io::Result<Landlocked> {
     let writes = AccessFs::from_write(WRITES);
     // An ioctl on a device that is open for reading is asked for here, too: `isatty` makes one.
     let overwrites: BitFlags<AccessFs> = AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
     let restrict = || {
-        Ruleset::default()
+        let ruleset = match tcp {
+            Tcp::Free => Ruleset::default(),
+            Tcp::Refused => Ruleset::default()
+                .set_compatibility(CompatLevel::HardRequirement)
+                .handle_access(AccessNet::from_all(TCP))?,
+        };
+        ruleset
             // Without it nothing at all is restricted, see `Landlocked::writes`.
             .set_compatibility(CompatLevel::SoftRequirement)
             .handle_access(AccessFs::Refer)?
@@ -73,10 +93,20 @@ pub(crate) fn restrict() -> io::Result<Landlocked> {
     Ok(Landlocked { abi, writes: enforced, scopes: enforced && abi >= SCOPES as i32 })
 }
 
+/// Whether this kernel can refuse TCP, or why not.
+pub(crate) fn knows_tcp() -> Result<(), String> {
+    // Only the thread that asks is restricted, and this one ends at once.
+    let tried = std::thread::spawn(|| restrict(Tcp::Refused)).join();
+    match tried.unwrap_or_else(|_| Err(io::Error::other("the thread that tried it panicked"))) {
+        Ok(Landlocked { abi, .. }) if abi >= TCP as i32 => Ok(()),
+        Ok(_) | Err(_) => Err("Landlock that knows TCP is missing: Linux 6.7 has it".into()),
+    }
+}
+
 /// What it does on this machine, or what it cannot.
 pub(crate) fn try_out() -> Result<String, String> {
     // Only the thread that asks is restricted, and this one ends at once.
-    let tried = std::thread::spawn(restrict).join();
+    let tried = std::thread::spawn(|| restrict(Tcp::Free)).join();
     match tried.unwrap_or_else(|_| Err(io::Error::other("the thread that tried it panicked"))) {
         Ok(Landlocked { abi, writes: true, scopes: true }) => {
             Ok(format!("ABI {abi}: writing, signals and abstract sockets"))
@@ -94,6 +124,7 @@ pub(crate) fn try_out() -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
     use std::os::linux::net::SocketAddrExt as _;
     use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
     use std::process::Command;
@@ -103,7 +134,7 @@ mod tests {
 
     /// What this kernel is asked to do here; the same for every process.
     fn possible() -> Landlocked {
-        let code = forked::code(|| restrict().map_or(255, |landlocked| landlocked.abi));
+        let code = forked::code(|| restrict(Tcp::Free).map_or(255, |landlocked| landlocked.abi));
         assert_ne!(code, 255, "restrict failed");
         Landlocked { abi: code, writes: code >= 2, scopes: code >= 6 }
     }
@@ -113,7 +144,7 @@ mod tests {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(script);
         if restricted {
-            forked::before_program(&mut command, || restrict().map(drop));
+            forked::before_program(&mut command, || restrict(Tcp::Free).map(drop));
         }
         let output = command.output().expect("a shell");
         String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_owned).collect()
@@ -161,7 +192,7 @@ mod tests {
         let _listener = UnixListener::bind_addr(&address).expect("a listener");
         let tried = |restricted: bool| {
             forked::code(|| {
-                if restricted && restrict().is_err() {
+                if restricted && restrict(Tcp::Free).is_err() {
                     return 255;
                 }
                 let connected = UnixStream::connect_addr(&address).is_ok();
@@ -172,5 +203,28 @@ mod tests {
         };
         assert_eq!(tried(false), 3);
         assert_eq!(tried(true), if possible().scopes { 0 } else { 3 });
+    }
+
+    #[test]
+    fn tcp_is_refused_where_that_is_asked_for() {
+        if knows_tcp().is_err() {
+            return println!("NOT TESTED: this kernel's Landlock does not know TCP");
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let tried = |tcp: Option<Tcp>| {
+            forked::code(|| {
+                if tcp.is_some_and(|tcp| restrict(tcp).is_err()) {
+                    return 255;
+                }
+                let refused = |error: io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+                let connected = TcpStream::connect(address).map_or_else(refused, |_| false);
+                let bound = TcpListener::bind("127.0.0.1:0").map_or_else(refused, |_| false);
+                i32::from(connected) + 2 * i32::from(bound)
+            })
+        };
+        assert_eq!(tried(None), 0);
+        assert_eq!(tried(Some(Tcp::Free)), 0);
+        assert_eq!(tried(Some(Tcp::Refused)), 3);
     }
 }

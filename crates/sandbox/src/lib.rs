@@ -5,7 +5,7 @@
 //! lambkin itself never forks. It starts itself once more as the *spawner*, one thread without a
 //! runtime, and talks to it over a socket; only the spawner, and in a jail its init, forks and reaps.
 //!
-//! `unsafe` stays in `child`, `signals`, `seccomp` and `jail::system`.
+//! `unsafe` stays in `child`, `signals`, `seccomp`, `jail::system` and `jail::guard`.
 
 #[cfg(target_os = "linux")]
 mod base;
@@ -42,7 +42,7 @@ mod wire;
 pub use finding::Finding;
 pub use isolation::{Isolated, Isolation};
 #[cfg(target_os = "linux")]
-pub use jail::{JailConfig, JailLauncher, nat_is_possible};
+pub use jail::{JailConfig, JailLauncher, guard_is_possible, nat_is_possible};
 pub use launcher::{Config, ProcessLauncher};
 pub use network::{Network, Subnet};
 pub use spawner::run_spawner;

@@ -22,6 +22,11 @@ pub enum Network {
         /// Private networks that are reached too.
         allow: Vec<Subnet>,
     },
+    /// The same, for TCP alone, by sockets that lambkin makes and hands in.
+    Host {
+        /// Private networks that are reached too.
+        allow: Vec<Subnet>,
+    },
     /// The internet by IPv4, from the host's address; not the host, no other jail, no metadata
     /// service, and of the private networks only these.
     Nat {
@@ -37,6 +42,7 @@ impl Network {
             Self::None | Self::Auto { .. } => None,
             Self::User { .. } => Some("user"),
             Self::Nat { .. } => Some("nat"),
+            Self::Host { .. } => Some("host"),
         }
     }
 }

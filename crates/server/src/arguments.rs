@@ -233,9 +233,10 @@ pub(crate) struct Serve {
     #[arg(long, value_enum, default_value = "auto", value_name = "auto|strict|process")]
     pub(crate) isolation: IsolationName,
     /// What functions in jails reach beyond themselves: nothing, or the internet by IPv4 from this
-    /// machine's address: by slirp4netns (user; auto does without where it does not work), or by this
-    /// machine's forwarding (nat, as root, with ip and nft; sets net.ipv4.ip_forward)
-    #[arg(long, value_enum, default_value = "auto", value_name = "auto|user|nat|none")]
+    /// machine's address: by slirp4netns (user; auto does without where it does not work), by this
+    /// machine's own sockets (host, TCP alone, on Linux 6.7 or later), or by its forwarding (nat, as root,
+    /// with ip and nft; sets net.ipv4.ip_forward)
+    #[arg(long, value_enum, default_value = "auto", value_name = "auto|user|host|nat|none")]
     pub(crate) network: NetworkName,
     /// Private network that functions reach too, where they reach the internet; may be repeated
     #[arg(long, value_name = "CIDR")]
@@ -288,6 +289,7 @@ impl From<IsolationName> for lambkin_sandbox::Isolation {
 pub(crate) enum NetworkName {
     Auto,
     User,
+    Host,
     Nat,
     None,
 }
@@ -297,6 +299,7 @@ impl NetworkName {
         match self {
             Self::Auto => Ok(Network::Auto { allow }),
             Self::User => Ok(Network::User { allow }),
+            Self::Host => Ok(Network::Host { allow }),
             Self::Nat => Ok(Network::Nat { allow }),
             Self::None if allow.is_empty() => Ok(Network::None),
             Self::None => Err("--network-allow opens nothing with --network none".into()),

@@ -34,6 +34,7 @@ async fn jail(directory: std::path::PathBuf) {
             println!("{:<20}{}", "--isolation auto", isolated.description());
             println!("{:<20}{}", "--isolation strict", if strict { "starts" } else { "refuses to start" });
             println!("{:<20}{}", "--network user", user(&isolated));
+            println!("{:<20}{}", "--network host", host(&isolated));
             println!("{:<20}{}", "--network nat", nat(&isolated).await);
             isolated.shutdown().await;
         }
@@ -48,6 +49,22 @@ fn user(isolated: &Isolated) -> String {
         Some(Err(why)) => format!("refuses to start: {why}"),
         None => "refuses to start: it is for jails".into(),
     }
+}
+
+#[cfg(target_os = "linux")]
+fn host(isolated: &Isolated) -> String {
+    match isolated {
+        Isolated::Jail(_) => match lambkin_sandbox::guard_is_possible() {
+            Ok(how) => format!("starts; {how}"),
+            Err(why) => format!("refuses to start: {why}"),
+        },
+        Isolated::Process(_) => "refuses to start: it is for jails".into(),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn host(_: &Isolated) -> String {
+    "refuses to start: it is for jails, which are made of what only Linux has".into()
 }
 
 #[cfg(target_os = "linux")]

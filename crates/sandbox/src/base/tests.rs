@@ -89,7 +89,7 @@ fn run_in(base: &Base, node: Option<&Path>, program: &str, arguments: &[&str]) -
         }
         if tmp.is_some() {
             capabilities::drop_all()?;
-            landlock::restrict()?;
+            landlock::restrict(landlock::Tcp::Free)?;
             filter.install()?;
         }
         Ok(())

@@ -8,16 +8,13 @@
 //!
 //! Deliberately not here: IPv6, of which jails have none.
 
-mod netlink;
 mod router;
 mod router_process;
 mod uplink;
 mod wire;
 
-use std::fs::Permissions;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -27,13 +24,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use self::netlink::Own;
 pub(super) use self::router::run as run_router;
 use self::router_process::Router;
-use self::uplink::{NETWORK, RESOLVER, Uplink};
+use self::uplink::Uplink;
+pub(super) use self::uplink::{NETWORK, RESOLVER};
 use self::wire::Order;
 use super::keeper::Keeper;
 use super::nat::{self, find_program};
+use super::netlink::Own;
+use super::outside;
 use super::rules::{self, Rules};
 use super::wire::Request;
 use crate::network::Subnet;
@@ -48,7 +47,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 const SETTLE: Duration = Duration::from_millis(50);
 
 /// Where the jails are, in what is for measuring only (RFC 2544): two addresses each.
-const POOL: Subnet = Subnet::new(Ipv4Addr::new(198, 18, 0, 0), 16);
+pub(super) const POOL: Subnet = Subnet::new(Ipv4Addr::new(198, 18, 0, 0), 16);
 const JAILS: u32 = 1 << 15;
 
 /// A jail of long ago still has the number.
@@ -97,7 +96,7 @@ impl Egress {
         if let Some(taken) = allow.iter().find(|subnet| subnet.overlaps(POOL) || subnet.overlaps(NETWORK)) {
             return Err(format!("{taken} cannot be allowed: {POOL} and {NETWORK} are the jails' own"));
         }
-        write(&resolver, &format!("nameserver {RESOLVER}\n"))
+        outside::write(&resolver, &format!("nameserver {RESOLVER}\n"))
             .map_err(|error| format!("cannot write {}: {error}", resolver.display()))?;
         all.open().await?;
         let (attach, asked) = mpsc::channel(WAITING);
@@ -154,12 +153,6 @@ impl Link {
 
 fn shut_down() -> LaunchError {
     LaunchError("the launcher is shut down".into())
-}
-
-/// Functions read it, whatever lambkin's umask is.
-fn write(file: &Path, text: &str) -> std::io::Result<()> {
-    std::fs::write(file, text)?;
-    std::fs::set_permissions(file, Permissions::from_mode(0o644))
 }
 
 /// Everything that the task owns.

@@ -46,7 +46,7 @@ pub(super) fn become_root_inside(ids: Ids) -> Result<(), Failure> {
 }
 
 /// The last step before the program.
-pub(super) fn confine(ids: Ids) -> Result<(), Errno> {
+pub(super) fn confine(ids: Ids, tcp: landlock::Tcp) -> Result<(), Errno> {
     // Fails where the system keeps it higher already.
     let _ = std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY_SCORE);
     limit(Resource::Nproc, PROCESSES)?;
@@ -65,6 +65,6 @@ pub(super) fn confine(ids: Ids) -> Result<(), Errno> {
     }
     capabilities::drop_all().map_err(raw)?;
     // Said at the start what this kernel's can do.
-    landlock::restrict().map_err(raw)?;
+    landlock::restrict(tcp).map_err(raw)?;
     Filter::for_functions().install().map_err(raw)
 }

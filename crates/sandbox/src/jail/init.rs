@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use lambkin_model::exit::ExitStatus;
@@ -16,11 +16,15 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, set_parent_p
 use rustix::thread::UnshareFlags;
 
 use super::function;
+use super::guard::{self, Post};
+use super::netlink::{Change, Netlink};
 use super::root;
 use super::system;
 use super::wire::{At as _, Failure, Ids, Shell};
 use crate::capabilities;
 use crate::child::{self, Child, Descriptors};
+use crate::landlock::Tcp;
+use crate::seccomp::Filter;
 use crate::signals;
 use crate::spawner::exit_status;
 use crate::wire::{self, MAX_MESSAGE, Reply, Request, Step};
@@ -42,8 +46,9 @@ pub(super) fn run(shell: &Shell, given: Given) -> ! {
     system::close_all_but(&kept);
     let Given { socket, go, joins } = given;
     let wake = match set_up(shell, &go, joins) {
-        Ok(Ready { wake, mounts, network, listeners }) => {
+        Ok(Ready { wake, mounts, network, post, listeners }) => {
             let mut descriptors = vec![mounts.as_fd(), network.as_fd()];
+            descriptors.extend(post.iter().flat_map(|post| [post.calls.as_fd(), post.names.as_fd()]));
             descriptors.extend(listeners.iter().map(|listener| listener.as_fd()));
             let said = postcard::to_stdvec(&Ok::<(), Failure>(())).unwrap_or_default();
             if wire::send(socket.as_fd(), &said, &descriptors).is_err() {
@@ -59,7 +64,8 @@ pub(super) fn run(shell: &Shell, given: Given) -> ! {
         }
     };
     drop(go);
-    let mut init = Init { socket, wake, ids: shell.ids, running: None };
+    let tcp = if shell.guarded { Tcp::Refused } else { Tcp::Free };
+    let mut init = Init { socket, wake, ids: shell.ids, tcp, running: None };
     let served = init.serve();
     init.kill_all(None);
     system::exit(i32::from(served.is_err()));
@@ -71,6 +77,7 @@ struct Ready {
     mounts: OwnedFd,
     /// The network namespace, for the router.
     network: OwnedFd,
+    post: Option<Post>,
     listeners: Vec<TcpListener>,
 }
 
@@ -101,7 +108,23 @@ fn set_up(shell: &Shell, go: &OwnedFd, joins: Vec<OwnedFd>) -> Result<Ready, Fai
     let mounts = namespace("/proc/self/ns/mnt").at("opening the mount namespace")?;
     let network = namespace("/proc/self/ns/net").at("opening the network namespace")?;
     let wake = signals::install().at("installing the signal handler")?;
-    Ok(Ready { wake, mounts, network, listeners })
+    // The last: from here on who connects, binds or listens waits for lambkin, this process too.
+    let post = if shell.guarded { Some(post().at("making the guard's post")?) } else { None };
+    Ok(Ready { wake, mounts, network, post, listeners })
+}
+
+/// What lambkin stands guard with, in a network that leads nowhere.
+fn post() -> io::Result<Post> {
+    /// Loopback's number, in every namespace.
+    const LOOPBACK: u32 = 1;
+    Netlink::open()?.change(vec![
+        Change::address(LOOPBACK, guard::OWN, 32),
+        // So that who asks for the way to an address is told its own.
+        Change::default_link(LOOPBACK),
+    ])?;
+    let names = UdpSocket::bind((guard::OWN, guard::NAMES))?;
+    names.set_nonblocking(true)?;
+    Ok(Post { names: names.into(), calls: Filter::for_guarded().install_and_listen()? })
 }
 
 /// AWS has an address there that says nothing either.
@@ -131,6 +154,7 @@ struct Init {
     socket: OwnedFd,
     wake: OwnedFd,
     ids: Ids,
+    tcp: Tcp,
     /// Run number and the leader of the tree that is alive.
     running: Option<(u64, Pid)>,
 }
@@ -172,8 +196,10 @@ impl Init {
                     let errno = Errno::MFILE.raw_os_error();
                     return self.reply(Reply::Failed { run, step: Step::SetUp, errno });
                 };
-                let ids = self.ids;
-                match child::spawn(&plan, &Descriptors { channel, output }, move || function::confine(ids)) {
+                let (ids, tcp) = (self.ids, self.tcp);
+                match child::spawn(&plan, &Descriptors { channel, output }, move || {
+                    function::confine(ids, tcp)
+                }) {
                     Ok(Child { pid, report }) => match child::failure(report.as_fd()) {
                         Some((step, errno)) => {
                             self.kill_all(None);

@@ -1,14 +1,17 @@
-//! What jails reach beyond themselves: nothing, or the internet by the host's forwarding (`nat`) or by a
-//! program (`egress`).
+//! What jails reach beyond themselves: nothing, or the internet by the host's forwarding (`nat`), by a
+//! program (`egress`), or by sockets that lambkin makes (`guard`).
 //!
 //! Deliberately not here: how. No function's process starts before its jail has its link.
 
+use std::fs::Permissions;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use lambkin_model::sandbox::LaunchError;
 
 use super::egress::{Egress, Link};
+use super::guard::{Guard, Post};
 use super::keeper::Keeper;
 use super::nat::{self, Nat};
 use crate::network::Network;
@@ -18,6 +21,7 @@ pub(super) enum Outside {
     None(Option<String>),
     Nat(Nat),
     User(Egress),
+    Host(Guard),
 }
 
 impl Outside {
@@ -40,6 +44,10 @@ impl Outside {
                 Ok(egress) => Ok(Self::User(egress)),
                 Err(why) => Err(LaunchError(format!("--network user: {why}"))),
             },
+            Network::Host { allow } => match Guard::start(directory, allow) {
+                Ok(guard) => Ok(Self::Host(guard)),
+                Err(why) => Err(LaunchError(format!("--network host: {why}"))),
+            },
             Network::Auto { allow } => match user(allow).await {
                 Ok(egress) => Ok(Self::User(egress)),
                 Err(why) => Ok(Self::None(Some(why))),
@@ -55,6 +63,7 @@ impl Outside {
             Self::None(Some(why)) => format!("{NOTHING}: {why}"),
             Self::Nat(nat) => nat.description(),
             Self::User(_) => Egress::description(),
+            Self::Host(_) => Guard::description(),
         }
     }
 
@@ -62,17 +71,28 @@ impl Outside {
     pub(super) fn way_out(&self) -> Result<String, String> {
         match self {
             Self::None(why) => Err(why.clone().unwrap_or_else(|| "nobody asked for it".into())),
-            Self::Nat(_) | Self::User(_) => Ok(self.description()),
+            Self::Nat(_) | Self::User(_) | Self::Host(_) => Ok(self.description()),
         }
+    }
+
+    /// Whether jails are made with a [`Post`].
+    pub(super) fn guards(&self) -> bool {
+        matches!(self, Self::Host(_))
     }
 
     /// Gives a jail, whose network namespace this is, its link, or begins to: no process may be started
     /// in it before that is made.
-    pub(super) async fn attach(&self, namespace: OwnedFd) -> Result<Option<Link>, LaunchError> {
-        match self {
-            Self::None(_) => Ok(None),
-            Self::Nat(nat) => nat.attach(namespace.into()).await.map(|()| None),
-            Self::User(egress) => egress.attach(namespace).await.map(Some),
+    pub(super) async fn attach(
+        &self,
+        namespace: OwnedFd,
+        post: Option<Post>,
+    ) -> Result<Option<Link>, LaunchError> {
+        match (self, post) {
+            (Self::None(_), _) => Ok(None),
+            (Self::Nat(nat), _) => nat.attach(namespace.into()).await.map(|()| None),
+            (Self::User(egress), _) => egress.attach(namespace).await.map(Some),
+            (Self::Host(guard), Some(post)) => guard.attach(post).map(|()| None),
+            (Self::Host(_), None) => Err(LaunchError("a jail was made without its guard's post".into())),
         }
     }
 
@@ -82,13 +102,14 @@ impl Outside {
             Self::None(_) => None,
             Self::Nat(nat) => Some(nat.resolver_file()),
             Self::User(egress) => Some(egress.resolver_file().to_owned()),
+            Self::Host(guard) => Some(guard.resolver_file().to_owned()),
         }
     }
 
     /// Before the spawner ends: what dies then is not an accident.
     pub(super) async fn close_before(&self) {
         match self {
-            Self::None(_) | Self::Nat(_) => {}
+            Self::None(_) | Self::Nat(_) | Self::Host(_) => {}
             Self::User(egress) => egress.close().await,
         }
     }
@@ -96,8 +117,14 @@ impl Outside {
     /// After all jails have ended.
     pub(super) async fn close_after(&self) {
         match self {
-            Self::None(_) | Self::User(_) => {}
+            Self::None(_) | Self::User(_) | Self::Host(_) => {}
             Self::Nat(nat) => nat.close().await,
         }
     }
+}
+
+/// Functions read it, whatever lambkin's umask is.
+pub(super) fn write(file: &Path, text: &str) -> std::io::Result<()> {
+    std::fs::write(file, text)?;
+    std::fs::set_permissions(file, Permissions::from_mode(0o644))
 }

@@ -3,6 +3,8 @@
 //! Every rule is for the jails' own links; the host's other traffic passes through untouched. What
 //! another table drops (Docker's `FORWARD` policy, a firewall's) stays dropped.
 //!
+//! The same for who makes connections instead of passing packets (`guard`): [`Reach`].
+//!
 //! Deliberately not here: in which namespace they are, the host's (`nat`) or the router's (`egress`).
 
 use std::net::Ipv4Addr;
@@ -17,6 +19,26 @@ const NEVER: [&str; 6] =
 /// Not the internet (RFC 1918, 6598, 6890, 2544).
 const PRIVATE: [&str; 6] =
     ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15"];
+
+/// Which addresses are reached, by the rules alone: what is the host's own is for whoever asks to see to.
+pub(super) struct Reach {
+    never: Vec<Subnet>,
+    private: Vec<Subnet>,
+    allow: Vec<Subnet>,
+}
+
+impl Reach {
+    pub(super) fn new(allow: &[Subnet]) -> Self {
+        let read = |written: &[&str]| written.iter().flat_map(|text| text.parse()).collect();
+        Self { never: read(&NEVER), private: read(&PRIVATE), allow: allow.to_vec() }
+    }
+
+    pub(super) fn permits(&self, address: Ipv4Addr) -> bool {
+        let is_in =
+            |subnets: &[Subnet]| subnets.iter().any(|subnet| subnet.overlaps(Subnet::new(address, 32)));
+        !is_in(&self.never) && (is_in(&self.allow) || !is_in(&self.private))
+    }
+}
 
 /// What differs.
 pub(super) struct Rules<'a> {
@@ -105,6 +127,32 @@ chain postrouting {{
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_reached() {
+        let reach =
+            Reach::new(&["10.1.0.0/16", "169.254.0.0/16"].map(|text| text.parse().expect("a network")));
+        assert_eq!((reach.never.len(), reach.private.len()), (NEVER.len(), PRIVATE.len()));
+        for (address, expected) in [
+            ("198.51.100.1", true),
+            ("8.8.8.8", true),
+            ("10.1.2.3", true),
+            ("10.2.0.0", false),
+            ("172.31.255.255", false),
+            ("172.32.0.0", true),
+            ("192.168.0.1", false),
+            ("100.64.0.1", false),
+            ("198.18.0.1", false),
+            ("169.254.169.254", false),
+            ("168.63.129.16", false),
+            ("127.0.0.1", false),
+            ("0.0.0.0", false),
+            ("224.0.0.1", false),
+            ("255.255.255.255", false),
+        ] {
+            assert_eq!(reach.permits(address.parse().expect("an address")), expected, "{address}");
+        }
+    }
 
     #[test]
     fn without_resolvers_and_networks_the_sets_are_empty() {

@@ -12,6 +12,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 use tokio::io::unix::AsyncFd;
 
 use super::egress::Link;
+use super::guard::Post;
 use super::keeper::Keeper;
 use super::wire::{Answer, Failure, Ids, Mount, Request, Shell as Made};
 use super::{sample, system};
@@ -32,6 +33,8 @@ pub(super) struct Shell {
     pub(super) listeners: Vec<OwnedFd>,
     /// Until it has its link, or until that is begun.
     pub(super) network: Option<OwnedFd>,
+    /// Until somebody stands guard.
+    pub(super) post: Option<Post>,
     /// Until it is waited for.
     pub(super) link: Option<Link>,
     /// Until the jail is done with: it holds the jail's mounts.
@@ -60,7 +63,7 @@ impl Shell {
         let joins = group.joins().map_err(failed)?;
         made.joins = joins.len();
         descriptors.extend(joins);
-        let ids = made.ids;
+        let (ids, guarded) = (made.ids, made.guarded);
         let (pid, process) = match keeper.ask(Request::Clone(made), descriptors).await? {
             (Answer::Cloned { pid }, Some(process)) => (pid, process),
             (Answer::Failed(failure), _) => return Err(of(&failure)),
@@ -69,12 +72,12 @@ impl Shell {
             }
         };
         let process = system::watch(process).map_err(failed)?;
-        let ready = tokio::time::timeout(SET_UP, ready(&socket)).await;
-        let (mounts, network, listeners) = ready
+        let ready = tokio::time::timeout(SET_UP, ready(&socket, guarded)).await;
+        let Ready { mounts, network, post, listeners } = ready
             .unwrap_or_else(|_| Err(LaunchError(format!("a jail was not put together within {SET_UP:?}"))))?;
         let (mounts, killed) = (Mutex::new(Some(mounts)), Mutex::default());
         let (network, link) = (Some(network), None);
-        Ok(Self { socket, group, listeners, network, link, mounts, killed, ids, pid, process })
+        Ok(Self { socket, group, listeners, network, post, link, mounts, killed, ids, pid, process })
     }
 
     /// Mounts these into it, all or none; `given` are those that say so, in their order.
@@ -193,8 +196,16 @@ fn of(failure: &Failure) -> LaunchError {
     LaunchError(format!("a jail could not be made: {failure}"))
 }
 
+/// What init's first word comes with.
+struct Ready {
+    mounts: OwnedFd,
+    network: OwnedFd,
+    post: Option<Post>,
+    listeners: Vec<OwnedFd>,
+}
+
 /// Waits for init's first word.
-async fn ready(socket: &PacketSocket) -> Result<(OwnedFd, OwnedFd, Vec<OwnedFd>), LaunchError> {
+async fn ready(socket: &PacketSocket, guarded: bool) -> Result<Ready, LaunchError> {
     let mut buffer = [0; MESSAGE_BYTES];
     let Ok(Some((length, descriptors))) = socket.receive(&mut buffer).await else {
         return Err(LaunchError("a jail's init ended before it was ready".into()));
@@ -205,7 +216,8 @@ async fn ready(socket: &PacketSocket) -> Result<(OwnedFd, OwnedFd, Vec<OwnedFd>)
             let mut next =
                 || descriptors.next().ok_or_else(|| LaunchError("too many descriptors are open".into()));
             let (mounts, network) = (next()?, next()?);
-            Ok((mounts, network, descriptors.collect()))
+            let post = if guarded { Some(Post { calls: next()?, names: next()? }) } else { None };
+            Ok(Ready { mounts, network, post, listeners: descriptors.collect() })
         }
         Ok(Err(failure)) => Err(of(&failure)),
         Err(error) => Err(LaunchError(format!("a jail's init sent an unknown message: {error}"))),

@@ -139,6 +139,10 @@ impl Spawner {
         leaf: Option<OwnedFd>,
         joins: Vec<OwnedFd>,
     ) -> Result<(i32, OwnedFd), Failure> {
+        if shell.guarded {
+            // Once for all jails.
+            Filter::for_guarded();
+        }
         let (ours, go) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .at("making a socket")?;
         let mut flags = libc::CLONE_NEWUSER

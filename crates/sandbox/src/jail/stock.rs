@@ -228,6 +228,7 @@ impl Stock {
             leaf: false,
             joins: 0,
             network: true,
+            guarded: self.outside.guards(),
             ports: vec![PORT, SERVICES_PORT],
         };
         let group = self.cgroups.make(&name).map_err(|error| {
@@ -238,7 +239,7 @@ impl Stock {
         let mut begun = Begun { stock: Arc::clone(self), remains: Some((Arc::clone(&group), ids)) };
         let mut shell = Shell::make(&self.keeper, made, group).await?;
         if let Some(network) = shell.network.take() {
-            shell.link = self.outside.attach(network).await?;
+            shell.link = self.outside.attach(network, shell.post.take()).await?;
         }
         self.mount_tmp(&shell, USUAL_TMP).await?;
         begun.remains = None;

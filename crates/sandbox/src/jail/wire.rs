@@ -41,6 +41,9 @@ pub(super) struct Shell {
     pub(super) joins: usize,
     /// A network of its own: nothing but loopback, until lambkin adds to it.
     pub(super) network: bool,
+    /// Its calls are told (`guard`): init's first word then comes with where, and with the socket that is asked for
+    /// names, behind the two namespaces.
+    pub(super) guarded: bool,
     /// Of the listeners on its loopback.
     pub(super) ports: Vec<u16>,
 }

@@ -123,5 +123,6 @@ fn verdict(answer: Answer) -> u32 {
         Answer::Allow => libc::SECCOMP_RET_ALLOW,
         Answer::Errno(errno) => libc::SECCOMP_RET_ERRNO | errno.cast_unsigned(),
         Answer::Kill => libc::SECCOMP_RET_KILL_PROCESS,
+        Answer::Tell => libc::SECCOMP_RET_USER_NOTIF,
     }
 }

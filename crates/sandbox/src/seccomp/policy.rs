@@ -16,6 +16,8 @@ pub(super) enum Answer {
     Errno(i32),
     /// The process dies of `SIGSYS`.
     Kill,
+    /// The process waits for what lambkin makes of the call.
+    Tell,
 }
 
 /// How the answer to one system call is found.
@@ -35,7 +37,7 @@ pub(super) enum Rule {
 }
 
 pub(super) const ALLOW: Rule = Rule::Always(Answer::Allow);
-const REFUSE: Rule = Rule::Always(Answer::Errno(EPERM));
+pub(super) const REFUSE: Rule = Rule::Always(Answer::Errno(EPERM));
 const NO_PROTOCOL: Rule = Rule::Always(Answer::Errno(EPROTONOSUPPORT));
 const UNKNOWN: Rule = Rule::Always(Answer::Errno(libc::ENOSYS));
 
@@ -277,6 +279,6 @@ pub(super) fn segments(rules: &BTreeMap<u32, Rule>) -> Vec<(u32, Rule)> {
 }
 
 /// The tables' numbers are small and not negative.
-fn number(call: c_long) -> u32 {
+pub(super) fn number(call: c_long) -> u32 {
     call as u32
 }

@@ -2,6 +2,7 @@
 //! program for the same policy; and in the kernel (`calls`).
 
 mod calls;
+mod guarded;
 mod machine;
 
 use std::collections::BTreeMap;

@@ -1,15 +1,17 @@
 //! What a jail reaches by network: its own loopback and lambkin's two listeners on it (`reach`), and
-//! with `nat` and `user` the internet (in a small world of network namespaces: `world`).
+//! with `nat`, `user` and `host` the internet (in a small world of network namespaces: `world`).
 //! A program of its own rather than libtest's: it starts itself as the spawner, and in a jail as the
 //! function that tries (`probe`).
 
 #![cfg(target_os = "linux")]
 
+mod attacks;
 mod bed;
 #[path = "../common/cases.rs"]
 mod cases;
 #[path = "../common/command_line.rs"]
 mod command_line;
+mod host;
 mod nat;
 mod probe;
 mod reach;
@@ -34,13 +36,19 @@ fn main() -> ExitCode {
             reach::costs();
             nat::costs();
             user::costs();
+            host::costs();
         }
         Some(nat::INSIDE) => nat::inside(&arguments[1]),
         Some(user::INSIDE) => user::inside(&arguments[1], &arguments[2]),
         Some(user::WITHIN) => user::within_world(&arguments[1]),
+        Some(host::INSIDE) => host::inside(&arguments[1], &arguments[2]),
+        Some(host::WITHIN) => host::within_world(&arguments[1]),
+        Some(host::WITHOUT) => return host::without(&arguments[1]),
         Some(user::HOLDER) => return user::hold(&arguments[1]),
         Some(nat::HOLDER) => return nat::hold(&arguments[1]),
-        Some(_) | None => return cases::run(&arguments, &[reach::TESTS, nat::TESTS, user::TESTS]),
+        Some(_) | None => {
+            return cases::run(&arguments, &[reach::TESTS, nat::TESTS, user::TESTS, host::TESTS]);
+        }
     }
     ExitCode::SUCCESS
 }

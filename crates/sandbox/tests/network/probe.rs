@@ -4,15 +4,20 @@ use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixStream};
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::attacks;
 
 /// Nothing here is refused that late; who drops packets instead would be waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// `tcp:ADDRESS`, `udp:ADDRESS`, `abstract:NAME`, `own`, `interfaces`, `gateway:PORT`, `read:FILE`,
 /// `say:ADDRESS=TEXT`, which prints what is answered, `ask:ADDRESS`, the same by datagrams,
-/// `take:ADDRESS`, which gives it to loopback, or `serve:PORT`, which prints its own address and
-/// does not end.
+/// `name:ADDRESS=NAME`, of a resolver, `names:ADDRESS=NUMBER`, how many questions are taken at once, `wait:ADDRESS=TEXT`,
+/// like `say` or `tcp` by a socket that blocks, `child:` and another, by a process of its own, `attack:`, `inside`, `many:`
+/// and `hold:` (`attacks`), `time:ADDRESS`, what a connection takes, `take:ADDRESS`, which gives it to loopback, or
+/// `serve:PORT`, which prints its own address and does not end.
 pub(crate) fn run(tries: &[String]) {
     for tried in tries {
         let (what, on) = tried.split_once(':').unwrap_or((tried, ""));
@@ -24,6 +29,15 @@ pub(crate) fn run(tries: &[String]) {
             "interfaces" => interfaces(),
             "say" => say(on),
             "ask" => ask(address(on)),
+            "name" => name(on),
+            "names" => names(on),
+            "wait" => wait(on),
+            "child" => child(on),
+            "attack" => attack(on),
+            "inside" => attacks::inside(),
+            "many" => attacks::many(address(on)),
+            "hold" => attacks::hold(address(on)),
+            "time" => time(on),
             "take" => take_address(on.parse().expect("an address")),
             "gateway" => gateway(on),
             "read" => std::fs::read_to_string(on).map(|text| text.trim().replace('\n', "|")),
@@ -39,6 +53,80 @@ pub(crate) fn run(tries: &[String]) {
 
 fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
+}
+
+fn wait(what: &str) -> std::io::Result<String> {
+    let (to, text) = what.split_once('=').unwrap_or((what, ""));
+    let stream = TcpStream::connect(address(to))?;
+    if text.is_empty() { Ok("reached".into()) } else { talk(stream, text) }
+}
+
+fn child(tried: &str) -> std::io::Result<String> {
+    let output = Command::new("/proc/self/exe").args([crate::PROBE, tried]).output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    Ok(said.trim().strip_prefix(tried).unwrap_or(&said).trim().to_owned())
+}
+
+fn attack(what: &str) -> std::io::Result<String> {
+    let (name, addresses) = what.split_once('=').expect("NAME=ADDRESS>ADDRESS");
+    let (may, may_not) = addresses.split_once('>').expect("ADDRESS>ADDRESS");
+    attacks::run(name, address(may), address(may_not))
+}
+
+/// A question of which only the header's first half is as DNS has it.
+fn question(name: &str) -> Vec<u8> {
+    [&[7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], name.as_bytes()].concat()
+}
+
+fn name(what: &str) -> std::io::Result<String> {
+    let (to, name) = what.split_once('=').expect("ADDRESS=NAME");
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.set_read_timeout(Some(PATIENCE / 3))?;
+    socket.send_to(&question(name), address(to))?;
+    let mut answer = [0; 128];
+    let (length, from) = socket.recv_from(&mut answer)?;
+    assert!(from == address(to) && answer[..2] == [7, 7] && answer[2] & 0x80 != 0, "{from} {answer:?}");
+    Ok(String::from_utf8_lossy(&answer[12..length]).into_owned())
+}
+
+/// Of those that nobody answers, as many as a failure is not said of when there are more.
+fn names(what: &str) -> std::io::Result<String> {
+    let (to, number) = what.split_once('=').expect("ADDRESS=NUMBER");
+    let number: usize = number.parse().expect("a number");
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    for _ in 0..number {
+        socket.send_to(&question("silence"), address(to))?;
+    }
+    // One that would be answered is lost as long as the others are waited for.
+    let began = Instant::now();
+    while name(&format!("{to}=example.org")).is_err() {
+        assert!(began.elapsed() < 4 * PATIENCE, "never answered again");
+    }
+    assert!(began.elapsed() > PATIENCE, "{:?}: more than it takes at once", began.elapsed());
+    Ok("64".into())
+}
+
+/// Of a connection, and of one by a socket that blocks: the median.
+pub(crate) fn time(to: &str) -> std::io::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let to = if to == "inside" { listener.local_addr()? } else { address(to) };
+    let mut text = String::new();
+    for (how, blocks) in [("not blocking", false), ("blocking", true)] {
+        let mut times = Vec::new();
+        for _ in 0..300 {
+            let began = Instant::now();
+            let stream =
+                if blocks { TcpStream::connect(to) } else { TcpStream::connect_timeout(&to, PATIENCE) }?;
+            times.push(began.elapsed());
+            drop(stream);
+            if to.ip().is_loopback() {
+                drop(listener.accept()?);
+            }
+        }
+        times.sort_unstable();
+        text += &format!("{how} {:?} ", times[times.len() / 2]);
+    }
+    Ok(text)
 }
 
 fn udp(to: SocketAddr) -> std::io::Result<String> {
@@ -63,7 +151,10 @@ fn interfaces() -> std::io::Result<String> {
 
 fn say(what: &str) -> std::io::Result<String> {
     let (to, text) = what.split_once('=').expect("ADDRESS=TEXT");
-    let mut stream = TcpStream::connect_timeout(&address(to), PATIENCE)?;
+    talk(TcpStream::connect_timeout(&address(to), PATIENCE)?, text)
+}
+
+fn talk(mut stream: TcpStream, text: &str) -> std::io::Result<String> {
     stream.set_read_timeout(Some(PATIENCE))?;
     writeln!(stream, "{text}")?;
     let mut answer = String::new();

@@ -14,9 +14,9 @@ use std::process::{Command, Stdio};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
-use super::netlink::{Change, Netlink};
 use super::uplink::{MTU, TAP};
 use super::wire::{Done, Order};
+use crate::jail::netlink::{Change, Netlink};
 use crate::jail::system;
 use crate::jail::wire::{At as _, Failure};
 use crate::signals;
@@ -24,6 +24,9 @@ use crate::wire::{self, MAX_MESSAGE};
 
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 const IPV6: &str = "/proc/sys/net/ipv6";
+
+/// A jail's link and its own end are a network of two.
+const PAIR: u8 = 31;
 
 /// Serves until lambkin closes its end. Begins in a fresh network namespace.
 pub(in crate::jail) fn run(socket: OwnedFd) -> ! {
@@ -107,11 +110,13 @@ impl Router {
         let Order::Attach { name, gateway, own } = order else { return Ok(()) };
         self.tables.change(vec![Change::pair(name, namespace.as_fd(), MTU)]).at("making a jail's link")?;
         let link = self.tables.index(name).at("finding a jail's link")?;
-        self.tables.change(vec![Change::address(link, *gateway)]).at("giving a jail's link an address")?;
+        self.tables
+            .change(vec![Change::address(link, *gateway, PAIR)])
+            .at("giving a jail's link an address")?;
         let mut inside = self.inside(namespace).at("entering a jail's network")?;
         let link = inside.index("eth0").at("finding a jail's eth0")?;
         let mut changes =
-            vec![Change::address(link, *own), Change::up("eth0"), Change::default_route(*gateway)];
+            vec![Change::address(link, *own, PAIR), Change::up("eth0"), Change::default_route(*gateway)];
         if self.has_ipv6 {
             changes.insert(0, Change::no_ipv6("eth0"));
         }

@@ -32,10 +32,10 @@ const START: Duration = Duration::from_secs(5);
 const COMPLAINTS: usize = 4096;
 
 /// The network on its link, in what is for measuring only (RFC 2544), and so nobody's.
-pub(super) const NETWORK: Subnet = Subnet::new(Ipv4Addr::new(198, 19, 0, 0), 24);
+pub(in crate::jail) const NETWORK: Subnet = Subnet::new(Ipv4Addr::new(198, 19, 0, 0), 24);
 
 /// Where it answers questions for names, by the host's first resolver.
-pub(super) const RESOLVER: Ipv4Addr = Ipv4Addr::new(198, 19, 0, 3);
+pub(in crate::jail) const RESOLVER: Ipv4Addr = Ipv4Addr::new(198, 19, 0, 3);
 
 /// # Errors
 /// It is not installed: the text says how to get it.

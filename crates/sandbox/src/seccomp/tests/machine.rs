@@ -63,6 +63,7 @@ fn answer(verdict: u32) -> Answer {
         libc::SECCOMP_RET_ALLOW => Answer::Allow,
         libc::SECCOMP_RET_ERRNO => Answer::Errno((verdict & 0xffff).cast_signed()),
         libc::SECCOMP_RET_KILL_PROCESS => Answer::Kill,
+        libc::SECCOMP_RET_USER_NOTIF => Answer::Tell,
         other => panic!("verdict {other:x}"),
     }
 }
