@@ -108,8 +108,8 @@ fn again(may: SocketAddrV4, may_not: SocketAddrV4) -> Went {
 /// Puts another socket into the place of the one that a call began with, again and again.
 fn swap(may: SocketAddrV4, may_not: SocketAddrV4) -> Went {
     let ours = TcpStream::from(connected(may)?);
-    // The kernel connects this kind.
-    let harmless = UdpSocket::bind("127.0.0.1:0")?;
+    // The kernel is left this kind, which can do none of what is tried: what works has worked for ours.
+    let (harmless, _other_end) = UnixStream::pair()?;
     let place = harmless.try_clone()?.into_raw_fd();
     let stop = AtomicBool::new(false);
     let (given, other) = (ours.as_raw_fd(), harmless.as_raw_fd());
@@ -155,7 +155,7 @@ fn race(place: RawFd, ours: &TcpStream, may_not: SocketAddrV4) -> Went {
                 libc::listen(place, 1) == 0 || libc::listen(ours.as_raw_fd(), 1) == 0,
             )
         };
-        // The other socket is bound already, and is of a kind that never listens.
+        // Not the other socket's, see above.
         if bound || listens {
             return Ok(if bound { "bound" } else { "listens" }.into());
         }
