@@ -37,7 +37,7 @@ impl World {
         until("another namespace", || std::fs::metadata(world.path()).expect("one").st_ino() != ours);
         ip(&format!(
             "link set lo up\nlink add up0 type veth peer name down0 netns {}\naddress add {HOST}/24 dev up0\n\
-             address add {HOST_TOO}/32 dev lo\nlink set up0 up\n",
+             address add {HOST_TOO}/32 dev lo\nlink set up0 addrgenmode none\nlink set up0 up\n",
             world.holder.id()
         ));
         let mut addresses: Vec<_> =
