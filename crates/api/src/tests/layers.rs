@@ -10,7 +10,7 @@ use lambkin_model::layer::UsedLayer;
 use serde_json::{Value, json};
 
 use super::fakes::{Answer, Server};
-use super::{FUNCTIONS, create, created};
+use super::{FUNCTIONS, create, created, refused};
 
 const LAYERS: &str = "/2018-10-31/layers";
 const ARN: &str = "arn:aws:lambda:eu-west-1:000000000000:layer";
@@ -26,11 +26,6 @@ async fn publish(server: &Server, layer: &str, content: &str, more: &Value) -> A
 
 async fn get(server: &Server, path: &str) -> Answer {
     server.ask("GET", &format!("{LAYERS}{path}"), "", b"").await
-}
-
-#[track_caller]
-fn refused(answer: &Answer, status: u16, code: &str, text: &str) {
-    assert_eq!(answer.error(), (status, code.to_owned(), text.to_owned()));
 }
 
 fn numbers(answer: &Answer) -> Vec<u64> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fakes::{Answer, Server};
-use super::{FUNCTIONS, created};
+use super::{FUNCTIONS, created, refused};
 
 const ARN: &str = "arn:aws:lambda:eu-west-1:000000000000:function:f";
 
@@ -22,11 +22,6 @@ async fn revision(server: &Server) -> String {
 
 fn permission(sid: &str) -> Value {
     json!({ "StatementId": sid, "Action": "lambda:InvokeFunction", "Principal": "sns.amazonaws.com" })
-}
-
-#[track_caller]
-fn refused(answer: &Answer, status: u16, code: &str, text: &str) {
-    assert_eq!(answer.error(), (status, code.to_owned(), text.to_owned()));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fakes::{Answer, Server};
-use super::{FUNCTIONS, created};
+use super::{FUNCTIONS, refused, with_versions};
 
 const ARN: &str = "arn:aws:lambda:eu-west-1:000000000000:function:f";
 const INVALID: &str = "InvalidParameterValueException";
@@ -12,7 +12,7 @@ fn path(qualifier: &str) -> String {
     format!("/2019-09-30/functions/f/provisioned-concurrency?Qualifier={qualifier}")
 }
 
-async fn put(server: &Server, qualifier: &str, count: u32) -> Answer {
+pub(super) async fn put(server: &Server, qualifier: &str, count: u32) -> Answer {
     let body = json!({ "ProvisionedConcurrentExecutions": count }).to_string();
     server.ask("PUT", &path(qualifier), "", body.as_bytes()).await
 }
@@ -31,31 +31,9 @@ async fn unreserved(server: &Server) -> Value {
     answer.body()["AccountLimit"]["UnreservedConcurrentExecutions"].clone()
 }
 
-#[track_caller]
-fn refused(answer: &Answer, status: u16, code: &str, text: &str) {
-    assert_eq!(answer.error(), (status, code.to_owned(), text.to_owned()));
-}
-
-/// `f` with the versions 1 and 2, and the alias `live` of 1.
-async fn prepared() -> Server {
-    let server = Server::start().await;
-    created(&server, "f").await;
-    for description in ["one", "two"] {
-        let body = json!({ "Description": description }).to_string();
-        server.ask("PUT", &format!("{FUNCTIONS}/f/configuration"), "", body.as_bytes()).await;
-        server.settle("f").await;
-        let answer = server.ask("POST", &format!("{FUNCTIONS}/f/versions"), "", b"{}").await;
-        assert_eq!(answer.status, 201, "{}", answer.body());
-    }
-    let alias = json!({ "Name": "live", "FunctionVersion": "1" }).to_string();
-    let answer = server.ask("POST", &format!("{FUNCTIONS}/f/aliases"), "", alias.as_bytes()).await;
-    assert_eq!(answer.status, 201, "{}", answer.body());
-    server
-}
-
 #[tokio::test]
 async fn configurations_come_and_go() {
-    let server = prepared().await;
+    let server = with_versions("1").await;
     let none = "No Provisioned Concurrency Config found for this function";
     let code = "ProvisionedConcurrencyConfigNotFoundException";
     refused(&get(&server, "1").await, 404, code, none);
@@ -99,7 +77,7 @@ async fn configurations_come_and_go() {
 
 #[tokio::test]
 async fn what_cannot_be_provisioned_is_refused() {
-    let server = prepared().await;
+    let server = with_versions("1").await;
     let latest = "Provisioned Concurrency Configs cannot be applied to unpublished function versions.";
     refused(&put(&server, "$LATEST", 1).await, 400, INVALID, latest);
     let must = "The function resource provided must be an alias or a published version.";

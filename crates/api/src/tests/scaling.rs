@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::fakes::{Answer, Server};
-use super::{FUNCTIONS, created};
+use super::provisioned::put as provision;
+use super::{FUNCTIONS, refused, with_versions};
 
 const ARN: &str = "arn:aws:lambda:eu-west-1:000000000000:function:f";
 const INVALID: &str = "InvalidParameterValueException";
@@ -22,40 +23,14 @@ async fn get(server: &Server, qualifier: &str) -> Answer {
     server.ask("GET", &path(qualifier), "", b"").await
 }
 
-async fn provision(server: &Server, qualifier: &str, count: u32) -> Answer {
-    let path = format!("/2019-09-30/functions/f/provisioned-concurrency?Qualifier={qualifier}");
-    let body = json!({ "ProvisionedConcurrentExecutions": count }).to_string();
-    server.ask("PUT", &path, "", body.as_bytes()).await
-}
-
 fn bounds(min: u32, max: u32) -> Value {
     json!({ "MinExecutionEnvironments": min, "MaxExecutionEnvironments": max })
 }
 
-#[track_caller]
-fn refused(answer: &Answer, status: u16, code: &str, text: &str) {
-    assert_eq!(answer.error(), (status, code.to_owned(), text.to_owned()));
-}
-
-/// `f` with the versions 1 and 2, and the alias `live` of 2. The data plane has as many environments of each as its number.
-async fn prepared() -> Server {
-    let server = Server::start().await;
-    created(&server, "f").await;
-    for description in ["one", "two"] {
-        let body = json!({ "Description": description }).to_string();
-        server.ask("PUT", &format!("{FUNCTIONS}/f/configuration"), "", body.as_bytes()).await;
-        server.settle("f").await;
-        let answer = server.ask("POST", &format!("{FUNCTIONS}/f/versions"), "", b"{}").await;
-        assert_eq!(answer.status, 201, "{}", answer.body());
-    }
-    let alias = json!({ "Name": "live", "FunctionVersion": "2" }).to_string();
-    assert_eq!(server.ask("POST", &format!("{FUNCTIONS}/f/aliases"), "", alias.as_bytes()).await.status, 201);
-    server
-}
-
+/// The data plane has as many environments of each version as its number.
 #[tokio::test]
 async fn what_is_requested_is_told_until_it_is_in_effect() {
-    let server = prepared().await;
+    let server = with_versions("2").await;
     let nothing = json!({ "FunctionArn": format!("{ARN}:2") });
     assert_eq!((get(&server, "2").await.status, get(&server, "2").await.body()), (200, nothing.clone()));
     let requested = "RequestedFunctionScalingConfig";
@@ -88,7 +63,7 @@ async fn what_is_requested_is_told_until_it_is_in_effect() {
 
 #[tokio::test]
 async fn a_version_without_environments_is_deactivated() {
-    let server = prepared().await;
+    let server = with_versions("2").await;
     let answer = put(&server, "2", bounds(0, 0)).await;
     assert_eq!((answer.status, answer.body()), (202, json!({ "FunctionState": "Deactivating" })));
     for path in ["/f/configuration?Qualifier=2", "/f?Qualifier=live"] {
@@ -108,7 +83,7 @@ async fn a_version_without_environments_is_deactivated() {
 
 #[tokio::test]
 async fn what_cannot_be_scaled_so_is_refused() {
-    let server = prepared().await;
+    let server = with_versions("2").await;
     for qualifier in ["live", "$LATEST", ""] {
         assert_eq!(
             put(&server, qualifier, bounds(1, 1)).await.error().1,

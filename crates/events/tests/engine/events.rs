@@ -13,7 +13,7 @@ use lambkin_events::dispatcher::{Config, DELIVERY_AGE, Dispatcher, Ports};
 use lambkin_events::outbound::{Carrier, Outbound};
 use lambkin_events::target::{Delivery, Target, Undeliverable};
 use lambkin_events::targets::Targets;
-use lambkin_model::catalog::{CatalogRead, Head, Revision, Stored, Watcher};
+use lambkin_model::catalog::{CatalogRead as _, Head};
 use lambkin_model::code::{Code, CodeSha256};
 use lambkin_model::error::ThrottleReason;
 use lambkin_model::event_invoke::EventInvokeConfig;
@@ -22,14 +22,13 @@ use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, State}
 use lambkin_model::invocation::{FunctionError, Invocation, Invoke, Outcome, Reply, RequestId, Streamed};
 use lambkin_model::name::{FunctionKey, FunctionReference, LATEST};
 use lambkin_model::queue::{Counts, Message, MessageId, Post, QueueName, Queues};
-use lambkin_model::record::ResourceKey;
 use lambkin_model::runtime::Runtime;
 use lambkin_model::time::Timestamp;
 use lambkin_model::trace::{Span, SpanId, Traces};
-use lambkin_model::version::PublishedVersion;
 use lambkin_model::{Error, Pending};
 use tokio::time::Instant;
 
+use crate::catalog::Catalog;
 use crate::queues::MemoryQueues;
 
 thread_local! {
@@ -69,41 +68,6 @@ fn new_head(name: &str, identity: &str) -> Head {
         last_update: Some(LastUpdate::Successful),
     };
     Head::new(key(name), identity.into(), latest)
-}
-
-#[derive(Default)]
-pub(crate) struct Catalog {
-    heads: Mutex<HashMap<FunctionKey, Arc<Stored<Head>>>>,
-    versions: Mutex<HashMap<ResourceKey, Arc<Stored<PublishedVersion>>>>,
-    watchers: Mutex<Vec<Watcher>>,
-}
-
-impl Catalog {
-    fn tell(&self, key: &FunctionKey) {
-        self.watchers.lock().unwrap().iter().for_each(|watcher| watcher(key));
-    }
-}
-
-impl CatalogRead for Catalog {
-    fn head(&self, key: &FunctionKey) -> Option<Arc<Stored<Head>>> {
-        self.heads.lock().unwrap().get(key).cloned()
-    }
-
-    fn heads(&self, _: &str, _: &str, _: Option<&str>, _: usize) -> Vec<Arc<Stored<Head>>> {
-        self.all()
-    }
-
-    fn all(&self) -> Vec<Arc<Stored<Head>>> {
-        self.heads.lock().unwrap().values().cloned().collect()
-    }
-
-    fn version(&self, key: &ResourceKey) -> Option<Arc<Stored<PublishedVersion>>> {
-        self.versions.lock().unwrap().get(key).cloned()
-    }
-
-    fn watch(&self, watcher: Watcher) {
-        self.watchers.lock().unwrap().push(watcher);
-    }
 }
 
 /// What a function does with its n-th attempt of all.
@@ -352,9 +316,7 @@ impl World {
             None => new_head(name, &format!("identity-of-{name}")),
         };
         change(&mut head);
-        let stored = Arc::new(Stored { revision: Revision(1), record: head });
-        self.catalog.heads.lock().unwrap().insert(key(name), stored);
-        self.catalog.tell(&key(name));
+        self.catalog.put(head);
     }
 
     pub(crate) fn behaves(
@@ -370,8 +332,7 @@ impl World {
     }
 
     pub(crate) fn delete(&self, name: &str) {
-        self.catalog.heads.lock().unwrap().remove(&key(name));
-        self.catalog.tell(&key(name));
+        self.catalog.remove(&key(name));
     }
 
     pub(crate) fn asked(&self, name: &str) -> Asked {

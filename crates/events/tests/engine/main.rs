@@ -1,5 +1,6 @@
 //! Tests of the engine: everything that moves events, over queues and records in memory, in paused time.
 
+mod catalog;
 mod dispatch_faults;
 mod dispatching;
 mod events;

@@ -3,7 +3,6 @@
 
 mod bodies;
 mod function;
-mod functions;
 mod sqs_world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,8 +31,8 @@ use tokio::time::Instant;
 
 use self::bodies::Bodies;
 pub(crate) use self::function::{Function, Said, throttle};
-pub(crate) use self::functions::Functions;
 pub(crate) use self::sqs_world::SqsWorld;
+use crate::catalog::Catalog;
 use crate::queues::MemoryQueues;
 use crate::records::MemoryRecords;
 
@@ -48,7 +47,7 @@ pub(crate) struct World {
     pub(crate) queues: Arc<MemoryQueues>,
     pub(crate) bodies: Arc<Bodies>,
     pub(crate) records: Arc<MemoryRecords<Mapping>>,
-    pub(crate) functions: Arc<Functions>,
+    pub(crate) functions: Arc<Catalog>,
     pub(crate) function: Arc<Function>,
     pub(crate) mappings: Arc<Mappings>,
 }
@@ -103,7 +102,7 @@ impl World {
             slow: AtomicU64::new(0),
         });
         let function = Arc::new(Function::new(begin));
-        let functions = Arc::new(Functions::default());
+        let functions = Arc::new(Catalog::default());
         let records = Arc::new(MemoryRecords::default());
         bodies.create(&key("q"), 60);
         bodies.create(&key("q.fifo"), 60);
@@ -115,7 +114,7 @@ impl World {
 
     fn ports(
         records: &Arc<MemoryRecords<Mapping>>,
-        functions: &Arc<Functions>,
+        functions: &Arc<Catalog>,
         bodies: &Arc<Bodies>,
         function: &Arc<Function>,
     ) -> Ports {
@@ -127,7 +126,7 @@ impl World {
         }
         Ports {
             records: Arc::<MemoryRecords<Mapping>>::clone(records),
-            catalog: Arc::<Functions>::clone(functions),
+            catalog: Arc::<Catalog>::clone(functions),
             source: Arc::<Bodies>::clone(bodies),
             invoke: Arc::<Function>::clone(function),
             traces: Arc::new(NoTraces),

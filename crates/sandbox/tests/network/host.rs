@@ -203,8 +203,7 @@ async fn reached() {
     expected.push((format!("ask:{INTERNET}"), "WouldBlock"));
     expected.push(("read:/etc/resolv.conf".to_owned(), "nameserver 198.19.0.3"));
     expected.push((format!("child:say:{INTERNET}=who"), HOST));
-    let tries: Vec<_> = expected.iter().map(|(tried, _)| tried.clone()).collect();
-    let expected: Vec<_> = expected.iter().map(|(tried, went)| format!("{tried} {went}")).collect();
+    let (tries, expected) = probe::tried(&expected);
     let mut jail = bed.open(2, &tries).await;
     for start in 1..=2 {
         assert_eq!(bed.said(&mut *jail).await, expected, "start {start}");
@@ -227,8 +226,7 @@ async fn names() {
         (format!("tcp:198.19.0.3:{port}"), "ConnectionRefused"),
         (format!("tcp:{LOOPBACK_RESOLVER}:53"), "ConnectionRefused"),
     ];
-    let tries: Vec<_> = expected.iter().map(|(tried, _)| tried.clone()).collect();
-    let expected: Vec<_> = expected.iter().map(|(tried, went)| format!("{tried} {went}")).collect();
+    let (tries, expected) = probe::tried(&expected);
     assert_eq!(bed.said(&mut *bed.open(1, &tries).await).await, expected);
     bed.launcher.shutdown().await;
 }

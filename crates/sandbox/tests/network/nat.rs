@@ -15,6 +15,7 @@ use tokio::net::unix::pipe;
 
 use crate::bed::{Bed, config, copy_self, nat};
 use crate::cases::Test;
+use crate::probe;
 use crate::waiting::{run, within};
 use crate::world::{
     ALLOWED, AZURE, HOST, HOST_TOO, INTERNET, METADATA, PRIVATE, World, address, said_by, until,
@@ -157,8 +158,7 @@ async fn reached() {
     } else {
         println!("NOT TESTED: names: the host's resolver is its own");
     }
-    let tries: Vec<_> = expected.iter().map(|(tried, _)| tried.clone()).collect();
-    let expected: Vec<_> = expected.iter().map(|(tried, went)| format!("{tried} {went}")).collect();
+    let (tries, expected) = probe::tried(&expected);
     let mut jail = bed.open(2, &tries).await;
     assert_eq!(bed.said(&mut *jail).await, expected);
     // From outside nobody comes in.

@@ -51,6 +51,11 @@ pub(crate) fn run(tries: &[String]) {
     }
 }
 
+/// What is to be tried, and what is printed where each goes as expected.
+pub(crate) fn tried(expected: &[(String, &str)]) -> (Vec<String>, Vec<String>) {
+    expected.iter().map(|(tried, went)| (tried.clone(), format!("{tried} {went}"))).unzip()
+}
+
 fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }

@@ -271,8 +271,7 @@ async fn reached() {
     expected.push(("read:/etc/resolv.conf".to_owned(), "nameserver 198.19.0.3"));
     expected.push((format!("say:{RESOLVER}=who"), HOST));
     expected.push((format!("take:{TAKEN}"), "PermissionDenied"));
-    let tries: Vec<_> = expected.iter().map(|(tried, _)| tried.clone()).collect();
-    let expected: Vec<_> = expected.iter().map(|(tried, went)| format!("{tried} {went}")).collect();
+    let (tries, expected) = probe::tried(&expected);
     let mut jail = bed.open(2, &tries).await;
     assert_eq!(bed.said(&mut *jail).await, expected);
     // The rules are in the router's namespace, out of the host's reach.
@@ -298,8 +297,7 @@ async fn names() {
         (format!("tcp:{LOOPBACK_RESOLVER}:53"), "ConnectionRefused"),
         (format!("tcp:{GATEWAY}:53"), "HostUnreachable"),
     ];
-    let tries: Vec<_> = expected.iter().map(|(tried, _)| tried.clone()).collect();
-    let expected: Vec<_> = expected.iter().map(|(tried, went)| format!("{tried} {went}")).collect();
+    let (tries, expected) = probe::tried(&expected);
     assert_eq!(bed.said(&mut *bed.open(1, &tries).await).await, expected);
     bed.launcher.shutdown().await;
 }

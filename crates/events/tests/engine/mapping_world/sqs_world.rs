@@ -16,7 +16,8 @@ use lambkin_model::sqs::Queue;
 use lambkin_model::trace::NoTraces;
 use tokio::time::Instant;
 
-use super::{ACCOUNT, Function, Functions, REGION, head, key, reference};
+use super::{ACCOUNT, Function, REGION, head, key, reference};
+use crate::catalog::Catalog;
 use crate::queues::MemoryQueues;
 use crate::records::MemoryRecords;
 
@@ -51,7 +52,7 @@ impl SqsWorld {
         sqs.create_queue(key("dead"), &[], BTreeMap::new()).await.unwrap();
         sqs.create_queue(key(queue), &attributes.collect::<Vec<_>>(), BTreeMap::new()).await.unwrap();
         let function = Arc::new(Function::new(begin));
-        let functions = Arc::new(Functions::default());
+        let functions = Arc::new(Catalog::default());
         functions.put(head("f"));
         let mappings = Mappings::new(Ports {
             records: Arc::<MemoryRecords<Mapping>>::default(),

@@ -1,4 +1,4 @@
-//! A catalog that says there are such functions.
+//! The catalog of all worlds: says that there are such functions, none of which has versions.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,12 +10,12 @@ use lambkin_model::version::PublishedVersion;
 
 /// Functions that are there.
 #[derive(Default)]
-pub(crate) struct Functions {
+pub(crate) struct Catalog {
     heads: Mutex<HashMap<FunctionKey, Arc<Stored<Head>>>>,
     watchers: Mutex<Vec<Watcher>>,
 }
 
-impl Functions {
+impl Catalog {
     pub(crate) fn put(&self, head: Head) {
         let key = head.key.clone();
         let stored = Arc::new(Stored { revision: Revision(1), record: head });
@@ -35,7 +35,7 @@ impl Functions {
     }
 }
 
-impl CatalogRead for Functions {
+impl CatalogRead for Catalog {
     fn head(&self, key: &FunctionKey) -> Option<Arc<Stored<Head>>> {
         self.heads.lock().unwrap().get(key).cloned()
     }
