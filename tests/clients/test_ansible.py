@@ -10,13 +10,22 @@ import pytest
 from lambda_client import REGION, arn
 from server import ROOT
 
+PLAYBOOK = ROOT / "examples/ansible/deploy.yml"
+
+
+def test_what_the_example_packs_is_in_the_repository():
+    """Ansible is on few machines; that a clone has all of the example is seen on every one."""
+    packed = re.findall(r"\{\{ playbook_dir \}\}/(\w+)/\*", PLAYBOOK.read_text())
+    assert packed == ["function", "layer"]
+    assert [directory for directory in packed if not list((PLAYBOOK.parent / directory).rglob("index.js"))] == []
+
 
 @pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="NOT TESTED: no ansible on this machine")
 def test_the_example_deploys_again_and_goes(shared, lambda_, tmp_path, name):
     def play(*options):
         """What was changed, and the text."""
         done = subprocess.run(
-            ["ansible-playbook", ROOT / "examples/ansible/deploy.yml", "-e", f"function={name}", *options],
+            ["ansible-playbook", PLAYBOOK, "-e", f"function={name}", *options],
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": str(tmp_path),
