@@ -105,7 +105,7 @@ impl Memory {
     }
 
     /// Who waits looks again.
-    fn stir(&self) {
+    pub(crate) fn stir(&self) {
         if self.wanted.load(Ordering::Relaxed) {
             self.changed.notify_one();
         }

@@ -1,7 +1,8 @@
 //! Booted processes that no function has yet (`docs/channel.md`, "generic"): taken by the next cold
-//! start of their kind, never given back, refilled behind everything else that starts.
+//! start of their kind, never given back, refilled behind everything else that starts, let go where
+//! the memory is wanted.
 //!
-//! One task owns them (`keep`). Deliberately not here: how many are kept (`model::pool`), and what
+//! One task keeps them (`keep`). Deliberately not here: how many are kept (`model::pool`), and what
 //! makes a function one that may take one (`launch.rs`).
 
 mod counts;
@@ -9,7 +10,7 @@ mod kind;
 mod worker;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use lambkin_model::figure::Figure;
 use lambkin_model::pool::{Demand, shares};
@@ -52,6 +53,7 @@ pub(crate) struct Means {
 #[derive(Clone)]
 pub(crate) struct Pool {
     asks: mpsc::Sender<Ask>,
+    ready: Shelf,
     counts: Arc<Counts>,
 }
 
@@ -66,16 +68,17 @@ impl Pool {
     pub(crate) fn new(means: Means) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, asks) = mpsc::channel(ASKS);
         let counts = Arc::new(Counts::new(means.size));
+        let ready = Shelf::default();
         let keeper = Keeper {
             means,
             counts: Arc::clone(&counts),
+            ready: ready.clone(),
             epoch: Instant::now(),
             demands: HashMap::new(),
-            ready: Vec::new(),
             next: 0,
             paused: None,
         };
-        (Self { asks: sender, counts }, keeper.keep(asks))
+        (Self { asks: sender, ready, counts }, keeper.keep(asks))
     }
 
     /// For a cold start of this kind, which counts as demand. `None` where none is ready.
@@ -85,16 +88,41 @@ impl Pool {
         answered.await.ok()
     }
 
+    /// Lets go of those that wait longest, until so many bytes are given back; of none where all of
+    /// them are not enough. Whether they are.
+    pub(crate) fn make_room(&self, bytes: u64) -> bool {
+        let mut ready = self.ready.lock();
+        let count = usize::try_from(bytes.div_ceil(BOOTED_BYTES)).unwrap_or(usize::MAX);
+        if count > ready.len() {
+            return false;
+        }
+        for Ready { room, .. } in ready.drain(..count) {
+            room.leaves();
+        }
+        true
+    }
+
     pub(crate) fn figures(&self) -> Vec<Figure> {
         self.counts.figures()
     }
 }
 
-/// A process that waits, in the hands of a task that sees its end.
+/// A process that waits, in the hands of a task that sees its end. Dropping this lets it go.
 struct Ready {
     number: u64,
     kind: Kind,
     take: oneshot::Sender<oneshot::Sender<Booted>>,
+    room: Arc<Room>,
+}
+
+/// Those that wait, the oldest first.
+#[derive(Default, Clone)]
+struct Shelf(Arc<Mutex<Vec<Ready>>>);
+
+impl Shelf {
+    fn lock(&self) -> MutexGuard<'_, Vec<Ready>> {
+        self.0.lock().expect("no code panics under this lock")
+    }
 }
 
 struct Keeper {
@@ -102,7 +130,7 @@ struct Keeper {
     counts: Arc<Counts>,
     epoch: Instant,
     demands: HashMap<Kind, Demand>,
-    ready: Vec<Ready>,
+    ready: Shelf,
     next: u64,
     /// Nothing is booted until then.
     paused: Option<Instant>,
@@ -129,7 +157,7 @@ impl Keeper {
                 Some(number) = waiting.join_next(), if !waiting.is_empty() => {
                     // Taken or let go, and not here any more, or dead.
                     let number = number.ok();
-                    self.ready.retain(|ready| Some(ready.number) != number);
+                    self.ready.lock().retain(|ready| Some(ready.number) != number);
                 }
                 Some(booted) = boot.join_next(), if !boot.is_empty() => match booted {
                     Ok(Some((kind, booted, room))) => self.booted(kind, booted, room, &mut waiting),
@@ -138,10 +166,10 @@ impl Keeper {
                 () = self.means.gate.ended(), if boot.is_empty() => {}
                 _ = beat.tick() => self.retire(),
             }
-            self.counts.ready(self.ready.iter().map(|ready| &ready.kind));
+            self.counts.ready(self.ready.lock().iter().map(|ready| &ready.kind));
         }
         boot.shutdown().await;
-        self.ready.clear();
+        self.ready.lock().clear();
         while waiting.join_next().await.is_some() {}
     }
 
@@ -153,8 +181,9 @@ impl Keeper {
         let now = self.now();
         self.demands.entry(kind.clone()).or_insert_with(|| Demand::new(now)).add(now);
         let mut answer = answer;
-        while let Some(index) = self.ready.iter().position(|ready| ready.kind == kind) {
-            match self.ready.remove(index).take.send(answer) {
+        let mut waiting = self.ready.lock();
+        while let Some(index) = waiting.iter().position(|ready| ready.kind == kind) {
+            match waiting.remove(index).take.send(answer) {
                 Ok(()) => return self.counts.asked(&kind, true),
                 // It has just ended.
                 Err(back) => answer = back,
@@ -166,8 +195,11 @@ impl Keeper {
     fn booted(&mut self, kind: Kind, booted: Booted, room: Room, waiting: &mut JoinSet<u64>) {
         self.next += 1;
         let (take, taken) = oneshot::channel();
-        waiting.spawn(worker::wait(self.next, booted, taken, room));
-        self.ready.push(Ready { number: self.next, kind, take });
+        let room = Arc::new(room);
+        waiting.spawn(worker::wait(self.next, booted, taken, Arc::clone(&room)));
+        self.ready.lock().push(Ready { number: self.next, kind, take, room });
+        // Who waits for room may want this one's.
+        self.means.memory.stir();
     }
 
     /// How many of each kind are wanted now.
@@ -178,8 +210,12 @@ impl Keeper {
         kinds.into_iter().zip(shares(&levels, self.means.size)).collect()
     }
 
+    fn waiting(&self) -> usize {
+        self.ready.lock().len()
+    }
+
     fn count(&self, kind: &Kind) -> usize {
-        self.ready.iter().filter(|ready| ready.kind == *kind).count()
+        self.ready.lock().iter().filter(|ready| ready.kind == *kind).count()
     }
 
     /// What is missing most, with room for it, and the right to boot it.
@@ -194,10 +230,10 @@ impl Keeper {
         let wanted = self.wanted().into_iter().filter_map(missing).max_by_key(|(missing, _)| *missing);
         let (_, kind) = wanted?;
         // Of another kind that is wanted less now.
-        if self.ready.len() >= self.means.size {
+        if self.waiting() >= self.means.size {
             self.retire();
         }
-        if self.ready.len() >= self.means.size || !kind.is_installed(&*self.means.runtimes) {
+        if self.waiting() >= self.means.size || !kind.is_installed(&*self.means.runtimes) {
             return None;
         }
         // Before anything is booted: it would be for nothing, and over and over.
@@ -213,8 +249,9 @@ impl Keeper {
         let mut wanted: HashMap<Kind, usize> =
             self.wanted().into_iter().map(|(kind, count)| (kind.clone(), count)).collect();
         // The newest stay.
+        let mut waiting = self.ready.lock();
         let mut kept = Vec::new();
-        for ready in self.ready.drain(..).rev() {
+        for ready in waiting.drain(..).rev() {
             match wanted.get_mut(&ready.kind) {
                 Some(left) if *left > 0 => {
                     *left -= 1;
@@ -224,6 +261,6 @@ impl Keeper {
             }
         }
         kept.reverse();
-        self.ready = kept;
+        *waiting = kept;
     }
 }

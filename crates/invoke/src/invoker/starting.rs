@@ -164,7 +164,7 @@ impl Core {
     }
 
     /// As many environments as executions at the most, and as much memory as there is: those that
-    /// were idle longest make room.
+    /// were idle longest make room, and where they are not enough, processes that nobody has yet.
     fn make_room(&self, excess: usize, short: u64) {
         let fleets = self.fleets.read().expect("not poisoned");
         let mut idle: Vec<(Instant, u64, &Arc<Fleet>)> = fleets
@@ -173,6 +173,11 @@ impl Core {
             .flat_map(|fleet| fleet.idle().into_iter().map(move |(since, bytes)| (since, bytes, fleet)))
             .collect();
         idle.sort_by_key(|(since, _, _)| *since);
+        let all: u64 = idle.iter().map(|(_, bytes, _)| bytes).sum();
+        let missing = short.saturating_sub(all);
+        let is_given = missing > 0
+            && self.pool.lock().expect("not poisoned").as_ref().is_some_and(|pool| pool.make_room(missing));
+        let short = if is_given { short - missing } else { short };
         let count = placement::retire(idle.iter().map(|(_, bytes, _)| *bytes), excess, short);
         for (_, _, fleet) in &idle[..count] {
             fleet.retire_oldest();

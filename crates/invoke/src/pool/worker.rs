@@ -62,7 +62,7 @@ pub(crate) async fn wait(
     number: u64,
     mut booted: Booted,
     taken: oneshot::Receiver<oneshot::Sender<Booted>>,
-    room: Room,
+    room: Arc<Room>,
 ) -> u64 {
     tokio::select! {
         biased;

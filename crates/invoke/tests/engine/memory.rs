@@ -12,12 +12,16 @@ use tokio::time::Instant;
 use crate::world::{World, payload};
 
 fn world(megabytes: u64) -> World {
+    with_pool(megabytes, 0)
+}
+
+fn with_pool(megabytes: u64, warm_pool: usize) -> World {
     let world = World::with(InvokerConfig {
         concurrency: 20,
         inits: 8,
         idle_timeout: Duration::from_secs(600),
         memory: Some(megabytes << 20),
-        warm_pool: 0,
+        warm_pool,
         ..InvokerConfig::default()
     });
     for name in ["f", "g"] {
@@ -196,5 +200,42 @@ async fn those_that_wait_have_their_turns_in_order() {
     running.await.unwrap().unwrap();
     assert_eq!(payload(&big.await.unwrap()), "2.1.1");
     assert_eq!(payload(&small.await.unwrap()), "3.1.1");
+    world.end(20).await;
+}
+
+/// A booted process of the pool counts 16 MB.
+#[tokio::test(start_paused = true)]
+async fn booted_processes_go_after_idle_environments_and_only_where_that_helps() {
+    let world = with_pool(300, 2);
+    let booted = || world.stage.inits.generic.load(Ordering::SeqCst);
+    let sized = |name: &str, megabytes: u32| {
+        world.function(name, |version| {
+            version.configuration.memory_size = megabytes;
+            version.configuration.timeout = 60;
+        });
+    };
+    for name in ["a", "b"] {
+        sized(name, 128);
+        assert!(world.start_of(name, "who").await.unwrap().is_ok());
+        world.settle().await;
+    }
+    assert_eq!((sandboxes(&world), booted()), (4, 2));
+    // 32 and 260 fit without the two that are idle.
+    sized("large", 260);
+    let large = world.start_of("large", "sleep 20000;who");
+    world.settle().await;
+    assert_eq!(booted(), 2, "idle environments go first");
+    // In 40 there is none for 128, with or without the pool.
+    let refused = world.start_of("f", "who");
+    world.settle().await;
+    assert_eq!(booted(), 2, "none goes in vain");
+    assert!(refused.await.unwrap().is_err());
+    // For 20 there is, once one of them is gone.
+    sized("small", 20);
+    let begun = Instant::now();
+    assert!(world.start_of("small", "who").await.unwrap().is_ok());
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert_eq!(booted(), 1, "no more than needed");
+    assert!(large.await.unwrap().is_ok());
     world.end(20).await;
 }
