@@ -3,42 +3,52 @@
 use lambkin_sandbox::{Config, Isolated, Isolation, Network};
 
 use crate::arguments;
+use crate::output;
 use crate::places;
 
 pub(crate) async fn run(options: arguments::Doctor) -> Result<(), String> {
     let scratch = tempfile::tempdir().map_err(|error| format!("no scratch directory: {error}"))?;
-    println!("lambkin {} on {} {}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
-    jail(scratch.path().join("environments")).await;
-    println!();
+    let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
+    let mut said = vec![format!("lambkin {} on {system} {machine}", env!("CARGO_PKG_VERSION"))];
+    said.extend(jail(scratch.path().join("environments")).await);
     let runtimes = places::runtimes(options.sources)?;
     let (mut installed, mut builds) = (0, 0);
     for listed in runtimes.list() {
         builds += usize::from(listed.build.is_some());
         installed += usize::from(listed.build.is_some_and(|build| build.installed.is_some()));
     }
-    println!(
-        "{:<20}{installed} of {builds} installed; the others are fetched when a function needs them",
-        "runtimes"
-    );
-    Ok(())
+    let rest = "the others are fetched when a function needs them";
+    said.extend([
+        String::new(),
+        row("runtimes", &format!("{installed} of {builds} installed; {rest}")),
+        String::new(),
+    ]);
+    output::say(&said.join("\n"))
 }
 
-async fn jail(directory: std::path::PathBuf) {
+fn row(what: &str, how: &str) -> String {
+    format!("{what:<20}{how}")
+}
+
+async fn jail(directory: std::path::PathBuf) -> Vec<String> {
     let network = Network::Auto { allow: Vec::new() };
     match Isolated::start(Isolation::Auto, network, Config::new(directory)).await {
         Ok(isolated) => {
             let findings = isolated.findings();
-            findings.iter().for_each(|finding| println!("{finding}"));
             let strict = !findings.is_empty() && findings.iter().all(lambkin_sandbox::Finding::is_enough);
-            println!();
-            println!("{:<20}{}", "--isolation auto", isolated.description());
-            println!("{:<20}{}", "--isolation strict", if strict { "starts" } else { "refuses to start" });
-            println!("{:<20}{}", "--network user", user(&isolated));
-            println!("{:<20}{}", "--network host", host(&isolated));
-            println!("{:<20}{}", "--network nat", nat(&isolated).await);
+            let mut said: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            said.extend([
+                String::new(),
+                row("--isolation auto", &isolated.description()),
+                row("--isolation strict", if strict { "starts" } else { "refuses to start" }),
+                row("--network user", &user(&isolated)),
+                row("--network host", &host(&isolated)),
+                row("--network nat", &nat(&isolated).await),
+            ]);
             isolated.shutdown().await;
+            said
         }
-        Err(error) => println!("{:<20}{error}", "--isolation auto"),
+        Err(error) => vec![row("--isolation auto", &error.to_string())],
     }
 }
 

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::Events;
-use crate::own_api;
 use crate::queues_command::age;
+use crate::{output, own_api};
 
 #[derive(Serialize, Deserialize)]
 struct Page {
@@ -63,14 +63,13 @@ pub(crate) fn run(options: Events) -> Result<(), String> {
         page.functions.retain(|each| each.function == *wanted || name(&each.function) == wanted);
     }
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&page).map_err(|error| error.to_string())?);
-    } else {
-        print!("{}", table(&page.functions));
-        if options.function.is_none() {
-            print!("{}", beside(&page.outbound, &page.topics));
-        }
+        return output::json(&page);
     }
-    Ok(())
+    let mut text = table(&page.functions);
+    if options.function.is_none() {
+        text += &beside(&page.outbound, &page.topics);
+    }
+    output::say(&text)
 }
 
 /// What is of no function.

@@ -4,6 +4,7 @@ use lambkin_model::name::DEFAULT_ACCOUNT;
 use lambkin_model::sample_event::SampleEvent;
 
 use crate::arguments::GenerateEvent;
+use crate::output;
 
 pub(crate) fn run(options: &GenerateEvent) -> Result<(), String> {
     let text = match &options.name {
@@ -17,8 +18,7 @@ pub(crate) fn run(options: &GenerateEvent) -> Result<(), String> {
         }
         _ => list(),
     };
-    print!("{text}");
-    Ok(())
+    output::say(&text)
 }
 
 /// `--bucket b` and `--bucket=b`.

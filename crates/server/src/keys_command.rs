@@ -11,7 +11,7 @@ use lambkin_model::policy::{Document, IDENTITY_POLICY_BYTES, Kind};
 use serde::Serialize;
 
 use crate::arguments::KeysCommand;
-use crate::{keys, places};
+use crate::{keys, output, places};
 
 /// Most keys of one data directory.
 const KEYS: usize = 1000;
@@ -48,11 +48,13 @@ pub(crate) fn run(command: KeysCommand) -> Result<(), String> {
             })?;
             if json {
                 let made = Made { access_key_id: &key.id, secret_access_key: &key.secret, name: &key.name };
-                println!("{}", serde_json::to_string_pretty(&made).map_err(|error| error.to_string())?);
+                output::json(&made)
             } else {
-                println!("export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}", key.id, key.secret);
+                output::say(&format!(
+                    "export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}\n",
+                    key.id, key.secret
+                ))
             }
-            Ok(())
         }
         KeysCommand::List { data, json } => {
             let all = keys::all(&places::data(data)?)?;
@@ -65,12 +67,7 @@ pub(crate) fn run(command: KeysCommand) -> Result<(), String> {
                     policies: key.policies.len(),
                 })
                 .collect();
-            if json {
-                println!("{}", serde_json::to_string_pretty(&listed).map_err(|error| error.to_string())?);
-            } else {
-                print!("{}", table(&listed));
-            }
-            Ok(())
+            if json { output::json(&listed) } else { output::say(&table(&listed)) }
         }
         KeysCommand::Revoke { id, data } => {
             let data = places::data(data)?;

@@ -14,6 +14,7 @@ mod keys_command;
 mod logs_command;
 mod memory_budget;
 mod one_shot;
+mod output;
 mod own_api;
 mod places;
 mod process_figures;

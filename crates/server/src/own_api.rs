@@ -1,6 +1,7 @@
 //! Asking a lambkin that serves: `/_lambkin/…`, and CloudWatch Logs, for the commands that show what is in it.
 //! Signed by the key of `$AWS_ACCESS_KEY_ID`, where there is one.
 
+use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -12,19 +13,44 @@ const USUAL: &str = "http://127.0.0.1:4566";
 /// Longest wait for an answer.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// What to do about a refusal of a request that nobody signed.
+const KEYLESS: &str = "signatures are verified there; set the variables that `lambkin keys create` prints";
+
 /// Reads a page: at this endpoint, or `$AWS_ENDPOINT_URL`, or where lambkin usually listens.
 pub(crate) fn read<T: DeserializeOwned>(endpoint: Option<String>, path: &str) -> Result<T, String> {
     let url = format!("{}/_lambkin/{path}", place(endpoint));
     let mut asked = agent().get(&url);
     let scope = Scope { region: "us-east-1", service: "lambda" };
-    for (name, value) in scope.signed("GET", &url, &[], b"")?.unwrap_or_default() {
+    let signed = scope.signed("GET", &url, &[], b"")?;
+    let keyless = signed.is_none();
+    for (name, value) in signed.unwrap_or_default() {
         asked = asked.header(name, value);
     }
-    let answer = asked.call().map_err(|error| format!("{url}: {error}"))?;
-    if !answer.status().is_success() {
-        return Err(format!("{url}: {}", answer.status()));
+    let answer = asked.call().map_err(|error| unanswered(&url, &error))?;
+    let status = answer.status();
+    let body = answer.into_body().into_reader();
+    if status.is_success() {
+        return serde_json::from_reader(body).map_err(|error| format!("{url}: {error}"));
     }
-    serde_json::from_reader(answer.into_body().into_reader()).map_err(|error| format!("{url}: {error}"))
+    if keyless && status == ureq::http::StatusCode::FORBIDDEN {
+        return Err(format!("{url}: {KEYLESS}"));
+    }
+    // What is no lambkin refuses in words of its own.
+    let refusal: serde_json::Value = serde_json::from_reader(body).unwrap_or_default();
+    Err(match refusal["message"].as_str() {
+        Some(message) => format!("{url}: {message} ({status})"),
+        None => format!("{url}: {status}"),
+    })
+}
+
+/// Where nothing listens: what to do.
+fn unanswered(url: &str, error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            format!("{url}: nothing listens there; `lambkin serve` does, and --endpoint says where")
+        }
+        error => format!("{url}: {error}"),
+    }
 }
 
 fn place(endpoint: Option<String>) -> String {
@@ -110,6 +136,7 @@ impl CloudWatchLogs {
         let input = input.to_string();
         let scope = Scope { region: &self.region, service: "logs" };
         let signed = scope.signed("POST", &self.url, &headers, input.as_bytes())?;
+        let keyless = signed.is_none();
         // A signature is wanted also where none is verified.
         let signed = signed.unwrap_or_else(|| {
             let authorization = format!(
@@ -125,14 +152,19 @@ impl CloudWatchLogs {
         for (name, value) in signed {
             asked = asked.header(name, value);
         }
-        let answer = asked.send(input).map_err(|error| failed(&error))?;
+        let answer = asked.send(input).map_err(|error| unanswered(&self.url, &error))?;
         let status = answer.status();
         let body = answer.into_body().into_reader();
         if status.is_success() {
             return serde_json::from_reader(body).map_err(|error| failed(&error));
         }
         let error: serde_json::Value = serde_json::from_reader(body).map_err(|error| failed(&error))?;
-        let part = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
-        Err(format!("{} ({})", part("message"), part("__type")))
+        let part = |name: &str| error[name].as_str().unwrap_or_default();
+        // AWS's name of an error may follow that of a namespace.
+        let name = part("__type").rsplit('#').next().unwrap_or_default();
+        if keyless && name == "IncompleteSignatureException" {
+            return Err(failed(&KEYLESS));
+        }
+        Err(format!("{} ({name})", part("message")))
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::Queues;
-use crate::own_api;
+use crate::{output, own_api};
 
 #[derive(Serialize, Deserialize)]
 struct Page {
@@ -26,12 +26,7 @@ struct Queue {
 
 pub(crate) fn run(options: Queues) -> Result<(), String> {
     let page: Page = own_api::read(options.endpoint, "queues")?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&page).map_err(|error| error.to_string())?);
-    } else {
-        print!("{}", table(&page.queues));
-    }
-    Ok(())
+    if options.json { output::json(&page) } else { output::say(&table(&page.queues)) }
 }
 
 fn table(queues: &[Queue]) -> String {

@@ -37,6 +37,7 @@ use crate::events;
 use crate::external::Couriers;
 use crate::keys::KeyFile;
 use crate::memory_budget;
+use crate::output;
 use crate::places;
 use crate::process_figures::ProcessFigures;
 use crate::role_credentials;
@@ -365,34 +366,44 @@ fn greet(
     secure: bool,
 ) {
     let scheme = if secure { "https" } else { "http" };
-    println!("listening on {scheme}://{address}");
+    let mut said = format!("listening on {scheme}://{address}\n");
     if let Some(urls) = urls {
-        println!("function URLs by path: {scheme}://{urls}/<url-id>/");
+        said += &format!("function URLs by path: {scheme}://{urls}/<url-id>/\n");
     }
     if let Some(metrics) = metrics {
-        println!("metrics for Prometheus, without signatures: {scheme}://{metrics}/metrics");
+        said += &format!("metrics for Prometheus, without signatures: {scheme}://{metrics}/metrics\n");
     }
-    match memory {
-        Some((budget, of)) => println!("memory for functions: {} MB of {} MB", budget >> 20, of >> 20),
-        None => println!("memory for functions: no bound"),
-    }
+    said += &match memory {
+        Some((budget, of)) => format!("memory for functions: {} MB of {} MB\n", budget >> 20, of >> 20),
+        None => "memory for functions: no bound\n".to_owned(),
+    };
     if lambkin_api::has_console() {
-        println!("console: {scheme}://{address}/console");
+        said += &format!("console: {scheme}://{address}/console\n");
     }
     if verified {
-        return println!("signatures are verified: sign with a key of `lambkin keys create`");
+        said += "signatures are verified: sign with a key of `lambkin keys create`\n";
+    } else {
+        said += &first_function(&format!("{scheme}://{address}"));
     }
-    println!(
+    // Functions are served whether somebody reads this or not.
+    if let Err(error) = output::say(&said) {
+        tracing::warn!("{error}");
+    }
+}
+
+fn first_function(endpoint: &str) -> String {
+    format!(
         r#"
 Try it, with the aws CLI (any credentials will do):
 
-  export AWS_ENDPOINT_URL={scheme}://{address} AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
+  export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
   echo 'exports.handler = async (event) => `Hello, ${{event.name}}!`' > index.js && zip hello.zip index.js
   aws lambda create-function --function-name hello --runtime nodejs22.x --handler index.handler \
       --role arn:aws:iam::{DEFAULT_ACCOUNT}:role/any --zip-file fileb://hello.zip
   aws lambda wait function-active-v2 --function-name hello
   echo '{{"name":"world"}}' > event.json
   aws lambda invoke --function-name hello --payload fileb://event.json --log-type Tail out.json && cat out.json
+
 "#
-    );
+    )
 }

@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::arguments::Top;
+use crate::output;
 use crate::own_api;
 use look::{Look, Page};
 use rows::Rows;
@@ -69,15 +70,14 @@ async fn print(mut looking: Looking, every: Duration, once: bool, json: bool) ->
         looking.look();
         let now = looking.answer().await?;
         let rows = Rows::between(before.as_ref(), &now);
-        if json {
-            println!("{}", serde_json::to_string(&rows).map_err(|error| error.to_string())?);
+        let text = if json {
+            serde_json::to_string(&rows).map_err(|error| error.to_string())? + "\n"
         } else {
-            if before.is_some() {
-                println!();
-            }
-            table::text(&rows, &View::default()).iter().for_each(|line| println!("{}", line.text));
-        }
-        if once {
+            let between = if before.is_some() { "\n" } else { "" };
+            let lines = table::text(&rows, &View::default());
+            lines.iter().fold(between.to_owned(), |text, line| text + &line.text + "\n")
+        };
+        if !output::more(&text)? || once {
             return Ok(());
         }
         before = Some(now);
