@@ -267,7 +267,7 @@ fn mib(kib: u64) -> f64 {
     kib as f64 / 1024.0
 }
 
-/// A table in Markdown, ready for the README.
+/// A table in Markdown, ready for docs/speed.md.
 #[derive(Default)]
 pub(crate) struct Table(Vec<[String; 4]>);
 
