@@ -1,15 +1,20 @@
 """Bad deployment packages get AWS's errors, write nothing outside their place, and lose nothing (aws-behaviour 40, 41)."""
 
+import concurrent.futures
 import io
 import os
+import pathlib
+import re
 import stat
 import struct
+import sys
 import zipfile
 
 import pytest
 from botocore.exceptions import ClientError
 
-from lambda_client import ECHO, ROLE, active, create, invoke, zipped
+from lambda_client import ECHO, ROLE, active, client, create, invoke, zipped
+from server import eventually
 
 UNZIP = "Could not unzip uploaded file. Please check your file, then try to upload again."
 UNZIPPED = "Unzipped size must be smaller than 262144000 bytes"
@@ -158,3 +163,38 @@ def test_what_a_good_package_may_hold_arrives(lambda_, name):
     )
     active(lambda_, name)
     assert invoke(lambda_, name).payload == ["755", "deep", "deep", 0]
+
+
+def confined(server):
+    """What the kernel says of a process that unpacks for this server, as soon as there is one."""
+
+    def look():
+        for status in pathlib.Path("/proc").glob("[0-9]*/status"):
+            try:
+                if b"__unpacker" in (status.parent / "cmdline").read_bytes():
+                    fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+                    limits = (status.parent / "limits").read_text()
+                    # Before its walls are there it has read nothing.
+                    if int(fields["PPid"]) == server.process.pid and fields["Seccomp"].strip() == "2":
+                        return fields, limits
+            except OSError:
+                pass
+        return None
+
+    return eventually(look, 60, "something unpacks")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
+def test_packages_are_unpacked_by_a_process_without_rights(server, name):
+    here = server()
+    many = archive(INDEX, *((f"lib/{number % 100}/{number}", b"x" * 4000, FILE) for number in range(30_000)))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        seen = pool.submit(confined, here)
+        lambda_ = client(here.endpoint)
+        code = {"ZipFile": many}
+        lambda_.create_function(FunctionName=name, Runtime="nodejs22.x", Role=ROLE, Handler="index.handler", Code=code)
+        fields, limits = seen.result()
+    assert (fields["CapEff"], fields["CapPrm"], fields["NoNewPrivs"], fields["Threads"]) == ("0" * 16, "0" * 16, "1", "1")
+    assert re.search(r"Max cpu time +120 +120 ", limits) and re.search(r"Max file size +262144000 ", limits), limits
+    active(lambda_, name)
+    assert invoke(lambda_, name, {"a": 1}).payload == {"a": 1}

@@ -34,6 +34,11 @@ pub(crate) fn drop_bounding() -> io::Result<()> {
 /// `EPERM` where the bounding set is not empty and the thread may not empty it (any more).
 pub(crate) fn drop_all() -> io::Result<()> {
     drop_bounding()?;
+    drop_held()
+}
+
+/// The same of the calling thread's own sets, which everybody may empty.
+pub(crate) fn drop_held() -> io::Result<()> {
     clear_ambient_capability_set()?;
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;

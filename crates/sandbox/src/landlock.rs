@@ -12,10 +12,12 @@
 //! the mounts or not there.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, LandlockStatus, Ruleset,
-    RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, LandlockStatus,
+    PathBeneath, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope,
+    path_beneath_rules,
 };
 
 /// Writing ends with device ioctls (ABI 5); the scopes came after (ABI 6).
@@ -91,6 +93,29 @@ pub(crate) fn restrict(tcp: Tcp) -> io::Result<Landlocked> {
     };
     let enforced = status.ruleset != RulesetStatus::NotEnforced;
     Ok(Landlocked { abi, writes: enforced, scopes: enforced && abi >= SCOPES as i32 })
+}
+
+/// For a process that makes plain files, directories and links below one directory: it reads and writes there
+/// alone, executes nothing, and reaches nobody, as far as the kernel knows all that.
+pub(crate) fn restrict_to(directory: BorrowedFd<'_>) -> io::Result<()> {
+    // No FIFOs, which would keep waiting whoever opens them afterwards, no devices, no sockets.
+    let below = AccessFs::ReadDir
+        | AccessFs::ReadFile
+        | AccessFs::WriteFile
+        | AccessFs::Truncate
+        | AccessFs::MakeReg
+        | AccessFs::MakeDir
+        | AccessFs::MakeSym;
+    let restrict = || {
+        Ruleset::default()
+            .handle_access(AccessFs::from_all(WRITES))?
+            .handle_access(AccessNet::from_all(TCP))?
+            .scope(Scope::from_all(SCOPES))?
+            .create()?
+            .add_rule(PathBeneath::new(directory, below))?
+            .restrict_self()
+    };
+    restrict().map(drop).map_err(io::Error::other)
 }
 
 /// Whether this kernel can refuse TCP, or why not.

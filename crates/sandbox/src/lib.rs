@@ -14,6 +14,8 @@ mod capabilities;
 #[cfg(target_os = "linux")]
 mod cgroup;
 mod child;
+#[cfg(target_os = "linux")]
+mod confinement;
 mod directory;
 mod finding;
 #[cfg(all(test, target_os = "linux"))]
@@ -39,6 +41,8 @@ mod supervisor;
 mod tree;
 mod wire;
 
+#[cfg(target_os = "linux")]
+pub use confinement::{Bounds, confine};
 pub use finding::Finding;
 pub use isolation::{Isolated, Isolation};
 #[cfg(target_os = "linux")]

@@ -5,7 +5,8 @@
 //! we know are allowed, numbers that we do not know (newer kernels, x32) do not exist. An allow list
 //! would be tighter, but native addons, child processes and other languages' runtimes behind an exec
 //! wrapper call nearly everything, and AWS's microVM lets them. The filter is a wall behind the
-//! namespaces and the empty capability sets, not the only one.
+//! namespaces and the empty capability sets, not the only one. What unpacks packages needs few calls, and has
+//! an allow list (`confined`).
 //!
 //! Deliberately not here: what the calls may reach (mounts, Landlock, the network namespace) and
 //! limits. seccomp does not see behind pointers.
@@ -13,6 +14,7 @@
 #![expect(unsafe_code, reason = "installing a filter has no safe interface")]
 
 mod assembler;
+mod confined;
 mod guarded;
 mod policy;
 #[cfg(test)]
@@ -44,6 +46,11 @@ impl Filter {
         static FILTER: LazyLock<Filter> =
             LazyLock::new(|| Filter(assembler::assemble(&policy::segments(&guarded::rules()))));
         &FILTER
+    }
+
+    /// The one for a process that reads what strangers sent and writes files (`confined`).
+    pub(crate) fn for_confined() -> Self {
+        Self(assembler::assemble(&confined::segments()))
     }
 
     /// Installs it for the calling thread and all that it will start; it cannot be taken away again.

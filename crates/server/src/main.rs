@@ -24,6 +24,8 @@ mod runtimes_command;
 mod serve;
 mod tls;
 mod top_command;
+#[cfg(target_os = "linux")]
+mod unpacker;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -37,6 +39,10 @@ fn main() -> ExitCode {
     // Before anything starts a thread: the spawner is single-threaded, or it could not fork safely.
     if std::env::args_os().nth(1).is_some_and(|word| word == lambkin_sandbox::SPAWNER_ARGUMENT) {
         lambkin_sandbox::run_spawner();
+    }
+    #[cfg(target_os = "linux")]
+    if std::env::args_os().nth(1).is_some_and(|word| word == unpacker::ARGUMENT) {
+        return unpacker::run();
     }
     let arguments = Arguments::parse();
     let default_level = match arguments.command {

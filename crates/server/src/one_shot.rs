@@ -136,9 +136,12 @@ impl Package {
         let path = std::fs::canonicalize(path).map_err(failed)?;
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip")) {
             let zip = std::fs::read(&path).map_err(failed)?;
-            let store = Store::open(&scratch.join("store"), StoreConfig::default())
-                .map_err(|error| error.to_string())?
-                .code();
+            let store = Store::open(
+                &scratch.join("store"),
+                StoreConfig { unpacker: places::unpacker(), ..StoreConfig::default() },
+            )
+            .map_err(|error| error.to_string())?
+            .code();
             let code = store.put(zip.into()).await.map_err(|error| format!("{}: {error}", path.display()))?;
             let directory = store.unpacked(code.sha256).ok_or("the package was not unpacked")?;
             return Ok(Self { directory, module: "index".into(), code });

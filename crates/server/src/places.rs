@@ -1,9 +1,11 @@
 //! Where things are on this machine where the command line does not say.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use etcetera::app_strategy::{AppStrategy, AppStrategyArgs};
 use lambkin_runtimes::{Runtimes, RuntimesConfig};
+use lambkin_store::Unpacker;
 
 use crate::arguments::Sources;
 
@@ -41,4 +43,12 @@ pub(crate) fn runtimes(sources: Sources) -> Result<Runtimes, String> {
         ..RuntimesConfig::new(root)
     };
     Ok(Runtimes::new(config))
+}
+
+/// Who unpacks packages: on Linux a process that can do nothing else.
+pub(crate) fn unpacker() -> Option<Arc<dyn Unpacker>> {
+    #[cfg(target_os = "linux")]
+    return Some(crate::unpacker::itself());
+    #[cfg(not(target_os = "linux"))]
+    None
 }

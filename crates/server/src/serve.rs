@@ -93,7 +93,7 @@ pub(crate) async fn serve(options: Serve) -> Result<(), String> {
         max_bytes: options.max_backlog.map(|megabytes| megabytes.saturating_mul(1 << 20)),
         ..QueueConfig::default()
     };
-    let config = StoreConfig { queues, kinds: kinds() };
+    let config = StoreConfig { queues, kinds: kinds(), unpacker: places::unpacker() };
     let store = Store::open(&data, config).map_err(|error| error.to_string())?;
     let log_config = lambkin_observe::Config {
         cap: options.log_cap.saturating_mul(1 << 20),

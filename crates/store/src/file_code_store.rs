@@ -24,6 +24,7 @@ use crate::OpenError;
 use crate::directory_lock::DirectoryLock;
 use crate::package::{Limits, unpack};
 use crate::package_stack;
+use crate::unpacker::{Unpacker, unpack_by};
 
 /// Packages that are unpacked at once. More only compete for the disk and for memory; later ones
 /// wait, at most `TURN`, and are then answered `Unavailable`.
@@ -46,7 +47,8 @@ pub struct FileCodeStore {
 #[derive(Debug)]
 pub(crate) struct Shelf {
     pub(crate) directory: PathBuf,
-    limits: Limits,
+    /// Who unpacks; `None`: this process itself.
+    unpacker: Option<Arc<dyn Unpacker>>,
     unpacks: Arc<Semaphore>,
     closed: AtomicBool,
     staged: AtomicU64,
@@ -68,14 +70,10 @@ struct Written {
 const FORMAT: u32 = 1;
 
 impl FileCodeStore {
-    pub(crate) fn open(directory: &Path, lock: Arc<DirectoryLock>) -> Result<Self, OpenError> {
-        Self::with_limits(directory, lock, Limits::default())
-    }
-
-    pub(crate) fn with_limits(
+    pub(crate) fn open(
         directory: &Path,
         lock: Arc<DirectoryLock>,
-        limits: Limits,
+        unpacker: Option<Arc<dyn Unpacker>>,
     ) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { path: directory.to_owned(), source };
         fs::create_dir_all(directory).map_err(failed)?;
@@ -89,7 +87,7 @@ impl FileCodeStore {
         Ok(Self {
             shelf: Arc::new(Shelf {
                 directory: directory.to_owned(),
-                limits,
+                unpacker,
                 unpacks: Arc::new(Semaphore::new(UNPACKS)),
                 closed: AtomicBool::new(false),
                 staged: AtomicU64::new(0),
@@ -249,8 +247,12 @@ impl Shelf {
     /// Makes the package in a directory of its own, which goes when it is not renamed.
     fn stage(&self, zip: &Bytes, sha256: CodeSha256) -> Result<(Staging, Staged), CodeError> {
         let (staging, root) = self.staging()?;
-        let unpacked = unpack(zip, root, self.limits)?;
-        fs::write(staging.path.join("package.zip"), zip).map_err(unavailable)?;
+        let package = staging.path.join("package.zip");
+        fs::write(&package, zip).map_err(unavailable)?;
+        let unpacked = match &self.unpacker {
+            Some(unpacker) => unpack_by(&**unpacker, &package, &staging.path.join(TASK))?,
+            None => unpack(zip, root, Limits::default())?,
+        };
         let code =
             Code { sha256, size: zip.len() as u64, sdk_packages: unpacked.sdk_packages, directory: None };
         let staged = Staged { code, made: unpacked.made, unzipped: unpacked.written };

@@ -34,6 +34,7 @@ mod sqlite_file;
 mod sqlite_queues;
 mod sqlite_records;
 mod symlink;
+mod unpacker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +52,7 @@ pub use sdk_references::sdk_references;
 pub use sqlite_catalog::SqliteCatalog;
 pub use sqlite_queues::SqliteQueues;
 pub use sqlite_records::SqliteRecords;
+pub use unpacker::{ANSWER_BYTES, Unpacker, unpack_here};
 
 use catalog_writer::CatalogWriter;
 use directory_lock::DirectoryLock;
@@ -114,6 +116,8 @@ pub struct StoreConfig {
     pub kinds: Kinds,
     /// Bounds of the queues.
     pub queues: QueueConfig,
+    /// Who unpacks packages; without, the store itself does.
+    pub unpacker: Option<Arc<dyn Unpacker>>,
 }
 
 /// An open data directory: its lock, its catalog, its deployment packages and its queues.
@@ -141,7 +145,8 @@ impl Store {
         let snapshot = kinds.snapshot().expect("heads are registered above");
         let versions = kinds.snapshot().expect("versions are too");
         let catalog = Arc::new(SqliteCatalog { snapshot, versions, writer: Arc::clone(&writer) });
-        let code = Arc::new(FileCodeStore::open(&directory.join("code"), Arc::clone(&lock))?);
+        let code =
+            Arc::new(FileCodeStore::open(&directory.join("code"), Arc::clone(&lock), config.unpacker)?);
         let caches = FileCompileCaches::open(&directory.join("compile-caches"), Arc::clone(&lock))?;
         let compile_caches = Arc::new(caches);
         let queues = SqliteQueues::open(&directory.join("queues.sqlite"), config.queues, lock)?;

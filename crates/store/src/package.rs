@@ -1,7 +1,8 @@
 //! Unpacks a deployment package that may be hostile, below one directory and within limits that
 //! count what is written, whatever the headers say (sandbox.md, threat 28).
 //!
-//! Deliberately not here: where that directory is, and what becomes of it when this fails.
+//! Deliberately not here: where that directory is, what becomes of it when this fails, and the process that
+//! does it (`unpacker`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -11,6 +12,7 @@ use std::os::fd::OwnedFd;
 use bytes::Bytes;
 use lambkin_model::code::CodeError;
 use lambkin_model::quota;
+use serde::{Deserialize, Serialize};
 use zip::read::ZipFile;
 use zip::{CompressionMethod, ZipArchive};
 
@@ -41,7 +43,7 @@ impl Default for Limits {
 }
 
 /// What came out of a package.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Unpacked {
     pub sdk_packages: BTreeSet<String>,
     /// Files, directories and links.

@@ -57,6 +57,11 @@ fn subpath(text: &[u8]) -> Option<&str> {
     std::str::from_utf8(path).ok()
 }
 
+/// Whether it is one of those that are installed beside the runtime.
+pub(crate) fn is_sdk_package(name: &str) -> bool {
+    name == "aws-sdk" || name.strip_prefix("@aws-sdk/").is_some_and(is_package_name)
+}
+
 fn is_package_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
     name.bytes().all(plain) && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())

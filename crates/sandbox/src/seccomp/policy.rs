@@ -39,7 +39,7 @@ pub(super) enum Rule {
 pub(super) const ALLOW: Rule = Rule::Always(Answer::Allow);
 pub(super) const REFUSE: Rule = Rule::Always(Answer::Errno(EPERM));
 const NO_PROTOCOL: Rule = Rule::Always(Answer::Errno(EPROTONOSUPPORT));
-const UNKNOWN: Rule = Rule::Always(Answer::Errno(libc::ENOSYS));
+pub(super) const UNKNOWN: Rule = Rule::Always(Answer::Errno(libc::ENOSYS));
 
 /// Numbers since Linux 5.1 are the same everywhere; libc does not name all of them yet.
 mod unnamed {
@@ -53,10 +53,10 @@ mod unnamed {
 
 /// The known numbers, first and last of each range.
 #[cfg(target_arch = "x86_64")]
-const KNOWN: [(i64, i64); 2] =
+pub(super) const KNOWN: [(i64, i64); 2] =
     [(libc::SYS_read, libc::SYS_rseq), (libc::SYS_pidfd_send_signal, unnamed::FILE_SETATTR)];
 #[cfg(target_arch = "aarch64")]
-const KNOWN: [(i64, i64); 3] = [
+pub(super) const KNOWN: [(i64, i64); 3] = [
     (libc::SYS_io_setup, libc::SYS_recvmmsg),
     (libc::SYS_wait4, libc::SYS_kexec_file_load),
     (libc::SYS_pidfd_send_signal, unnamed::FILE_SETATTR),
