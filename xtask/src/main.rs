@@ -1,28 +1,19 @@
 //! The project's own commands, `cargo xtask VERB`. Each does its own set-up under `target/`.
 
 mod bench;
-mod bench_cold;
-mod bench_control;
-mod bench_events;
-mod bench_logs;
 mod browser;
 mod chaos;
 mod check;
-mod control_seed;
 mod coverage;
 mod debian;
 mod fuzz;
 mod guest;
 mod guest_disk;
 mod guest_initramfs;
-mod http;
-mod load;
-mod pinned;
-mod server;
 mod test;
 mod tools;
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -80,25 +71,11 @@ enum Verb {
     /// Format, lints, dependencies
     Check,
     /// Speed and memory, as ratios against a bare Node.js server in the same run
+    #[command(disable_help_flag = true)]
     Bench {
-        /// Short rounds, to see that it works
-        #[arg(long)]
-        quick: bool,
-        /// Only starts of environments, freezing and idle environments
-        #[arg(long, conflicts_with = "events")]
-        starts: bool,
-        /// Only events and queues, against synchronous invocations and raw SQLite
-        #[arg(long)]
-        events: bool,
-        /// Only logs, against SQLite rows, gzip and zstd
-        #[arg(long, conflicts_with_all = ["starts", "events"])]
-        logs: bool,
-        /// This binary, instead of the release build made for it
-        #[arg(long)]
-        lambkin: Option<PathBuf>,
-        /// Only many functions, versions, aliases, signatures and streams, against few, one, none
-        #[arg(long, conflicts_with_all = ["starts", "events", "logs"])]
-        control: bool,
+        /// `--help` says which
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
 }
 
@@ -110,16 +87,7 @@ fn main() -> ExitCode {
         Verb::Guest { only } => guest::run(only.as_deref()),
         Verb::Coverage => coverage::run(),
         Verb::Check => check::run(),
-        Verb::Bench { quick, starts, events, logs, control, lambkin } => {
-            let parts = [
-                (starts, bench::Part::Starts),
-                (events, bench::Part::Events),
-                (logs, bench::Part::Logs),
-                (control, bench::Part::Control),
-            ];
-            let part = parts.into_iter().find_map(|(wanted, part)| wanted.then_some(part));
-            bench::run(quick, part, lambkin)
-        }
+        Verb::Bench { arguments } => bench::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

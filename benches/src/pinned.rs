@@ -3,7 +3,7 @@
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::tools::Result;
+use crate::Result;
 
 /// This thread, and every process that it starts meanwhile, runs on one core until this is dropped.
 pub(crate) struct Pinned(CpuSet);

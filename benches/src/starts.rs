@@ -1,15 +1,15 @@
-//! The benchmark's other half: starts of environments, freezing, and what idle environments cost.
-//! As in `bench`, every figure stands beside one of the same run.
+//! Starts of environments, freezing, and what idle environments cost. Every figure stands beside one of the same run.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::bench::{HANDLER, RUNTIME, Table, invoke_request, median, median_latency};
-use crate::http::Connection;
+use crate::Result;
+use crate::http::{Connection, invoke_request};
+use crate::load::median_latency;
 use crate::pinned::Pinned;
-use crate::server::Server;
-use crate::tools::Result;
+use crate::server::{HANDLER, RUNTIME, Server};
+use crate::table::{Table, median};
 
 /// Between two cold starts: four in a second and more.
 const ARRIVALS: Duration = Duration::from_millis(200);

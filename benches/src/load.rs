@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::Result;
 use crate::http::Connection;
-use crate::tools::Result;
+use crate::table::median;
 
 /// A server that says nothing for so long is broken.
 const SILENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
@@ -77,4 +78,19 @@ impl Load {
     pub(crate) fn rate(&self) -> f64 {
         self.answered as f64 / self.seconds
     }
+}
+
+/// Seconds of the median request over one kept connection.
+pub(crate) fn median_latency(address: SocketAddr, bytes: &[u8], count: usize) -> Result<f64> {
+    let mut connection = Connection::open(address)?;
+    for _ in 0..count / 20 {
+        connection.call(bytes)?;
+    }
+    let mut seconds = Vec::with_capacity(count);
+    for _ in 0..count {
+        let began = Instant::now();
+        connection.call(bytes)?;
+        seconds.push(began.elapsed().as_secs_f64());
+    }
+    Ok(median(seconds))
 }

@@ -11,10 +11,9 @@ use std::time::Instant;
 use base64::Engine as _;
 use serde_json::json;
 
-use crate::bench::RUNTIME;
+use crate::Result;
 use crate::http::{Connection, request};
-use crate::server::Server;
-use crate::tools::Result;
+use crate::server::{RUNTIME, Server};
 
 /// Of each function, beside `$LATEST`.
 pub(crate) const VERSIONS: usize = 10;

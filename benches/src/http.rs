@@ -9,7 +9,10 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4;
 use serde_json::Value;
 
-use crate::tools::Result;
+use crate::Result;
+
+/// The event of invocations.
+pub(crate) const EVENT: &[u8] = br#"{"key1":"value1","key2":"value2","key3":"value3"}"#;
 
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -19,6 +22,11 @@ pub(crate) struct Connection {
 /// A whole request, as bytes.
 pub(crate) fn request(method: &str, path: &str, body: &[u8]) -> Vec<u8> {
     request_with(method, path, "Content-Type: application/json\r\n", body)
+}
+
+/// An invocation.
+pub(crate) fn invoke_request(name: &str) -> Vec<u8> {
+    request("POST", &format!("/2015-03-31/functions/{name}/invocations"), EVENT)
 }
 
 /// An asynchronous invocation.

@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
+use crate::Result;
 use crate::control_seed::zipped;
 use crate::http::{Connection, request};
-use crate::tools::Result;
+
+pub(crate) const RUNTIME: &str = "nodejs22.x";
+pub(crate) const HANDLER: &str = "exports.handler = async (event) => event.key1;";
 
 pub(crate) struct Server {
     process: Child,

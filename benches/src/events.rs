@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection as Database;
 use serde_json::{Value, json};
 
-use crate::bench::{HANDLER, RUNTIME, Table, invoke_request, median};
-use crate::http::{Connection, event_request, request, sqs_request};
+use crate::Result;
+use crate::http::{Connection, event_request, invoke_request, request, sqs_request};
 use crate::load::Load;
-use crate::server::Server;
-use crate::tools::Result;
+use crate::server::{HANDLER, RUNTIME, Server};
+use crate::table::{Table, median};
 
 const CONNECTIONS: usize = 16;
 const EVENT: &[u8] = br#"{"key1":"value1","key2":"value2","key3":"value3"}"#;

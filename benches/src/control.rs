@@ -12,11 +12,11 @@ use base64::Engine as _;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-use crate::bench::{HANDLER, RUNTIME, Table, invoke_request, median};
+use crate::Result;
 use crate::control_seed::{VERSIONS, disk, name, seed, zipped};
-use crate::http::{Connection, request, signed_request};
-use crate::server::Server;
-use crate::tools::Result;
+use crate::http::{Connection, invoke_request, request, signed_request};
+use crate::server::{HANDLER, RUNTIME, Server};
+use crate::table::{Table, median};
 
 /// Functions of the small server.
 const FEW: usize = 10;

@@ -18,11 +18,11 @@ use lambkin_observe::{Config, LogStore};
 use rusqlite::Connection as Database;
 use serde_json::{Value, json};
 
-use crate::bench::{RUNTIME, Table, invoke_request, median};
-use crate::http::{Connection, logs_request};
+use crate::Result;
+use crate::http::{Connection, invoke_request, logs_request};
 use crate::load::Load;
-use crate::server::Server;
-use crate::tools::Result;
+use crate::server::{RUNTIME, Server};
+use crate::table::{Table, median};
 
 const CONNECTIONS: usize = 16;
 const GROUP: &str = "/bench/logs";
