@@ -21,13 +21,13 @@ def run(server, *arguments):
     return json.loads(done.stdout) if done.stdout else done.stderr
 
 
-def make(server, directory=None, policy=None, name="ann"):
+def make(server, directory=None, policy=None, name="ann", account=None):
     """A new key: (id, secret)."""
-    options = []
+    options = ["--account", account] if account else []
     if policy is not None:
         file = directory / f"{name}.json"
         file.write_text(json.dumps({"Version": "2012-10-17", "Statement": policy}))
-        options = ["--policy", str(file)]
+        options += ["--policy", str(file)]
     made = run(server, "create", "--name", name, *options)
     return made["accessKeyId"], made["secretAccessKey"]
 

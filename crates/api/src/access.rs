@@ -9,14 +9,16 @@ mod resource;
 use std::net::IpAddr;
 
 use http::request::Parts;
+use lambkin_control::layer_key;
 use lambkin_model::Error;
-use lambkin_model::name::LATEST;
+use lambkin_model::name::{FunctionReference, LATEST};
 use lambkin_model::policy::{Access, Context, Decision, authorize, decide};
 
 use crate::Api;
 use crate::api::Call;
 use crate::callers::Door;
 use crate::gate;
+use crate::layers;
 use crate::node::Node;
 use crate::route::{Matched, query_value};
 
@@ -37,12 +39,15 @@ impl Api {
         input: &Node<'_>,
     ) -> Result<(), Error> {
         let Some(actor) = &call.actor else { return Ok(()) };
+        if actor.foreign {
+            nothing_of_its_own(call, actor, input)?;
+        }
         match self.targets(call, service, operation, input) {
             Ok(targets) => targets
                 .iter()
                 .try_for_each(|target| self.authorize_on(call, actor, service, operation, target)),
             // The operation says so itself to who may do everything.
-            Err(_) if actor.documents.is_none() => Ok(()),
+            Err(_) if !actor.is_bounded() => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -68,7 +73,7 @@ impl Api {
         let of_layer = of_layer.as_ref().and_then(|layer| layer.record.policy.as_ref());
         let policy = of_function.or(of_layer).map(|policy| &policy.document);
         // The usual case, which costs nothing.
-        if actor.documents.is_none() && policy.is_none() {
+        if !actor.is_bounded() && policy.is_none() {
             return Ok(());
         }
         // The one whose name in a signature's scope is not its own.
@@ -117,15 +122,33 @@ impl Api {
     ) -> Result<(), Error> {
         let action = if reads { READ } else { WRITE };
         let account = &*self.config.account;
-        let Some(documents) = actor.documents.as_deref() else { return Ok(()) };
+        if !actor.is_bounded() {
+            return Ok(());
+        }
+        let documents = actor.documents.as_deref().unwrap_or_default();
         let (arn, principal) = (&actor.arn, actor.principal(account));
         let region = gate::region(parts, &self.config.default_region);
         let context = actor.say(of_request(&region, door.peer, door.secure), account);
-        if decide(documents, &principal, action, "*", &context) == Decision::Allowed {
+        // Nothing here says a word for another account.
+        if !actor.foreign && decide(documents, &principal, action, "*", &context) == Decision::Allowed {
             return Ok(());
         }
         Err(Error::AccessDenied(format!("User: {arn} is not authorized to perform: {action} on resource: *")))
     }
+}
+
+/// What another account's caller names without an account is its own, and none of that is here.
+fn nothing_of_its_own(call: &Call<'_>, actor: &Actor<'_>, input: &Node<'_>) -> Result<(), Error> {
+    let account = actor.account(call.account);
+    if let Some(name) = input.text("FunctionName")
+        && let Ok(own) = FunctionReference::parse(name, None, account, &call.region)
+    {
+        return Err(Error::ResourceNotFound(format!("Function not found: {}", own.arn())));
+    }
+    if input.text("LayerName").is_some_and(|name| layer_key(name, account, &call.region).is_some()) {
+        return Err(layers::nothing());
+    }
+    Ok(())
 }
 
 /// What conditions may ask for, of any request.

@@ -162,6 +162,7 @@ impl Services for Callers {
             None => {
                 let (credentials, token) = random();
                 let key = Arc::new(Key {
+                    account: None,
                     id: credentials.access_key_id.clone(),
                     secret: credentials.secret_access_key.clone(),
                     name: caller.function.name.to_string(),

@@ -25,10 +25,11 @@ impl Api {
                     Some(caller) => self.caller_identity(caller),
                     None => identity(call.account, call.key),
                 };
+                let account = call.key.map_or(call.account, |key| key.account(call.account));
                 let text = |name: &'static str, value: String| (name.into(), Node::Text(value.into()));
                 Ok(Some(Node::Map(vec![
                     text("UserId", id),
-                    text("Account", call.account.to_owned()),
+                    text("Account", account.to_owned()),
                     text("Arn", arn),
                 ])))
             }

@@ -287,12 +287,12 @@ impl Api {
         let Visit { parts, path, door, request_id, ref located } = *visit;
         let identity = self.identity(signer);
         let access_key = gate::access_key(parts).unwrap_or_default();
-        let signer = identity.as_ref().map(|(id, arn)| event::Signer {
-            account: &self.config.account,
-            access_key: &access_key,
-            id,
-            arn,
-        });
+        let account = match signer {
+            Some(Signer::Key(key)) => key.account(&self.config.account),
+            _ => &*self.config.account,
+        };
+        let signer =
+            identity.as_ref().map(|(id, arn)| event::Signer { account, access_key: &access_key, id, arn });
         let id = &*located.url.id;
         let (domain, request_id) = (domain(&located.reference.key.region, id), request_id.to_string());
         let request = event::Request {

@@ -20,6 +20,9 @@ pub struct Key {
     pub secret: String,
     /// Whose it is: the user's name in ARNs.
     pub name: String,
+    /// Whose account that user is of, where it is not the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// What it may do; without any: everything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<Document>,
@@ -28,10 +31,16 @@ pub struct Key {
 }
 
 impl Key {
+    /// Its user's account, to a server of this one.
+    #[must_use]
+    pub fn account<'k>(&'k self, servers: &'k str) -> &'k str {
+        self.account.as_deref().unwrap_or(servers)
+    }
+
     /// The ARN of the user who has it.
     #[must_use]
-    pub fn arn(&self, account: &str) -> String {
-        format!("arn:aws:iam::{account}:user/{}", self.name)
+    pub fn arn(&self, servers: &str) -> String {
+        format!("arn:aws:iam::{}:user/{}", self.account(servers), self.name)
     }
 }
 

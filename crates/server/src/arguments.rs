@@ -73,6 +73,9 @@ pub(crate) enum KeysCommand {
         /// Whose it is: the user's name in ARNs
         #[arg(long, default_value = "owner", value_name = "NAME", value_parser = user_name)]
         name: String,
+        /// Of another account than lambkin's own: its user may do what functions' and layers' policies allow that account
+        #[arg(long, value_name = "ID", value_parser = account_id)]
+        account: Option<String>,
         /// What it may do: a policy of IAM's, as JSON; may be repeated. Without any: everything
         #[arg(long, value_name = "FILE")]
         policy: Vec<PathBuf>,
@@ -403,6 +406,14 @@ fn user_name(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("1 to 64 letters, digits and _+=,.@-".into())
+    }
+}
+
+fn account_id(text: &str) -> Result<String, String> {
+    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        Ok(text.to_owned())
+    } else {
+        Err("twelve digits".into())
     }
 }
 

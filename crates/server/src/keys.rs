@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use crate::role_credentials::private;
 
 const NAME: &str = "keys.json";
+/// Of keys of the server's own account, and of files that have others too, which a former lambkin would take for its owner's.
 const FORMAT: u32 = 1;
+const FORMAT_WITH_ACCOUNTS: u32 = 2;
 
 /// The file's content.
 #[derive(Serialize, Deserialize)]
@@ -123,7 +125,7 @@ fn read(path: &Path) -> Result<Vec<Key>, String> {
     let written: Written = serde_json::from_str(&text).map_err(|error| {
         format!("{}: not a file of keys (line {}, column {})", path.display(), error.line(), error.column())
     })?;
-    if written.format > FORMAT {
+    if written.format > FORMAT_WITH_ACCOUNTS {
         return Err(format!("{}: its format {} is newer than this lambkin", path.display(), written.format));
     }
     Ok(written.keys)
@@ -148,8 +150,9 @@ pub(crate) fn change(
     let path = data.join(NAME);
     let mut keys = read(&path)?;
     change(&mut keys)?;
-    let text =
-        serde_json::to_vec_pretty(&Written { format: FORMAT, keys }).map_err(|error| error.to_string())?;
+    let of_others = keys.iter().any(|key| key.account.is_some());
+    let format = if of_others { FORMAT_WITH_ACCOUNTS } else { FORMAT };
+    let text = serde_json::to_vec_pretty(&Written { format, keys }).map_err(|error| error.to_string())?;
     let new = data.join("keys.json.new");
     let write = || {
         let _ = fs::remove_file(&new);
@@ -185,7 +188,7 @@ mod tests {
 
     fn key(id: &str) -> Key {
         let (id, secret) = (id.to_owned(), "SECRET".to_owned());
-        Key { id, secret, name: "ann".into(), policies: Vec::new(), created: Timestamp(1) }
+        Key { id, secret, name: "ann".into(), account: None, policies: Vec::new(), created: Timestamp(1) }
     }
 
     fn add(data: &Path, id: &str) {
@@ -214,6 +217,28 @@ mod tests {
         })
         .unwrap();
         assert!(keys.ring().unwrap().is_empty(), "verified still, by no key");
+    }
+
+    #[test]
+    fn a_file_with_keys_of_other_accounts_is_nothing_for_a_former_lambkin() {
+        let directory = tempfile::tempdir().unwrap();
+        add(directory.path(), "A");
+        let text = || fs::read_to_string(directory.path().join(NAME)).unwrap();
+        assert!(text().contains("\"format\": 1") && !text().contains("account"));
+        let other = Key { account: Some("111111111111".into()), ..key("B") };
+        change(directory.path(), |keys| {
+            keys.push(other.clone());
+            Ok(())
+        })
+        .unwrap();
+        assert!(text().contains("\"format\": 2"));
+        assert_eq!(all(directory.path()).unwrap(), [key("A"), other]);
+        change(directory.path(), |keys| {
+            keys.pop();
+            Ok(())
+        })
+        .unwrap();
+        assert!(text().contains("\"format\": 1"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lambkin_model::keys::Key;
+use lambkin_model::name::DEFAULT_ACCOUNT;
 use lambkin_model::policy::{Document, IDENTITY_POLICY_BYTES, Kind};
 use serde::Serialize;
 
@@ -29,16 +30,17 @@ struct Made<'k> {
 struct Listed<'k> {
     access_key_id: &'k str,
     name: &'k str,
+    account: &'k str,
     created: String,
     policies: usize,
 }
 
 pub(crate) fn run(command: KeysCommand) -> Result<(), String> {
     match command {
-        KeysCommand::Create { name, policy, data, json } => {
+        KeysCommand::Create { name, account, policy, data, json } => {
             let data = places::data(data)?;
             let policies = policy.iter().map(|file| document(file)).collect::<Result<_, _>>()?;
-            let key = made(name, policies);
+            let key = made(name, account.filter(|account| account != DEFAULT_ACCOUNT), policies);
             keys::change(&data, |all| {
                 if all.len() >= KEYS {
                     return Err(format!("there are {KEYS} keys already"));
@@ -63,6 +65,7 @@ pub(crate) fn run(command: KeysCommand) -> Result<(), String> {
                 .map(|key| Listed {
                     access_key_id: &key.id,
                     name: &key.name,
+                    account: key.account(DEFAULT_ACCOUNT),
                     created: key.created.iso(),
                     policies: key.policies.len(),
                 })
@@ -100,24 +103,29 @@ fn document(file: &Path) -> Result<Document, String> {
 }
 
 /// A new key, of some 300 random bits.
-fn made(name: String, policies: Vec<Document>) -> Key {
+fn made(name: String, account: Option<String>, policies: Vec<Document>) -> Key {
     const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let random = || uuid::Uuid::new_v4().into_bytes();
     let id = random().iter().map(|byte| char::from(DIGITS[usize::from(byte % 32)])).collect::<String>();
     let bytes = [random(), random()].concat();
     let secret = STANDARD.encode(&bytes[..30]);
-    Key { id: format!("AKIA{id}"), secret, name, policies, created: crate::serve::now() }
+    Key { id: format!("AKIA{id}"), secret, name, account, policies, created: crate::serve::now() }
 }
 
 fn table(listed: &[Listed<'_>]) -> String {
-    let mut text = format!("{:<20}  {:<24}  {:<20}  POLICIES\n", "ACCESS KEY ID", "CREATED", "NAME");
+    let mut text =
+        format!("{:<20}  {:<24}  {:<12}  {:<20}  POLICIES\n", "ACCESS KEY ID", "CREATED", "ACCOUNT", "NAME");
     for key in listed {
         let policies = match key.policies {
-            0 => "none: everything is allowed".to_owned(),
+            0 if key.account == DEFAULT_ACCOUNT => "none: everything is allowed".to_owned(),
+            0 => "none: what is shared with its account".to_owned(),
             some => some.to_string(),
         };
-        let _ =
-            writeln!(text, "{:<20}  {:<24}  {:<20}  {policies}", key.access_key_id, key.created, key.name);
+        let _ = writeln!(
+            text,
+            "{:<20}  {:<24}  {:<12}  {:<20}  {policies}",
+            key.access_key_id, key.created, key.account, key.name
+        );
     }
     text
 }
@@ -128,7 +136,7 @@ mod tests {
 
     #[test]
     fn keys_look_like_aws_and_differ() {
-        let (one, other) = (made("a".into(), Vec::new()), made("a".into(), Vec::new()));
+        let (one, other) = (made("a".into(), None, Vec::new()), made("a".into(), None, Vec::new()));
         assert_eq!((one.id.len(), one.secret.len()), (20, 40));
         assert!(one.id.starts_with("AKIA") && one.id != other.id && one.secret != other.secret);
     }

@@ -16,6 +16,8 @@ pub(crate) struct Actor<'a> {
     pub(super) arn: String,
     /// All of its policies; `None`: it may do everything.
     pub(super) documents: Option<Cow<'a, [Document]>>,
+    /// Of another account than what is here: it needs a resource's word too, and owns nothing here.
+    pub(super) foreign: bool,
     of: Of<'a>,
 }
 
@@ -38,14 +40,15 @@ impl Api {
         let session = self.control.role_session(&caller.role)?;
         let (user, arn) = sts::session(&self.config.account, caller, &session.id);
         let of = Of::Role { arn: session.arn, user };
-        Some(Actor { arn, documents: Some(Cow::Owned(session.documents)), of })
+        Some(Actor { arn, documents: Some(Cow::Owned(session.documents)), foreign: false, of })
     }
 }
 
 impl<'a> Actor<'a> {
     pub(crate) fn of_key(key: &'a Key, account: &str) -> Self {
         let documents = Some(Cow::Borrowed(&*key.policies)).filter(|documents| !documents.is_empty());
-        Self { arn: key.arn(account), documents, of: Of::Key(key) }
+        let foreign = key.account(account) != account;
+        Self { arn: key.arn(account), documents, foreign, of: Of::Key(key) }
     }
 
     pub(crate) fn principal<'s>(&'s self, account: &'s str) -> Principal<'s> {
@@ -53,7 +56,20 @@ impl<'a> Actor<'a> {
             Of::Key(_) => None,
             Of::Role { arn, .. } => Some(&**arn),
         };
-        Principal::Aws { account, arn: &self.arn, role }
+        Principal::Aws { account: self.account(account), arn: &self.arn, role }
+    }
+
+    /// Its own account, where what is here is of `owner`.
+    pub(super) fn account<'s>(&'s self, owner: &'s str) -> &'s str {
+        match &self.of {
+            Of::Key(key) => key.account(owner),
+            Of::Role { .. } => owner,
+        }
+    }
+
+    /// Whether there is anything that it may not do, for all that is known of it alone.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.foreign || self.documents.is_some()
     }
 
     pub(crate) fn identity(&self) -> Identity<'_> {
@@ -62,7 +78,7 @@ impl<'a> Actor<'a> {
 
     /// What conditions may ask for of who calls.
     pub(crate) fn say(&self, context: Context, account: &str) -> Context {
-        let context = context.with("aws:PrincipalAccount", account);
+        let context = context.with("aws:PrincipalAccount", self.account(account));
         match &self.of {
             Of::Key(key) => context
                 .with("aws:PrincipalArn", &*self.arn)

@@ -19,7 +19,7 @@ impl Api {
         operation: &str,
         input: &Node<'_>,
     ) -> Result<(), Error> {
-        if call.actor.as_ref().is_none_or(|actor| actor.documents.is_none()) {
+        if call.actor.as_ref().is_none_or(|actor| !actor.is_bounded()) {
             return Ok(());
         }
         match (service, operation) {

@@ -28,6 +28,7 @@ fn key() -> Key {
         id: "AKIDEXAMPLE".into(),
         secret: "secret/with+signs".into(),
         name: "ann".into(),
+        account: None,
         policies: Vec::new(),
         created: Timestamp(0),
     }
