@@ -349,6 +349,7 @@ def test_a_function_gets_the_event(sns, lambda_, topic, queue, name):
     made = queue()
     create(lambda_, name, {"index.mjs": FORWARDS}, Environment={"Variables": {"QUEUE": made.arn.rsplit(":", 1)[1]}}, Timeout=30)
     subscription = sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=arn(name), ReturnSubscriptionArn=True)["SubscriptionArn"]
+    permit(lambda_, name, topic)
     published = sns.publish(TopicArn=topic, Message="Hello world.", MessageAttributes={"attr1": text("1", "Number")})
     event = json.loads(made.bodies(1)[0])
     notification = event["Records"][0].pop("Sns")
@@ -368,6 +369,50 @@ def test_a_function_gets_the_event(sns, lambda_, topic, queue, name):
     lambda_.delete_function(FunctionName=name)
     sns.publish(TopicArn=topic, Message="too late")
     assert json.loads(made.bodies(1)[0])["Message"] == "too late"
+
+
+def permit(lambda_, name, topic, **options):
+    """Lets a topic invoke a function."""
+    lambda_.add_permission(
+        FunctionName=name, StatementId="sns", Action="lambda:InvokeFunction", Principal="sns.amazonaws.com", SourceArn=topic, **options
+    )
+
+
+def test_a_function_says_which_topics_invoke_it(sns, lambda_, topic, queue, name):
+    made = queue()
+    create(lambda_, name, {"index.mjs": FORWARDS}, Environment={"Variables": {"QUEUE": made.arn.rsplit(":", 1)[1]}}, Timeout=30)
+    lambda_.create_alias(FunctionName=name, Name="live", FunctionVersion="$LATEST")
+    redrive = json.dumps({"deadLetterTargetArn": made.arn})
+
+    def subscribe(endpoint):
+        return sns.subscribe(
+            TopicArn=topic, Protocol="lambda", Endpoint=endpoint, Attributes={"RedrivePolicy": redrive}, ReturnSubscriptionArn=True
+        )["SubscriptionArn"]
+
+    def got(message):
+        """Whether the function got it; else its text is in the dead-letter queue."""
+        sns.publish(TopicArn=topic, Message=message)
+        document = json.loads(made.bodies(1)[0])
+        notification = document["Records"][0]["Sns"] if "Records" in document else document
+        assert notification["Message"] == message
+        return "Records" in document
+
+    subscription = subscribe(arn(name))
+    assert not got("nobody said that it may")
+    permit(lambda_, name, topic + "-other")
+    assert not got("another topic may")
+    lambda_.remove_permission(FunctionName=name, StatementId="sns")
+    permit(lambda_, name, topic)
+    assert got("it may")
+    statements = json.loads(lambda_.get_policy(FunctionName=name)["Policy"])["Statement"]
+    deny = {"Sid": "no", "Effect": "Deny", "Principal": "*", "Action": "lambda:*", "Resource": arn(name)}
+    lambda_.put_resource_policy(ResourceArn=arn(name), Policy=json.dumps({"Version": "2012-10-17", "Statement": [*statements, deny]}))
+    assert not got("a denial wins")
+    sns.unsubscribe(SubscriptionArn=subscription)
+    subscribe(f"{arn(name)}:live")
+    assert not got("an alias has a policy of its own")
+    permit(lambda_, name, topic, Qualifier="live", SourceAccount=ACCOUNT)
+    assert got("which lets it in")
 
 
 PUBLISHES = """

@@ -231,6 +231,14 @@ export async function addPermission(name: string, input: Record<string, unknown>
   await request({ method: 'POST', path: at(name, `/policy${qualified(qualifier)}`), headers: JSON_BODY, body: JSON.stringify(input) });
 }
 
+/** Lets a topic invoke a function, as AWS's console does where one subscribes it; a topic's statement is there once. */
+export async function allowTopic(name: string, topic: string): Promise<void> {
+  const statement = `sns-${topic.split(':')[5] ?? ''}`.slice(0, 100);
+  const there = (await getStatements(name)).some(({ Sid }) => Sid === statement);
+  const input = { StatementId: statement, Action: 'lambda:InvokeFunction', Principal: 'sns.amazonaws.com', SourceArn: topic };
+  if (!there) await addPermission(name, input);
+}
+
 export async function removePermission(name: string, statement: string, qualifier = LATEST): Promise<void> {
   await request({ method: 'DELETE', path: at(name, `/policy/${encodeURIComponent(statement)}${qualified(qualifier)}`) });
 }

@@ -11,6 +11,7 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import Textarea from '@cloudscape-design/components/textarea';
 import { useMemo, useState } from 'react';
 
+import { allowTopic } from '../client/lambda';
 import { queueLines } from '../client/own';
 import { region } from '../client/session';
 import { listSubscriptions, publish, subscribe, unsubscribe } from '../client/sns';
@@ -31,6 +32,7 @@ export function Topic({ arn, name }: { arn: string; name: string }) {
     await loaded.reload();
   };
   const add = async (protocol: string, endpoint: string, attributes: Record<string, string>) => {
+    if (protocol === 'lambda') await allowTopic(endpoint.split(':')[6] ?? '', arn);
     await subscribe(arn, protocol, endpoint, attributes);
     notices.done(`Subscribed to ${name}.`);
     setAdding(false);

@@ -13,6 +13,7 @@ use lambkin_model::error::ThrottleReason;
 use lambkin_model::invocation::RequestId;
 use lambkin_model::metric::FunctionMetric;
 use lambkin_model::name::{FunctionKey, FunctionReference, LATEST, is_function_name, is_qualifier};
+use lambkin_model::policy::{Access, Context, Identity, Principal, authorize};
 use lambkin_model::queue::{Counts, Message, MessageId, Post, QueueError, QueueName, Queues};
 use lambkin_model::time::Timestamp;
 use lambkin_model::trace::Traces;
@@ -23,7 +24,7 @@ use crate::counters::{Counted, Counters, FunctionCounters, OutboundCounted, coun
 use crate::event::{self, Event};
 use crate::outbound;
 use crate::spans;
-use crate::target::{Delivery, Target, Undeliverable};
+use crate::target::{Delivery, Sender, Target, Undeliverable};
 
 /// An asynchronous invocation that somebody asks for.
 #[derive(Debug, Clone)]
@@ -213,6 +214,14 @@ pub fn function_of(arn: &str) -> Option<FunctionReference> {
 impl Target for Asynchronous {
     fn posts(&self, arn: &str, delivery: &Delivery) -> Result<Vec<Post>, Undeliverable> {
         let (head, version, function) = self.find(arn)?;
+        if let Some(sender) = &delivery.sender {
+            let (target, code) = (arn.into(), "AccessDeniedException".into());
+            may_send(&head.record, &function, sender).map_err(|message| Undeliverable {
+                target,
+                code,
+                message,
+            })?;
+        }
         if delivery.body.len() > self.0.payload_limit {
             let error = too_large(delivery.body.len(), self.0.payload_limit);
             let (target, code) = (arn.into(), "RequestTooLargeException".into());
@@ -246,6 +255,33 @@ impl Asynchronous {
         let version = head.record.version(function.qualifier.as_deref()).ok_or_else(not_found)?;
         Ok((head, version, function))
     }
+}
+
+/// Whether the function's policy lets a service in; the refusal in AWS's words.
+fn may_send(head: &Head, function: &FunctionReference, sender: &Sender) -> Result<(), String> {
+    let action = "lambda:InvokeFunction";
+    let resource = function.arn();
+    let account = sender.source.split(':').nth(4).unwrap_or_default();
+    let context = Context::default()
+        .with("aws:SourceArn", &*sender.source)
+        .with("aws:SourceAccount", account)
+        .with("lambda:FunctionArn", &*resource);
+    let policy = head.policies.get(function.qualifier.as_deref().unwrap_or(LATEST));
+    let access = Access {
+        principal: Principal::Service(sender.service),
+        identity: Identity::None,
+        action,
+        resource: &resource,
+        owner: &function.key.account,
+        policy: policy.map(|policy| &policy.document),
+        context: &context,
+    };
+    authorize(&access).map_err(|denial| {
+        format!(
+            "User: {} is not authorized to perform: {action} on resource: {resource} {denial}",
+            sender.service
+        )
+    })
 }
 
 /// The queue's name, which says whose function's it is.

@@ -100,7 +100,7 @@ pub(crate) fn keep(
         "{} cannot be delivered yet", kind.as_str()
     );
     count(&counters.undelivered);
-    let Delivery { body, subject, attributes, trace_id, group: _, deduplication: _ } = delivery;
+    let Delivery { body, subject, attributes, trace_id, group: _, deduplication: _, sender: _ } = delivery;
     let attributes = attributes
         .into_iter()
         .map(|Attribute { name, data_type, value }| (name, data_type, value.to_vec()))
@@ -202,6 +202,7 @@ fn try_one(ports: &Ports, config: Config, received: Received) -> Decision {
         trace_id: written.trace_id,
         group: None,
         deduplication: None,
+        sender: None,
     };
     let now = (ports.ambient.now)();
     let old = elapsed(received.sent, now);

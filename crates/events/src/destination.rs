@@ -147,7 +147,7 @@ impl Response {
 
 fn delivery(body: Bytes, event: &Event, attributes: Vec<Attribute>) -> Delivery {
     let trace_id = event.trace_id.clone();
-    Delivery { body, subject: None, attributes, trace_id, group: None, deduplication: None }
+    Delivery { body, subject: None, attributes, trace_id, group: None, deduplication: None, sender: None }
 }
 
 fn write(body: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {

@@ -133,6 +133,7 @@ fn decode(content: &Bytes) -> Option<(String, Delivery)> {
         trace_id: written.trace_id,
         group: written.group,
         deduplication: written.deduplication,
+        sender: None,
     };
     Some((written.arn, delivery))
 }

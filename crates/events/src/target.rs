@@ -24,6 +24,17 @@ pub struct Delivery {
     pub group: Option<String>,
     /// FIFO: deduplication id.
     pub deduplication: Option<String>,
+    /// Who sends, where it is a service by itself; `None`: a function's role, which is asked nothing here.
+    pub sender: Option<Sender>,
+}
+
+/// A service that sends by itself: the target's own policy must let it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// `sns.amazonaws.com`.
+    pub service: &'static str,
+    /// The ARN of what it sends for.
+    pub source: String,
 }
 
 /// Why a target takes nothing. The delivery may be tried again later.

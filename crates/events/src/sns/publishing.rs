@@ -11,11 +11,13 @@ use lambkin_model::sns::{Message, Notification, Protocol, typed};
 
 use super::fan_out::{FanOut, Subscriber};
 use super::{Sns, SnsError, unsent};
-use crate::target::{Delivery, Undeliverable};
+use crate::target::{Delivery, Sender, Undeliverable};
 
 /// Base64 of `unsigned`. A real one would need a key and a certificate that no client has a reason to trust;
 /// those that verify find neither a signature nor a certificate, and refuse.
 const SIGNATURE: &str = "dW5zaWduZWQ=";
+/// Who sends, to a function's policy.
+const SERVICE: &str = "sns.amazonaws.com";
 /// Most attributes of a queue's message: with more of them a raw delivery cannot be made.
 const QUEUE_ATTRIBUTES: usize = 10;
 
@@ -99,6 +101,7 @@ impl Sns {
             trace_id: message.trace_id.clone(),
             group: message.group.as_deref().map(str::to_owned),
             deduplication: None,
+            sender: None,
         };
         // What a queue gets: the subscriber, or the dead-letter queue of whatever it is.
         let to_queue = || delivery(if raw { notification.text.to_owned() } else { notification.body() });
@@ -110,7 +113,8 @@ impl Sns {
             }),
             Protocol::Sqs => self.0.targets.posts(&record.endpoint, &to_queue()),
             Protocol::Lambda => {
-                let event = Delivery { group: None, ..delivery(notification.event()) };
+                let sender = Sender { service: SERVICE, source: notification.topic_arn.to_owned() };
+                let event = Delivery { group: None, sender: Some(sender), ..delivery(notification.event()) };
                 self.0.targets.posts(&record.endpoint, &event)
             }
         };

@@ -472,6 +472,7 @@ async fn a_topic_is_a_target() {
         trace_id: None,
         group: None,
         deduplication: None,
+        sender: None,
     };
     let arn = topic.arn("sns");
     world.sns.check(&arn).unwrap();

@@ -710,6 +710,7 @@ fn delivery(body: &str) -> Delivery {
         trace_id: None,
         group: None,
         deduplication: None,
+        sender: None,
     }
 }
 

@@ -206,6 +206,7 @@ mod tests {
             trace_id: Some("Root=1".into()),
             group: None,
             deduplication: None,
+            sender: None,
         }
     }
 
