@@ -120,6 +120,14 @@ def test_the_package_comes_back_by_a_plain_get(lambda_, name):
     assert got["Configuration"] == without_metadata(lambda_.get_function_configuration(FunctionName=name))
 
 
+@pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
+def test_an_architecture_is_only_echoed(lambda_, name, architecture):
+    """lambkin runs all functions on the machine's own, and the README says so."""
+    create(lambda_, name, "exports.handler=async()=>process.arch", Architectures=[architecture])
+    assert lambda_.get_function_configuration(FunctionName=name)["Architectures"] == [architecture]
+    assert invoke(lambda_, name).payload == {"x86_64": "x64", "aarch64": "arm64"}[os.uname().machine]
+
+
 def test_settings_are_echoed_and_kept(lambda_, name):
     settings = {
         "Description": "d" * 256,
@@ -135,6 +143,14 @@ def test_settings_are_echoed_and_kept(lambda_, name):
         assert created[key] == settings[key]
     back = lambda_.update_function_configuration(FunctionName=name, LoggingConfig={"LogFormat": "Text"})
     assert back["LoggingConfig"] == {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"}
+    active(lambda_, name)
+    # Text has no levels: none are taken that would not act.
+    for levels in ({"LogFormat": "Text", "SystemLogLevel": "WARN"}, {"ApplicationLogLevel": "ERROR"}):
+        text = refused("InvalidParameterValueException", 400, lambda_.update_function_configuration, FunctionName=name, LoggingConfig=levels)
+        assert text == (
+            'LogLevel is not supported when LogFormat is set to "Text". Remove LogLevel from your request or change the LogFormat to '
+            '"Json" and try again.'
+        )
     assert back["Environment"] == settings["Environment"]
     active(lambda_, name)
     emptied = lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": {}})

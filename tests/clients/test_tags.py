@@ -3,7 +3,7 @@
 import pytest
 
 import aws_client
-from lambda_client import arn, create, refused
+from lambda_client import ROLE, arn, create, refused, zipped
 
 INVALID = "InvalidParameterValueException"
 
@@ -35,6 +35,13 @@ def test_refusals(lambda_, unchecked, function):
     many = {str(number): "x" for number in range(51)}
     text = refused(INVALID, 400, lambda_.tag_resource, Resource=resource, Tags=many)
     assert text == "Number of tags exceeds resource tag limit."
+    new = {"FunctionName": f"{function}-new", "Runtime": "nodejs22.x", "Role": ROLE, "Handler": "index.handler"}
+    new["Code"] = {"ZipFile": zipped({"index.js": "exports.handler=async()=>1"})}
+    assert refused(INVALID, 400, lambda_.create_function, Tags=many, **new) == text
+    for name in ("aws:x", "AWS:x"):
+        text = refused(INVALID, 400, lambda_.tag_resource, Resource=resource, Tags={name: "x"})
+        assert text == "aws: prefixed tag key names are not allowed for external use."
+        assert refused(INVALID, 400, lambda_.create_function, Tags={name: "x"}, **new) == text
     for call, more in ((lambda_.list_tags, {}), (lambda_.tag_resource, {"Tags": {"a": "b"}}), (lambda_.untag_resource, {"TagKeys": ["a"]})):
         text = refused(INVALID, 400, call, Resource=f"{resource}:$LATEST", **more)
         assert text == "Tags on function aliases and versions are not supported. Please specify a function ARN."

@@ -1,6 +1,6 @@
 //! Functions: create, change, look up, delete.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use lambkin_model::Error;
 use lambkin_model::bucket::Buckets;
 use lambkin_model::catalog::{Catalog, CatalogError, Head, Revision, Stored};
 use lambkin_model::code::{CodeError, CodeSha256, CodeStore};
-use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, LoggingConfig, State};
+use lambkin_model::function::{Configuration, FunctionVersion, LastUpdate, State};
 use lambkin_model::hot_code::HotCode;
 use lambkin_model::iam::{ManagedPolicy, Role};
 use lambkin_model::layer::{Layer, LayerVersion};
@@ -17,13 +17,14 @@ use lambkin_model::name::{FunctionKey, LATEST};
 use lambkin_model::quota;
 use lambkin_model::record::Records;
 use lambkin_model::runtime::RuntimeProvider;
+use lambkin_model::tags;
 use lambkin_model::time::Timestamp;
 use lambkin_model::version::Version;
 
 use crate::activation::Activations;
 use crate::concurrency::Claims;
 use crate::layer::CodeOf;
-use crate::request::{CreateFunction, LoggingChange, UpdateFunctionCode, UpdateFunctionConfiguration};
+use crate::request::{CreateFunction, UpdateFunctionCode, UpdateFunctionConfiguration};
 use crate::rules;
 use crate::source::{Fetches, publishable};
 use crate::url::Urls;
@@ -140,6 +141,7 @@ impl Control {
         if self.catalog.head(&key).is_some() {
             return Err(exists());
         }
+        tags::merge(&mut BTreeMap::new(), &request.tags)?;
         let runtime = rules::runtime(&request.runtime, self.policy, &*self.runtimes)?;
         let defaults = Configuration::new(runtime, request.role, request.handler);
         let configuration = Configuration {
@@ -148,9 +150,7 @@ impl Control {
             memory_size: request.memory_size.unwrap_or(defaults.memory_size),
             variables: request.variables,
             architecture: request.architecture.unwrap_or(defaults.architecture),
-            logging: request
-                .logging
-                .map_or_else(LoggingConfig::default, |change| change.apply(&defaults.logging)),
+            logging: request.logging.unwrap_or_default().apply(&defaults.logging)?,
             ephemeral_storage: request.ephemeral_storage.unwrap_or(defaults.ephemeral_storage),
             dead_letter: request.dead_letter,
             layers: self.used_layers(&key, &request.layers)?,
@@ -237,7 +237,7 @@ impl Control {
             current.runtime = rules::runtime(&name, self.policy, &*self.runtimes)?;
         }
         if let Some(change) = request.logging {
-            current.logging = LoggingChange::apply(change, &current.logging);
+            current.logging = change.apply(&current.logging)?;
         }
         set(&mut current.role, request.role);
         set(&mut current.handler, request.handler);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lambkin_model::Error;
 use lambkin_model::function::{LogFormat, LoggingConfig};
 use lambkin_model::trace::TracingMode;
 
@@ -44,6 +45,9 @@ pub struct CreateFunction {
     pub publish: bool,
 }
 
+/// AWS's words, as its CloudFormation passes them on.
+const LEVELS_OF_TEXT: &str = "LogLevel is not supported when LogFormat is set to \"Text\". Remove LogLevel from your request or change the LogFormat to \"Json\" and try again.";
+
 /// The members of `LoggingConfig` that a request gives; the others stay (aws-behaviour 30).
 #[derive(Debug, Clone, Default)]
 pub struct LoggingChange {
@@ -58,20 +62,23 @@ pub struct LoggingChange {
 }
 
 impl LoggingChange {
-    /// What `before` becomes.
-    #[must_use]
-    pub fn apply(self, before: &LoggingConfig) -> LoggingConfig {
+    /// What `before` becomes. Text has no levels: none are taken that would not act.
+    pub fn apply(self, before: &LoggingConfig) -> Result<LoggingConfig, Error> {
         let format = self.format.unwrap_or(before.format);
+        let levels = self.application_level.is_some() || self.system_level.is_some();
+        if format == LogFormat::Text && levels {
+            return Err(Error::InvalidParameterValue(LEVELS_OF_TEXT.into()));
+        }
         let level = |given: Option<String>, before: &Option<String>| match format {
             LogFormat::Text => None,
             LogFormat::Json => given.or_else(|| before.clone()).or_else(|| Some("INFO".into())),
         };
-        LoggingConfig {
+        Ok(LoggingConfig {
             format,
             application_level: level(self.application_level, &before.application_level),
             system_level: level(self.system_level, &before.system_level),
             group: self.group.or_else(|| before.group.clone()),
-        }
+        })
     }
 }
 
