@@ -184,12 +184,12 @@ impl Api {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 tracing::debug!(%request_id, method = %parts.method, path = parts.uri.path(), %error, "refused");
-                refuse(&parts, &error, request_id)
+                self.refuse(&parts, &error, request_id)
             }
             Err(_) => {
                 tracing::error!(%request_id, method = %parts.method, path = parts.uri.path(), "a handler panicked");
                 let error = Error::Service("lambkin failed; its log says why.".into());
-                refuse(&parts, &error, request_id)
+                self.refuse(&parts, &error, request_id)
             }
         };
         // A client that waits to be told to continue has sent nothing to read.
@@ -248,7 +248,12 @@ impl Api {
         let query = parts.uri.query().unwrap_or_default();
         let matched = self.routes.find(&MODEL, &parts.method, path, query);
         let asked = if matched.is_none() { wire::recognise(parts) } else { None };
-        let service = asked.as_ref().map_or("lambda", |asked| asked.service.name);
+        let absent = if matched.is_none() && asked.is_none() { wire::absent(parts) } else { None };
+        let service = match (&asked, &absent) {
+            (Some(asked), _) => asked.service.name,
+            (None, Some(absent)) => &absent.name,
+            (None, None) => "lambda",
+        };
         let (caller, unread) = self.caller(parts, door, Some(service))?;
         body.require(unread);
         let key = match ring.filter(|_| caller.is_none()) {
@@ -282,7 +287,10 @@ impl Api {
             return match asked {
                 // Boxed, so that an invocation does not carry the size of what it is not.
                 Some(asked) => Box::pin(self.serve_service(&call, asked, body)).await,
-                None => Err(Error::UnknownOperation(format!("Unknown operation: {} {path}", parts.method))),
+                None => Err(match absent {
+                    Some(absent) => absent.missing(),
+                    None => Error::UnknownOperation(format!("Unknown operation: {} {path}", parts.method)),
+                }),
             };
         };
         // What is on a function says so in its path.
@@ -310,15 +318,22 @@ impl Api {
     }
 }
 
+impl Api {
+    /// The refusal in the words of the service that was asked.
+    fn refuse(&self, parts: &Parts, error: &Error, request_id: RequestId) -> Reply {
+        if let Some(asked) = wire::recognise(parts) {
+            return asked.refusal(&Fault::of_the_door(error), request_id);
+        }
+        let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+        let is_here = || is_own(path) || self.routes.find(&MODEL, &parts.method, path, query).is_some();
+        match wire::absent(parts).filter(|_| !is_here()) {
+            Some(absent) => absent.refusal(error, request_id),
+            None => refusal(error),
+        }
+    }
+}
+
 pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
-}
-
-/// The refusal in the words of the service that was asked.
-fn refuse(parts: &Parts, error: &Error, request_id: RequestId) -> Reply {
-    match wire::recognise(parts) {
-        Some(asked) => asked.refusal(&Fault::of_the_door(error), request_id),
-        None => refusal(error),
-    }
 }

@@ -3,6 +3,7 @@
 //!
 //! Deliberately not here: what operations do, and each service's table of errors.
 
+mod absent;
 mod cbor;
 mod coerce;
 mod fault;
@@ -26,6 +27,7 @@ use crate::reply::{Reply, ReplyBody, reply};
 use crate::route::query_value;
 use crate::service_model::Operation;
 
+pub(crate) use self::absent::absent;
 pub(crate) use self::fault::Fault;
 use self::fault::{malformed, unknown};
 use self::service::SERVICES;

@@ -197,6 +197,7 @@ async fn the_door_is_the_same_and_speaks_the_services_language() {
     let large = format!("Host: localhost\r\n{KEY}X-Amz-Target: AmazonSQS.SendMessage\r\n");
     let answer = ask(&server, "POST", "/", &large, &vec![b'x'; 8 * 1024 * 1024 + 1]).await;
     assert_eq!((answer.status, answer.header("x-amzn-query-error")), (413, "RequestEntityTooLarge;Sender"));
+    // Another service's target, signed for SQS.
     let other = format!("Host: localhost\r\n{KEY}X-Amz-Target: DynamoDB_20120810.ListTables\r\n");
     let answer = ask(&server, "POST", "/", &other, b"{}").await;
     assert_eq!((answer.status, answer.header("x-amzn-errortype")), (404, "UnknownOperationException"));

@@ -53,6 +53,36 @@ pub(super) fn refusal(service: &Service, fault: &Fault, request_id: RequestId) -
     xml.into_bytes()
 }
 
+/// An error of a service that is not here, in the Query protocol.
+pub(super) fn refusal_of(fault: &Fault, request_id: RequestId) -> Vec<u8> {
+    let blame = if fault.sender { "Sender" } else { "Receiver" };
+    let error = format!("<Type>{blame}</Type>{}", error(fault));
+    format!("{HEAD}<ErrorResponse><Error>{error}</Error><RequestId>{request_id}</RequestId></ErrorResponse>")
+        .into_bytes()
+}
+
+/// The same in EC2's words.
+pub(super) fn refusal_of_ec2(fault: &Fault, request_id: RequestId) -> Vec<u8> {
+    let error = error(fault);
+    format!(
+        "{HEAD}<Response><Errors><Error>{error}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+    )
+    .into_bytes()
+}
+
+/// And in S3's.
+pub(super) fn refusal_of_s3(fault: &Fault, request_id: RequestId) -> Vec<u8> {
+    let error = error(fault);
+    format!("{HEAD}<Error>{error}<RequestId>{request_id}</RequestId></Error>").into_bytes()
+}
+
+fn error(fault: &Fault) -> String {
+    let mut xml = format!("<Code>{}</Code><Message>", fault.code);
+    escape(&mut xml, &fault.message);
+    xml.push_str("</Message>");
+    xml
+}
+
 /// The members of a structure.
 fn members(xml: &mut String, model: &ServiceModel, id: ShapeId, value: &Node<'_>) {
     let (Kind::Structure(members), Node::Map(given)) = (&model.shape(id).kind, value) else { return };
