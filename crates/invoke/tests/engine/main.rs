@@ -4,6 +4,7 @@
 
 mod caching;
 mod caller;
+mod catalog;
 mod changes;
 mod concurrency;
 mod endings;
@@ -16,11 +17,14 @@ mod memory;
 mod placement;
 mod pool;
 mod process;
+mod provided;
 mod runtime_api;
 mod scaling;
 mod shutdown;
+mod stage;
 mod storm;
 mod streaming;
+mod told;
 mod traces;
 mod versions;
 mod world;
