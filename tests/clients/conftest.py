@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+import aws_client
 import lambda_client
 from server import Server
 
@@ -27,6 +28,16 @@ def unchecked(shared):
     return lambda_client.client(shared.endpoint, validate=False)
 
 
+@pytest.fixture(scope="session")
+def logs(shared):
+    return aws_client.client("logs", shared.endpoint)
+
+
+@pytest.fixture(scope="session")
+def unchecked_logs(shared):
+    return aws_client.client("logs", shared.endpoint, validate=False)
+
+
 _numbers = itertools.count(1)
 
 
@@ -35,6 +46,13 @@ def name(request):
     """A function name of this test's own."""
     plain = re.sub(r"[^a-zA-Z0-9]+", "-", request.node.name).strip("-")[:50]
     return f"{plain}-{next(_numbers)}"
+
+
+@pytest.fixture
+def group(logs, name):
+    """An empty log group of this test's own."""
+    logs.create_log_group(logGroupName=name)
+    return name
 
 
 @pytest.fixture(scope="session")

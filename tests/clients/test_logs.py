@@ -1,72 +1,19 @@
-"""CloudWatch Logs with boto3 and the aws CLI: groups, streams, events both ways, filter patterns, Insights, retention, and the
-lines that functions write.
+"""CloudWatch Logs with boto3 and the aws CLI: groups, streams, events both ways, filter patterns, retention, and the lines that
+functions write.
+
+Not here: queries (`test_insights`), who follows (`test_logs_tail`), `lambkin logs` (`test_logs_command`).
 """
 
-import concurrent.futures
-import contextlib
 import json
 import os
 import subprocess
 import sys
-import threading
 import time
-import urllib.request
-
-import pytest
-from botocore.exceptions import ClientError
 
 import aws_client
 from lambda_client import ACCOUNT, REGION, client, create, invoke
-from server import binary, eventually
-
-HOUR = 3_600_000
-DAY = 24 * HOUR
-
-
-@pytest.fixture(scope="session")
-def logs(shared):
-    return aws_client.client("logs", shared.endpoint)
-
-
-@pytest.fixture(scope="session")
-def unchecked_logs(shared):
-    return aws_client.client("logs", shared.endpoint, validate=False)
-
-
-@pytest.fixture
-def group(logs, name):
-    logs.create_log_group(logGroupName=name)
-    return name
-
-
-def now():
-    return int(time.time() * 1000)
-
-
-def put(logs, group, stream, messages, at=None):
-    """Puts messages a millisecond apart, the last one now."""
-    try:
-        logs.create_log_stream(logGroupName=group, logStreamName=stream)
-    except logs.exceptions.ResourceAlreadyExistsException:
-        pass
-    begin = (at or now()) - len(messages) + 1
-    events = [{"timestamp": begin + index, "message": message} for index, message in enumerate(messages)]
-    return logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
-
-
-def refused(call, **arguments):
-    """(code, message) of a refusal."""
-    with pytest.raises(ClientError) as raised:
-        call(**arguments)
-    error = raised.value.response["Error"]
-    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
-    return error["Code"], error["Message"]
-
-
-def filtered(logs, group, **options):
-    """Every page of FilterLogEvents."""
-    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, **options)
-    return [event for page in pages for event in page["events"]]
+from logs_client import DAY, HOUR, filtered, now, put, refused, results, tail_of
+from server import eventually
 
 
 def test_groups(logs, name):
@@ -258,43 +205,6 @@ def test_filter_patterns(logs, group):
         assert (code, message) == ("InvalidParameterException", f"Invalid filter pattern: {said}")
 
 
-def results(logs, query, group, **options):
-    """A query's rows without pointers."""
-    started = logs.start_query(
-        logGroupName=group, startTime=int(time.time()) - 3600, endTime=int(time.time()) + 60, queryString=query, **options
-    )["queryId"]
-
-    def over():
-        answer = logs.get_query_results(queryId=started)
-        return answer if answer["status"] not in ("Scheduled", "Running") else None
-
-    answer = eventually(over, 20, "the query is over")
-    assert answer["status"] == "Complete"
-    rows = [{field["field"]: field["value"] for field in row if field["field"] != "@ptr"} for row in answer["results"]]
-    return rows, answer["statistics"]
-
-
-def test_insights(logs, group):
-    levels = ["INFO", "INFO", "ERROR", "INFO", "ERROR"]
-    put(logs, group, "s", [json.dumps({"level": level, "took": 10 * index}) for index, level in enumerate(levels)])
-    rows, statistics = results(logs, "fields @timestamp, took | filter level = 'ERROR' | sort took desc", group)
-    assert [row["took"] for row in rows] == ["40", "20"] and len(rows[0]["@timestamp"]) == 23
-    assert statistics["recordsMatched"] == 2 and statistics["recordsScanned"] == 5
-    rows, _ = results(logs, "stats count(*) as n, avg(took) as mean, pct(took, 90) as p by level | sort n desc", group)
-    assert [(row["level"], row["n"], row["mean"]) for row in rows] == [("INFO", "3", "13.3333"), ("ERROR", "2", "30")]
-    rows, _ = results(logs, "stats count(*) as n by bin(1h)", group)
-    assert sum(int(row["n"]) for row in rows) == 5
-    rows, _ = results(logs, "fields @message", group, limit=2)
-    assert [json.loads(row["@message"])["took"] for row in rows] == [40, 30]
-    queries = logs.describe_queries(logGroupName=group, status="Complete")["queries"]
-    assert queries[0]["queryString"] == "fields @message" and len(queries) == 4
-    assert refused(logs.get_query_results, queryId="none")[0] == "ResourceNotFoundException"
-    with pytest.raises(logs.exceptions.MalformedQueryException) as raised:
-        logs.start_query(logGroupName=group, startTime=0, endTime=1, queryString="fields took | filter level = ")
-    place = raised.value.response["queryCompileError"]["location"]
-    assert place == {"startCharOffset": 29, "endCharOffset": 30} and "a value is expected" in str(raised.value)
-
-
 LINES = """exports.handler = async (event, context) => {
   console.log('hello ' + event.n);
   console.log(JSON.stringify({ n: event.n, kind: 'json' }));
@@ -322,13 +232,6 @@ def test_functions_lines_are_there_by_themselves(lambda_, logs, name):
     assert rows[0]["@requestId"] == answer.id and float(rows[0]["@duration"]) > 0
 
 
-def tail_of(logs, group):
-    try:
-        return [event["message"] for event in filtered(logs, group)]
-    except logs.exceptions.ResourceNotFoundException:
-        return []
-
-
 def test_a_function_writes_and_reads_logs_itself(lambda_, logs, name, group):
     code = """const http = require('http');
 const ask = (target, body) => new Promise((done, failed) => {
@@ -346,35 +249,6 @@ exports.handler = async ({ group }) => {
 };"""
     create(lambda_, name, code)
     assert invoke(lambda_, name, {"group": group}).payload == "from inside"
-
-
-def test_tail_follows_invocations_within_a_second(lambda_, logs, name):
-    """What `aws logs tail --follow` asks for, over and over: FilterLogEvents from a time on, events known by their ids."""
-    create(lambda_, name, "exports.handler = async (event) => { console.log('at ' + event.n); };")
-    group = f"/aws/lambda/{name}"
-    invoke(lambda_, name, {"n": 0})
-    eventually(lambda: tail_of(logs, group), 10, "the group is there")
-    seen, known, start, ended = {}, set(), now() - 1000, threading.Event()
-
-    def follow():
-        while not ended.is_set():
-            for event in filtered(logs, group, interleaved=True, startTime=start):
-                if event["eventId"] not in known:
-                    known.add(event["eventId"])
-                    seen[event["message"].rsplit("\t", 1)[-1].strip()] = time.monotonic()
-            ended.wait(0.05)
-
-    follower = threading.Thread(target=follow)
-    follower.start()
-    try:
-        for number in range(1, 6):
-            invoke(lambda_, name, {"n": number})
-            answered = time.monotonic()
-            eventually(lambda: f"at {number}" in seen, 10, "the line is shown")
-            assert seen[f"at {number}"] - answered < 1
-    finally:
-        ended.set()
-        follower.join(20)
 
 
 def test_levels_and_formats_act(lambda_, logs, name):
@@ -432,122 +306,3 @@ def test_the_aws_cli(shared, logs, group):
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     assert [event["message"] for event in json.loads(ran.stdout)["events"]] == ["two"]
-
-
-# Longest that an answer waits, in seconds.
-HOLD = 20
-OLDER_CLI = "aws-cli/2.9.19 Python/3.11.2 Linux/6.1 source/x86_64.debian.12 prompt/off command/logs.tail"
-
-
-def reader(endpoint, **config):
-    """A client that is `aws logs tail`, of late; botocore itself lists its features, and that it pages."""
-    return aws_client.client("logs", endpoint, user_agent_extra="md/command#logs.tail", **config)
-
-
-def asked(client, **options):
-    """Texts and token of an answer."""
-    answer = client.filter_log_events(**options)
-    return [event["message"] for event in answer["events"]], answer.get("nextToken")
-
-
-def page(server, path):
-    with urllib.request.urlopen(f"{server.endpoint}/{path}", timeout=20) as answer:
-        return answer.read().decode()
-
-
-@contextlib.contextmanager
-def asking(client, **options):
-    """Asks meanwhile; yields what waits for (texts, token) and when they came."""
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(lambda: (asked(client, **options), time.monotonic()))
-        yield lambda: answer.result(60)
-
-
-def test_who_follows_is_shown_a_line_at_once(shared, logs, group):
-    begin = now() - 60_000
-    put(logs, group, "s", ["one", "two"], at=begin + 10)
-    follower = reader(shared.endpoint)
-    options = {"logGroupName": group, "startTime": begin, "interleaved": True}
-    texts, token = asked(follower, **options)
-    assert texts == ["one", "two"] and token
-    late = []
-    for number in range(5):
-        with asking(follower, **options, nextToken=token) as answer:
-            put(logs, group, f"s{number}", [f"line {number}"], at=begin + 5 - number)
-            written = time.monotonic()
-            (texts, token), came = answer()
-        assert texts == [f"line {number}"], "later, in another stream, with an older time, once"
-        late.append(came - written)
-    print(f"shown {max(late):.3f} s after PutLogEvents at the latest")
-    assert max(late) < 1
-    with asking(follower, **options, nextToken=token) as answer:
-        logs.delete_log_group(logGroupName=group)
-        # Not `follower.exceptions`: botocore makes these classes when first asked, and twice where two threads ask at once.
-        with pytest.raises(ClientError, match="ResourceNotFoundException"):
-            answer()
-
-
-def test_who_does_not_follow_never_waits(shared, logs, group):
-    put(logs, group, "s", ["one", "two", "three"])
-    pages = reader(shared.endpoint)
-    assert [event["message"] for event in filtered(pages, group, limit=1)] == ["one", "two", "three"], "it ends"
-    for client, more in [(logs, {}), (pages, {"startFromHead": False})] * 3:
-        began = time.monotonic()
-        assert asked(client, logGroupName=group, startTime=now() + HOUR, **more) == ([], None)
-        assert time.monotonic() - began < HOLD / 2
-
-
-def test_an_older_cli_follows_where_it_asks_on(shared, logs, group):
-    begin = now() - 60_000
-    put(logs, group, "s", ["one", "two"], at=begin + 10)
-    cli = aws_client.client("logs", shared.endpoint, user_agent=OLDER_CLI)
-    assert asked(cli, logGroupName=group, startTime=begin) == (["one", "two"], None)
-    assert asked(cli, logGroupName=group, startTime=begin) == (["one", "two"], None), "another one begins"
-    put(logs, group, "t", ["late"], at=begin + 1)
-    texts, token = asked(cli, logGroupName=group, startTime=begin + 10)
-    assert texts == ["late"], "nothing of what it was shown"
-    with asking(cli, logGroupName=group, startTime=begin + 10, nextToken=token) as answer:
-        put(logs, group, "s", ["new"])
-        assert answer()[0][0] == ["new"]
-
-
-def test_who_waits_does_not_hold_up_the_end(server):
-    server = server()
-    logs, follower = aws_client.client("logs", server.endpoint), reader(server.endpoint)
-    logs.create_log_group(logGroupName="g")
-    _, token = asked(follower, logGroupName="g", limit=1)
-    with asking(follower, logGroupName="g", nextToken=token) as answer:
-        eventually(lambda: "\nlambkin_logs_followers 1\n" in page(server, "metrics"), 20, "it waits")
-        began = time.monotonic()
-        server.stop()
-        assert time.monotonic() - began < HOLD / 2
-        assert answer()[0] == ([], token), "and asks the next lambkin for the same"
-
-
-def test_lambkin_logs_shows_and_follows(shared, lambda_, logs, name):
-    create(lambda_, name, "exports.handler = async (event) => { console.log('at ' + event.n + '\\nand more'); };")
-    first = invoke(lambda_, name, {"n": 1})
-    eventually(lambda: "REPORT" in str(tail_of(logs, f"/aws/lambda/{name}")), 10, "the report is kept")
-    command = [binary(), "logs", name, "--endpoint", shared.endpoint, "--region", REGION]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    assert ran.returncode == 0, ran.stderr
-    lines = ran.stdout.splitlines()
-    assert len(lines) == 5 and "INIT_START" in lines[0] and "\x1b" not in ran.stdout
-    assert lines[2].endswith(f" {first.id} INFO at 1\\nand more")
-    assert f" {first.id} REPORT " in lines[4] and " (billed " in lines[4] and " of 128 MB, init " in lines[4]
-    ran = subprocess.run([*command, "--filter", "at", "--json"], capture_output=True, text=True, timeout=30)
-    (event,) = map(json.loads, ran.stdout.splitlines())
-    assert event["logGroup"] == f"/aws/lambda/{name}" and "at 1" in event["message"]
-    ran = subprocess.run([*command, "--filter", "a:b"], capture_output=True, text=True, timeout=30)
-    assert ran.returncode == 2 and "Invalid filter pattern" in ran.stderr
-
-    with subprocess.Popen([*command, "--follow"], stdout=subprocess.PIPE, text=True) as following:
-        try:
-            shown = (line for line in following.stdout)
-            assert any("REPORT" in line for line in shown)
-            invoke(lambda_, name, {"n": 2})
-            answered = time.monotonic()
-            assert "START" in next(shown) and "at 2" in next(shown)
-            assert time.monotonic() - answered < 1
-        finally:
-            following.kill()

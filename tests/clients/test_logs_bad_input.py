@@ -8,19 +8,8 @@ import pytest
 
 import aws_client
 from lambda_client import create, invoke
+from logs_client import DAY, HOUR, filtered, now, put, refused, tail_of
 from server import eventually
-from test_logs import DAY, HOUR, filtered, now, put, refused, tail_of
-
-
-@pytest.fixture(scope="module")
-def logs(shared):
-    return aws_client.client("logs", shared.endpoint)
-
-
-@pytest.fixture
-def group(logs, name):
-    logs.create_log_group(logGroupName=name)
-    return name
 
 
 def test_tokens_from_elsewhere(logs, group):

@@ -5,7 +5,10 @@
 
 mod expression;
 mod function;
+mod groups;
+mod held;
 mod parse;
+mod period;
 mod pipeline;
 mod query;
 mod row;

@@ -87,6 +87,21 @@ impl Expression {
         }
     }
 
+    /// Whether it has a field that is one of these.
+    pub(super) fn mentions(&self, one: &dyn Fn(&str) -> bool) -> bool {
+        let in_any = |all: &[Self]| all.iter().any(|each| each.mentions(one));
+        match self {
+            Self::Constant(_) => false,
+            Self::Field(name) => one(name),
+            Self::Not(of) | Self::Like(of, _) | Self::Has(of, _) => of.mentions(one),
+            Self::And(all) | Self::Or(all) | Self::Call(_, all) => in_any(all),
+            Self::Compare(_, left, right) | Self::Arithmetic(_, left, right) => {
+                left.mentions(one) || right.mentions(one)
+            }
+            Self::In(of, all) => of.mentions(one) || in_any(all),
+        }
+    }
+
     /// What events must have where this must be true of them.
     pub(super) fn need(&self) -> Need {
         match self {

@@ -1,5 +1,8 @@
 //! Functions of queries, on numbers, texts and times.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::period::Period;
 use super::value::Value;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,14 +28,23 @@ pub(super) enum Function {
     Substr,
     Replace,
     StrContains,
-    /// Of `@timestamp`, which is its argument, in milliseconds.
-    Bin(f64),
+    /// Where the period of a time begins, and the next one.
+    DateFloor(Period),
+    DateCeil(Period),
     FromMillis,
     ToMillis,
+    JsonParse,
+    JsonStringify,
+    IsValidIp,
+    IsValidIpv4,
+    IsValidIpv6,
+    IsIpInSubnet,
+    IsIpv4InSubnet,
+    IsIpv6InSubnet,
 }
 
 /// Names, and how many arguments they take.
-const FUNCTIONS: [(&str, Function, usize, usize); 25] = [
+const FUNCTIONS: [(&str, Function, usize, usize); 33] = [
     ("abs", Function::Abs, 1, 1),
     ("ceil", Function::Ceil, 1, 1),
     ("floor", Function::Floor, 1, 1),
@@ -58,6 +70,14 @@ const FUNCTIONS: [(&str, Function, usize, usize); 25] = [
     ("strcontains", Function::StrContains, 2, 2),
     ("frommillis", Function::FromMillis, 1, 1),
     ("tomillis", Function::ToMillis, 1, 1),
+    ("jsonparse", Function::JsonParse, 1, 1),
+    ("jsonstringify", Function::JsonStringify, 1, 1),
+    ("isvalidip", Function::IsValidIp, 1, 1),
+    ("isvalidipv4", Function::IsValidIpv4, 1, 1),
+    ("isvalidipv6", Function::IsValidIpv6, 1, 1),
+    ("isipinsubnet", Function::IsIpInSubnet, 2, 2),
+    ("isipv4insubnet", Function::IsIpv4InSubnet, 2, 2),
+    ("isipv6insubnet", Function::IsIpv6InSubnet, 2, 2),
 ];
 
 impl Function {
@@ -115,12 +135,44 @@ impl Function {
                 (Some(text), Some(part)) => Value::Number(f64::from(u8::from(text.contains(&part)))),
                 (_, _) => Value::Number(0.0),
             },
-            Self::Bin(width) => {
-                number(0).map_or(Value::Nothing, |at| Value::Number((at / width).floor() * width))
-            }
-            Self::FromMillis | Self::ToMillis => number(0).map_or(Value::Nothing, Value::Number),
+            Self::DateFloor(period) => number(0).map_or(Value::Nothing, |at| Value::Time(period.floor(at))),
+            Self::DateCeil(period) => number(0).map_or(Value::Nothing, |at| Value::Time(period.ceil(at))),
+            Self::FromMillis => number(0).map_or(Value::Nothing, Value::Time),
+            Self::ToMillis => number(0).map_or(Value::Nothing, Value::Number),
+            // A map or a list stays its text; its members are found when they are asked for.
+            Self::JsonParse => of_text(text(0).filter(|text| {
+                let parsed = serde_json::from_str::<serde_json::Value>(text);
+                parsed.is_ok_and(|json| json.is_object() || json.is_array())
+            })),
+            Self::JsonStringify => of_text(text(0)),
+            Self::IsValidIp => Value::Truth(parsed::<IpAddr>(text(0)).is_some()),
+            Self::IsValidIpv4 => Value::Truth(parsed::<Ipv4Addr>(text(0)).is_some()),
+            Self::IsValidIpv6 => Value::Truth(parsed::<Ipv6Addr>(text(0)).is_some()),
+            Self::IsIpInSubnet => Value::Truth(in_subnet(parsed(text(0)), text(1))),
+            Self::IsIpv4InSubnet => Value::Truth(in_subnet(parsed(text(0)).filter(IpAddr::is_ipv4), text(1))),
+            Self::IsIpv6InSubnet => Value::Truth(in_subnet(parsed(text(0)).filter(IpAddr::is_ipv6), text(1))),
         }
     }
+}
+
+fn parsed<T: std::str::FromStr>(text: Option<String>) -> Option<T> {
+    text?.trim().parse().ok()
+}
+
+/// Whether an address is in `10.0.0.0/8`.
+fn in_subnet(address: Option<IpAddr>, subnet: Option<String>) -> bool {
+    let of = |subnet: &str| {
+        let (net, prefix) = subnet.trim().split_once('/')?;
+        Some((net.parse::<IpAddr>().ok()?, prefix.parse::<u32>().ok()?))
+    };
+    let Some((address, (net, prefix))) = address.zip(subnet.as_deref().and_then(of)) else { return false };
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, 32),
+        IpAddr::V6(address) => (address.to_bits(), 128),
+    };
+    let ((address, size), (net, of)) = (bits(address), bits(net));
+    let mask = u128::MAX.checked_shl(128 - prefix.min(128)).unwrap_or(0);
+    size == of && prefix <= size && address & mask == net & mask
 }
 
 fn extreme(arguments: &[Value], choose: fn(f64, f64) -> f64) -> Value {

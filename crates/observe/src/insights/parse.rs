@@ -1,12 +1,13 @@
 //! Reading a query. What is wrong is told with its place.
 
 mod expression;
+mod stats;
 
 use regex::bytes::Regex;
 
 use super::expression::Expression;
 use super::query::{Command, LIMIT, MalformedQuery, Query};
-use super::stats::{Aggregate, Kind};
+use super::stats::Aggregate;
 use crate::pattern::condition::compile;
 use crate::pattern::cursor::Cursor;
 
@@ -19,7 +20,8 @@ impl Query {
     /// Reads a query. `limit` is the request's.
     pub(crate) fn parse(text: &str, limit: Option<usize>) -> Result<Self> {
         let text = without_comments(text);
-        let mut parser = Parser { cursor: Cursor::new(&text), shown: Vec::new(), only: None };
+        let mut parser =
+            Parser { cursor: Cursor::new(&text), shown: Vec::new(), only: None, aggregates: None };
         let mut commands = Vec::new();
         loop {
             parser.spaces();
@@ -29,8 +31,7 @@ impl Query {
             if commands.len() >= COMMANDS {
                 return Err(parser.error("there are too many commands"));
             }
-            let stats = commands.iter().any(|command| matches!(command, Command::Stats { .. }));
-            commands.extend(parser.command(stats)?);
+            commands.push(parser.command()?);
             parser.spaces();
             if parser.cursor.peek().is_none() {
                 break;
@@ -39,17 +40,11 @@ impl Query {
                 return Err(parser.error("'|' or the end is expected"));
             }
         }
-        let own = commands.iter().rev().find_map(|command| match command {
-            Command::Limit(limit) => Some(*limit),
-            Command::Fields(_)
-            | Command::Filter(_)
-            | Command::Parse { .. }
-            | Command::Stats { .. }
-            | Command::Sort(_)
-            | Command::Dedup(_) => None,
-        });
+        // What a `limit` let through is not cut again by what the request says.
+        let own = commands.iter().any(|command| matches!(command, Command::Limit(_)));
         let shown = parser.only.unwrap_or(parser.shown);
-        Ok(Self { commands, shown, limit: own.or(limit).unwrap_or(LIMIT).min(LIMIT) })
+        let limit = limit.filter(|_| !own).unwrap_or(LIMIT).min(LIMIT);
+        Ok(Self { commands, shown, limit })
     }
 }
 
@@ -79,6 +74,8 @@ struct Parser<'t> {
     shown: Vec<String>,
     /// What `display` shows instead.
     only: Option<Vec<String>>,
+    /// Those of the `stats` that is being read, outside of their arguments: there a call may be one.
+    aggregates: Option<Vec<Aggregate>>,
 }
 
 impl Parser<'_> {
@@ -106,8 +103,8 @@ impl Parser<'_> {
         self.cursor.eat(",")
     }
 
-    fn command(&mut self, after_stats: bool) -> Result<Option<Command>> {
-        let command = if self.word("fields") {
+    fn command(&mut self) -> Result<Command> {
+        Ok(if self.word("fields") {
             let fields = self.named_list()?;
             for (_, name) in &fields {
                 if !self.shown.contains(name) {
@@ -124,9 +121,6 @@ impl Parser<'_> {
         } else if self.word("parse") {
             self.parse()?
         } else if self.word("stats") {
-            if after_stats {
-                return Err(self.error("a query has one stats"));
-            }
             self.stats()?
         } else if self.word("sort") || self.word("order by") {
             self.word("by");
@@ -160,8 +154,7 @@ impl Parser<'_> {
             return Err(self.error(format!(
                 "'{word}' is no command; there are fields, display, filter, parse, stats, sort, limit and dedup"
             )));
-        };
-        Ok(Some(command))
+        })
     }
 
     /// Expressions, each with the name that `as` gives it, or as it was written.
@@ -193,8 +186,23 @@ impl Parser<'_> {
         if self.cursor.eat("`") {
             return self.quoted('`');
         }
-        let name = self.cursor.take_while(|each| each.is_alphanumeric() || "@_.$".contains(each));
-        if name.is_empty() { Err(self.error("a name is expected")) } else { Ok(name.to_owned()) }
+        let mut name =
+            self.cursor.take_while(|each| each.is_alphanumeric() || "@_.$".contains(each)).to_owned();
+        if name.is_empty() {
+            return Err(self.error("a name is expected"));
+        }
+        // `list[0].member` is `list.0.member`.
+        loop {
+            let before = self.cursor.clone();
+            let index =
+                if self.cursor.eat("[") { self.cursor.take_while(|each| each.is_ascii_digit()) } else { "" };
+            if index.is_empty() || !self.cursor.eat("]") {
+                self.cursor = before;
+                return Ok(name);
+            }
+            name.push('.');
+            name.push_str(index);
+        }
     }
 
     fn quoted(&mut self, quote: char) -> Result<String> {
@@ -283,62 +291,5 @@ impl Parser<'_> {
                 }
             }
         }
-    }
-
-    fn stats(&mut self) -> Result<Command> {
-        let mut aggregates = Vec::new();
-        loop {
-            self.spaces();
-            let begin = self.cursor.rest();
-            let function =
-                self.cursor.take_while(|each| each.is_alphanumeric() || each == '_').to_lowercase();
-            self.expect("(")?;
-            self.spaces();
-            let of = if self.cursor.eat("*") || self.cursor.peek() == Some(')') {
-                None
-            } else {
-                Some(self.expression(0)?)
-            };
-            let share = if self.comma() {
-                self.spaces();
-                let text = self.cursor.take_while(|each| each.is_ascii_digit() || each == '.');
-                let share = text.parse::<f64>().ok().filter(|share| (0.0..=100.0).contains(share));
-                Some(share.ok_or_else(|| self.error("a percentile from 0 to 100 is expected"))?)
-            } else {
-                None
-            };
-            self.expect(")")?;
-            let written = begin[..begin.len() - self.cursor.rest().len()].trim().to_owned();
-            let kind = match (function.as_str(), share) {
-                ("count", None) => Kind::Count,
-                ("count_distinct", None) => Kind::Distinct,
-                ("sum", None) => Kind::Sum,
-                ("avg", None) => Kind::Average,
-                ("min", None) => Kind::Least,
-                ("max", None) => Kind::Greatest,
-                ("stddev", None) => Kind::Deviation,
-                ("median", None) => Kind::Percentile(50.0),
-                ("pct" | "percentile", Some(share)) => Kind::Percentile(share),
-                ("earliest", None) => Kind::Earliest,
-                ("latest", None) => Kind::Latest,
-                _ => return Err(self.error(format!("'{written}' is no aggregation"))),
-            };
-            if of.is_none() && kind != Kind::Count {
-                return Err(self.error(format!("'{function}' wants a field")));
-            }
-            let name = if self.word("as") { self.name()? } else { written };
-            aggregates.push(Aggregate { kind, of, name });
-            if !self.comma() {
-                break;
-            }
-        }
-        let by = if self.word("by") { self.named_list()? } else { Vec::new() };
-        self.shown = by
-            .iter()
-            .map(|(_, name)| name.clone())
-            .chain(aggregates.iter().map(|each| each.name.clone()))
-            .collect();
-        self.only = None;
-        Ok(Command::Stats { aggregates, by })
     }
 }

@@ -1,54 +1,59 @@
-//! Running a query: events go through its commands one by one; what must be kept until the end (sorted rows, groups of
-//! `stats`) is bounded.
+//! Running a query: events go through its commands one by one as far as each is for itself, up to the first `limit`,
+//! `dedup` or `stats`; what comes after that is done with the rows that are left. What is kept is bounded.
 
 use std::collections::{HashMap, HashSet};
 
+use super::expression::Expression;
+use super::groups::Groups;
+use super::held::{Firsts, Held, Keys};
 use super::query::{Command, Query};
-use super::row::{Row, Source, shown_time};
-use super::stats::Gathered;
+use super::row::{Row, Source};
 use super::value::Value;
 
-/// Groups of `stats`, and values that `dedup` remembers.
-const GROUPS: usize = 100_000;
-/// Bytes of rows that are kept.
-const BYTES: usize = 32 << 20;
+/// Values that `dedup` remembers.
+const VALUES: usize = 100_000;
 
 /// A row of a result: names and values, in order.
 pub(crate) type Shown = Vec<(String, String)>;
 
-/// A row that waits for the end, with what it is sorted by.
-struct Kept {
-    keys: Vec<Value>,
-    shown: Shown,
-    bytes: usize,
-}
-
 /// A query on its way.
 pub(crate) struct Run<'q> {
     query: &'q Query,
-    /// Commands before `stats`, and where that is.
-    stats: Option<usize>,
-    groups: HashMap<Vec<String>, (Vec<Value>, Vec<Gathered>)>,
-    seen: HashSet<Vec<String>>,
-    rows: Vec<Kept>,
-    bytes: usize,
+    /// The first command that is about more than one row.
+    turn: usize,
+    kept: Kept<'q>,
     matched: u64,
     failed: Option<&'static str>,
 }
 
+/// What that command, or the end, keeps of the events.
+enum Kept<'q> {
+    Shown(Firsts<Shown>),
+    Limited(Firsts<Held>),
+    Distinct(Distinct),
+    Groups(Groups<'q>),
+}
+
+/// The first row of each value, in the order of the rows.
+#[derive(Default)]
+struct Distinct {
+    places: HashMap<Vec<String>, usize>,
+    rows: Vec<(Keys, Held)>,
+    bytes: usize,
+}
+
 impl<'q> Run<'q> {
     pub(crate) fn new(query: &'q Query) -> Self {
-        let stats = query.commands.iter().position(|command| matches!(command, Command::Stats { .. }));
-        Self {
-            query,
-            stats,
-            groups: HashMap::new(),
-            seen: HashSet::new(),
-            rows: Vec::new(),
-            bytes: 0,
-            matched: 0,
-            failed: None,
-        }
+        let turns =
+            |command: &Command| matches!(command, Command::Limit(_) | Command::Dedup(_) | Command::Stats(_));
+        let turn = query.commands.iter().position(turns).unwrap_or(query.commands.len());
+        let kept = match query.commands.get(turn) {
+            Some(Command::Limit(limit)) => Kept::Limited(Firsts::new(*limit)),
+            Some(Command::Dedup(_)) => Kept::Distinct(Distinct::default()),
+            Some(Command::Stats(stats)) => Kept::Groups(Groups::of(stats)),
+            _ => Kept::Shown(Firsts::new(query.limit)),
+        };
+        Self { query, turn, kept, matched: 0, failed: None }
     }
 
     /// Events that came through.
@@ -62,203 +67,165 @@ impl<'q> Run<'q> {
             return false;
         }
         let mut row = Row::of(source);
-        let before = self.stats.unwrap_or(self.query.commands.len());
-        if !self.through(&mut row, 0..before) {
-            return self.failed.is_none();
+        // The newest first, where nothing else is said.
+        let mut keys = Keys::of([(Value::Time(source.position.at as f64), true)].into_iter());
+        for command in &self.query.commands[..self.turn] {
+            if let Command::Sort(by) = command {
+                keys = keys_of(by, &row);
+            } else if !comes_through(command, &mut row) {
+                return true;
+            }
         }
         self.matched += 1;
-        match self.stats {
-            Some(_) => self.gather(&row),
-            None => self.keep(&row),
-        }
+        self.failed = self.keep(keys, &row).err();
         self.failed.is_none()
     }
 
-    /// Whether the row comes through these commands.
-    fn through(&mut self, row: &mut Row<'_>, commands: std::ops::Range<usize>) -> bool {
-        for command in &self.query.commands[commands] {
-            match command {
-                Command::Fields(fields) => {
-                    for (expression, name) in fields {
-                        // A field under its own name stays what it is, and is shown as that.
-                        if !matches!(expression, super::expression::Expression::Field(field) if field == name)
-                        {
-                            let value = expression.value(row);
-                            row.set(name, value);
-                        }
-                    }
-                }
-                Command::Filter(condition) => {
-                    if !condition.value(row).is_true() {
-                        return false;
-                    }
-                }
-                Command::Parse { from, with, names } => {
-                    let text = from.value(row).text().unwrap_or_default();
-                    let captures = with.captures(text.as_bytes());
-                    for (index, name) in names.iter().enumerate() {
-                        let group = captures
-                            .as_ref()
-                            .and_then(|captures| captures.name(name).or_else(|| captures.get(index + 1)));
-                        let value = group.map(|group| String::from_utf8_lossy(group.as_bytes()).into_owned());
-                        row.set(name, value.map_or(Value::Nothing, Value::Text));
-                    }
-                }
-                Command::Dedup(keys) => {
-                    let key: Vec<String> =
-                        keys.iter().map(|key| key.value(row).text().unwrap_or_default()).collect();
-                    if !self.seen.insert(key) {
-                        return false;
-                    }
-                    if self.seen.len() > GROUPS {
-                        self.failed = Some("dedup has more than 100,000 values");
-                        return false;
-                    }
-                }
-                Command::Sort(_) | Command::Limit(_) | Command::Stats { .. } => {}
+    fn keep(&mut self, keys: Keys, row: &Row<'_>) -> Result<(), &'static str> {
+        match (&mut self.kept, self.query.commands.get(self.turn)) {
+            (Kept::Groups(groups), _) => groups.take(row),
+            (Kept::Distinct(distinct), Some(Command::Dedup(by))) => distinct.take(keys, row, by),
+            (Kept::Limited(firsts), _) => {
+                let held = Held::of(row);
+                let bytes = held.bytes();
+                firsts.push(keys, held, bytes)
             }
-        }
-        true
-    }
-
-    fn gather(&mut self, row: &Row<'_>) {
-        let Some(Command::Stats { aggregates, by }) = self.stats.map(|index| &self.query.commands[index])
-        else {
-            return;
-        };
-        let values: Vec<Value> = by.iter().map(|(expression, _)| expression.value(row)).collect();
-        let key: Vec<String> = values.iter().map(|value| value.text().unwrap_or_default()).collect();
-        if self.groups.len() >= GROUPS && !self.groups.contains_key(&key) {
-            self.failed = Some("stats has more than 100,000 groups");
-            return;
-        }
-        let new = || (values, aggregates.iter().map(|_| Gathered::default()).collect());
-        let (_, gathered) = self.groups.entry(key).or_insert_with(new);
-        for (aggregate, gathered) in aggregates.iter().zip(gathered) {
-            if !aggregate.add(gathered, row) {
-                self.failed = Some("count_distinct has more than 100,000 values");
+            (Kept::Shown(firsts), _) => {
+                let shown = shown(self.query, row);
+                let bytes = shown.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
+                firsts.push(keys, shown, bytes)
             }
+            (Kept::Distinct(_), _) => Ok(()),
         }
-    }
-
-    /// By what rows are sorted: by the last `sort`, else the newest first.
-    fn keys(&self, row: &Row<'_>) -> Vec<Value> {
-        let sort = self.query.commands.iter().rev().find_map(|command| match command {
-            Command::Sort(keys) => Some(keys),
-            Command::Fields(_)
-            | Command::Filter(_)
-            | Command::Parse { .. }
-            | Command::Stats { .. }
-            | Command::Dedup(_)
-            | Command::Limit(_) => None,
-        });
-        match sort {
-            Some(keys) => keys.iter().map(|(key, _)| key.value(row)).collect(),
-            None if row.has_source() => vec![row.get("@timestamp")],
-            None => Vec::new(),
-        }
-    }
-
-    fn directions(&self) -> Vec<bool> {
-        let sort = self.query.commands.iter().rev().find_map(|command| match command {
-            Command::Sort(keys) => Some(keys.iter().map(|(_, descending)| *descending).collect()),
-            Command::Fields(_)
-            | Command::Filter(_)
-            | Command::Parse { .. }
-            | Command::Stats { .. }
-            | Command::Dedup(_)
-            | Command::Limit(_) => None,
-        });
-        sort.unwrap_or_else(|| vec![true])
-    }
-
-    fn keep(&mut self, row: &Row<'_>) {
-        let mut names: Vec<&str> = self.query.shown.iter().map(String::as_str).collect();
-        if names.is_empty() {
-            names = if self.stats.is_some() { Vec::new() } else { vec!["@timestamp", "@message"] };
-        }
-        if row.has_source() && !names.contains(&"@ptr") {
-            names.push("@ptr");
-        }
-        let shown: Shown =
-            names.iter().filter_map(|name| Some(((*name).to_owned(), row.show(name)?))).collect();
-        let keys = self.keys(row);
-        let bytes = shown.iter().map(|(name, value)| name.len() + value.len() + 64).sum::<usize>()
-            + keys.iter().map(Value::bytes).sum::<usize>();
-        self.bytes += bytes;
-        self.rows.push(Kept { keys, shown, bytes });
-        if self.rows.len() >= 2 * self.query.limit.max(1000) {
-            self.cut();
-        }
-        if self.bytes > BYTES {
-            self.cut();
-            if self.bytes > BYTES {
-                self.failed = Some("the results are larger than 32 MB");
-            }
-        }
-    }
-
-    /// Forgets the rows beyond the limit.
-    fn cut(&mut self) {
-        let directions = self.directions();
-        self.rows.sort_by(|one, two| {
-            let pairs = one.keys.iter().zip(&two.keys).zip(&directions);
-            let mut orders = pairs.map(|((one, two), descending)| {
-                let order = one.order(two);
-                if *descending { order.reverse() } else { order }
-            });
-            orders.find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
-        });
-        self.rows.truncate(self.query.limit);
-        self.bytes = self.rows.iter().map(|row| row.bytes).sum();
     }
 
     /// The results, or why there are none.
-    pub(crate) fn finish(mut self) -> Result<Vec<Shown>, &'static str> {
+    pub(crate) fn finish(self) -> Result<Vec<Shown>, &'static str> {
         if let Some(failed) = self.failed {
             return Err(failed);
         }
-        if let Some(index) = self.stats
-            && let Command::Stats { aggregates, by } = &self.query.commands[index]
-        {
-            let mut groups = std::mem::take(&mut self.groups);
-            if groups.is_empty() && by.is_empty() && aggregates.iter().all(|each| each.of.is_none()) {
-                // A count of nothing is zero.
-                groups.insert(
-                    Vec::new(),
-                    (Vec::new(), aggregates.iter().map(|_| Gathered::default()).collect()),
-                );
-            }
-            let mut rows: Vec<_> = groups.into_iter().collect();
-            rows.sort_by(|(one, _), (two, _)| one.cmp(two));
-            self.matched = self.matched.max(rows.len() as u64);
-            let after = index + 1..self.query.commands.len();
-            for (_, (values, gathered)) in rows {
-                let mut made = Vec::new();
-                for ((expression, name), value) in by.iter().zip(values) {
-                    let shown = match (expression, &value) {
-                        // Times are shown as such; they sort as texts too.
-                        (
-                            super::expression::Expression::Call(super::function::Function::Bin(_), _),
-                            Value::Number(at),
-                        ) => Value::Text(shown_time(*at as u64)),
-                        (_, _) => value,
-                    };
-                    made.push((name.clone(), shown));
-                }
-                for (aggregate, gathered) in aggregates.iter().zip(&gathered) {
-                    made.push((aggregate.name.clone(), aggregate.result(gathered)));
-                }
-                let mut row = Row::made(made);
-                if self.through(&mut row, after.clone()) {
-                    self.keep(&row);
-                }
-            }
-        }
-        if let Some(failed) = self.failed {
-            return Err(failed);
-        }
-        self.cut();
-        Ok(self.rows.into_iter().map(|row| row.shown).collect())
+        let rows = match self.kept {
+            Kept::Shown(firsts) => return Ok(firsts.sorted()),
+            Kept::Limited(firsts) => firsts.sorted(),
+            Kept::Distinct(distinct) => distinct.sorted(),
+            Kept::Groups(groups) => groups.rows(),
+        };
+        let after = &self.query.commands[self.turn + 1..];
+        let mut rows = after.iter().try_fold(rows, |rows, command| all_through(command, rows))?;
+        rows.truncate(self.query.limit);
+        Ok(rows.iter_mut().map(|row| row.with(|row| shown(self.query, row))).collect())
     }
+}
+
+impl Distinct {
+    fn take(&mut self, keys: Keys, row: &Row<'_>, by: &[Expression]) -> Result<(), &'static str> {
+        let key = key_of(by, row);
+        let before = key.as_ref().and_then(|key| self.places.get(key)).copied();
+        if before.is_some_and(|place| keys.compare(&self.rows[place].0).is_ge()) {
+            return Ok(());
+        }
+        let held = Held::of(row);
+        self.bytes += held.bytes() + keys.bytes();
+        match before {
+            Some(place) => {
+                let (old_keys, old) = std::mem::replace(&mut self.rows[place], (keys, held));
+                self.bytes -= old.bytes() + old_keys.bytes();
+            }
+            None => {
+                if let Some(key) = key {
+                    self.places.insert(key, self.rows.len());
+                }
+                self.rows.push((keys, held));
+            }
+        }
+        if self.places.len() > VALUES {
+            return Err("dedup has more than 100,000 values");
+        }
+        if self.bytes > 32 << 20 { Err("dedup keeps more than 32 MB") } else { Ok(()) }
+    }
+
+    fn sorted(mut self) -> Vec<Held> {
+        self.rows.sort_by(|(one, _), (two, _)| one.compare(two));
+        self.rows.into_iter().map(|(_, row)| row).collect()
+    }
+}
+
+/// What `dedup` compares; nothing is a duplicate of nothing.
+fn key_of(by: &[Expression], row: &Row<'_>) -> Option<Vec<String>> {
+    by.iter().map(|key| key.value(row).text()).collect()
+}
+
+fn keys_of(by: &[(Expression, bool)], row: &Row<'_>) -> Keys {
+    Keys::of(by.iter().map(|(key, descending)| (key.value(row), *descending)))
+}
+
+/// A command that is about one row; `false`: it goes no further.
+fn comes_through(command: &Command, row: &mut Row<'_>) -> bool {
+    match command {
+        Command::Fields(fields) => {
+            for (expression, name) in fields {
+                // A field under its own name stays what it is, and is shown as that.
+                if !matches!(expression, Expression::Field(field) if field == name) {
+                    let value = expression.value(row);
+                    row.set(name, value);
+                }
+            }
+        }
+        Command::Filter(condition) => return condition.value(row).is_true(),
+        Command::Parse { from, with, names } => {
+            let text = from.value(row).text().unwrap_or_default();
+            let captures = with.captures(text.as_bytes());
+            for (index, name) in names.iter().enumerate() {
+                let group = captures
+                    .as_ref()
+                    .and_then(|captures| captures.name(name).or_else(|| captures.get(index + 1)));
+                let value = group.map(|group| String::from_utf8_lossy(group.as_bytes()).into_owned());
+                row.set(name, value.map_or(Value::Nothing, Value::Text));
+            }
+        }
+        Command::Sort(_) | Command::Limit(_) | Command::Stats(_) | Command::Dedup(_) => {}
+    }
+    true
+}
+
+/// Any command, on the rows that are left, in their order.
+fn all_through(command: &Command, mut rows: Vec<Held>) -> Result<Vec<Held>, &'static str> {
+    match command {
+        Command::Sort(by) => {
+            let mut sorted: Vec<_> =
+                rows.into_iter().map(|mut row| (row.with(|row| keys_of(by, row)), row)).collect();
+            sorted.sort_by(|(one, _), (two, _)| one.compare(two));
+            rows = sorted.into_iter().map(|(_, row)| row).collect();
+        }
+        Command::Limit(limit) => rows.truncate(*limit),
+        Command::Dedup(by) => {
+            let mut seen = HashSet::new();
+            rows.retain_mut(|row| row.with(|row| key_of(by, row)).is_none_or(|key| seen.insert(key)));
+        }
+        Command::Stats(stats) => {
+            let mut groups = Groups::of(stats);
+            for mut row in rows {
+                row.with(|row| groups.take(row))?;
+            }
+            rows = groups.rows();
+        }
+        Command::Fields(_) | Command::Filter(_) | Command::Parse { .. } => {
+            rows.retain_mut(|row| row.with(|row| comes_through(command, row)));
+        }
+    }
+    Ok(rows)
+}
+
+/// A row as a result has it.
+fn shown(query: &Query, row: &Row<'_>) -> Shown {
+    let mut names: Vec<&str> = query.shown.iter().map(String::as_str).collect();
+    if row.source().is_some() {
+        if names.is_empty() {
+            names = vec!["@timestamp", "@message"];
+        }
+        if !names.contains(&"@ptr") {
+            names.push("@ptr");
+        }
+    }
+    names.iter().filter_map(|name| Some(((*name).to_owned(), row.show(name)?))).collect()
 }

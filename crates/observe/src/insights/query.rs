@@ -3,7 +3,7 @@
 use regex::bytes::Regex;
 
 use super::expression::Expression;
-use super::stats::Aggregate;
+use super::stats::Stats;
 use crate::need::Need;
 
 /// Results of a query that says no limit, and the most of one that does.
@@ -36,10 +36,7 @@ pub(super) enum Command {
         with: Regex,
         names: Vec<String>,
     },
-    Stats {
-        aggregates: Vec<Aggregate>,
-        by: Vec<(Expression, String)>,
-    },
+    Stats(Stats),
     /// By these, each descending or not.
     Sort(Vec<(Expression, bool)>),
     Dedup(Vec<Expression>),
@@ -52,7 +49,7 @@ impl Query {
         let filters = self.commands.iter().map_while(|command| match command {
             Command::Filter(condition) => Some(condition.need()),
             Command::Fields(_) | Command::Sort(_) => Some(Need::Nothing),
-            Command::Parse { .. } | Command::Stats { .. } | Command::Dedup(_) | Command::Limit(_) => None,
+            Command::Parse { .. } | Command::Stats(_) | Command::Dedup(_) | Command::Limit(_) => None,
         });
         // A field that was computed has a name that events may have too.
         let computed = self.commands.iter().any(|command| match command {
@@ -61,7 +58,7 @@ impl Query {
                 .any(|(expression, name)| !matches!(expression, Expression::Field(field) if field == name)),
             Command::Filter(_)
             | Command::Parse { .. }
-            | Command::Stats { .. }
+            | Command::Stats(_)
             | Command::Sort(_)
             | Command::Dedup(_)
             | Command::Limit(_) => false,

@@ -2,8 +2,6 @@
 
 use std::cell::OnceCell;
 
-use lambkin_model::time::Timestamp;
-
 use super::value::Value;
 use crate::logs::event_id;
 use crate::store::search::Position;
@@ -25,20 +23,27 @@ pub(super) struct Row<'e> {
     made: Vec<(String, Value)>,
 }
 
-/// `2026-01-02 03:04:05.678`.
-pub(super) fn shown_time(millis: u64) -> String {
-    let iso = Timestamp(millis.saturating_mul(1000)).iso();
-    iso.replace('T', " ").trim_end_matches('Z').to_owned()
-}
-
 impl<'e> Row<'e> {
     pub(super) fn of(source: Source<'e>) -> Self {
         Self { source: Some(source), json: OnceCell::new(), made: Vec::new() }
     }
 
-    /// A row that `stats` made.
-    pub(super) fn made(made: Vec<(String, Value)>) -> Self {
-        Self { source: None, json: OnceCell::new(), made }
+    /// A row that was kept, or that `stats` made, with what commands have made so far.
+    pub(super) fn again(source: Option<Source<'e>>, made: Vec<(String, Value)>) -> Self {
+        Self { source, json: OnceCell::new(), made }
+    }
+
+    pub(super) fn source(&self) -> Option<&Source<'e>> {
+        self.source.as_ref()
+    }
+
+    /// What commands have made.
+    pub(super) fn made(&self) -> &[(String, Value)] {
+        &self.made
+    }
+
+    pub(super) fn into_made(self) -> Vec<(String, Value)> {
+        self.made
     }
 
     pub(super) fn set(&mut self, name: &str, value: Value) {
@@ -52,10 +57,13 @@ impl<'e> Row<'e> {
         if let Some((_, value)) = self.made.iter().find(|(made, _)| made == name) {
             return value.clone();
         }
+        if let Some(found) = self.in_made(name) {
+            return found;
+        }
         let Some(source) = &self.source else { return Value::Nothing };
         match name {
-            "@timestamp" => Value::Number(source.position.at as f64),
-            "@ingestionTime" => Value::Number(source.ingested as f64),
+            "@timestamp" => Value::Time(source.position.at as f64),
+            "@ingestionTime" => Value::Time(source.ingested as f64),
             "@message" => Value::Text(source.message.to_owned()),
             "@logStream" => Value::Text(source.stream.to_owned()),
             "@log" => Value::Text(source.log.to_owned()),
@@ -65,18 +73,18 @@ impl<'e> Row<'e> {
         }
     }
 
-    /// As it is shown in a result.
-    pub(super) fn show(&self, name: &str) -> Option<String> {
-        let own = !self.made.iter().any(|(made, _)| made == name);
-        match (&self.source, name) {
-            (Some(source), "@timestamp") if own => Some(shown_time(source.position.at)),
-            (Some(source), "@ingestionTime") if own => Some(shown_time(source.ingested)),
-            _ => self.get(name).text(),
-        }
+    /// A member of what `jsonParse` found: `parsed.user.name`.
+    fn in_made(&self, name: &str) -> Option<Value> {
+        let (of, path) = name.split_once('.')?;
+        let (_, value) = self.made.iter().find(|(made, _)| made == of)?;
+        let Value::Text(text) = value else { return None };
+        let json: serde_json::Value = serde_json::from_str(text).ok()?;
+        Some(within(&json, path).map_or(Value::Nothing, Value::of_json))
     }
 
-    pub(super) fn has_source(&self) -> bool {
-        self.source.is_some()
+    /// As it is shown in a result.
+    pub(super) fn show(&self, name: &str) -> Option<String> {
+        self.get(name).text()
     }
 
     fn of_json(&self, source: &Source<'_>, name: &str) -> Value {
@@ -86,21 +94,21 @@ impl<'e> Row<'e> {
             let end = source.message.rfind('}')?;
             serde_json::from_str(source.message.get(begin..=end)?).ok()
         });
-        let mut value = json.as_ref();
-        if let Some(whole) = value.and_then(|value| value.get(name)) {
-            return Value::of_json(whole);
-        }
-        for step in name.split('.') {
-            value = match value {
-                Some(serde_json::Value::Object(members)) => members.get(step),
-                Some(serde_json::Value::Array(items)) => {
-                    step.parse().ok().and_then(|index: usize| items.get(index))
-                }
-                _ => None,
-            };
-        }
-        value.map_or(Value::Nothing, Value::of_json)
+        let found = json.as_ref().and_then(|json| within(json, name));
+        found.map_or(Value::Nothing, Value::of_json)
     }
+}
+
+/// A member by its name, or by the path to it.
+fn within<'j>(json: &'j serde_json::Value, name: &str) -> Option<&'j serde_json::Value> {
+    if let Some(whole) = json.get(name) {
+        return Some(whole);
+    }
+    name.split('.').try_fold(json, |value, step| match value {
+        serde_json::Value::Object(members) => members.get(step),
+        serde_json::Value::Array(items) => step.parse().ok().and_then(|index: usize| items.get(index)),
+        _ => None,
+    })
 }
 
 /// Which event of which group, for `GetLogRecord`.

@@ -1,5 +1,5 @@
-//! Aggregations: what a group of events has come to so far, in bounded memory. Percentiles are counted in steps of one
-//! percent of the value, so they are that exact.
+//! Aggregations: what a group of events has come to so far, in bounded memory. Percentiles of few values are exact; those
+//! of more are counted in steps of one percent of the value, so they are that exact.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -9,14 +9,26 @@ use super::value::Value;
 
 /// Distinct values that are counted exactly; beyond, the query fails.
 const DISTINCT: usize = 100_000;
+/// Values whose percentiles are exact.
+const EXACT: usize = 32;
 /// Values in a step are within this factor.
 const STEP: f64 = 1.01;
+
+/// A `stats` command.
+#[derive(Debug)]
+pub(super) struct Stats {
+    pub(super) aggregates: Vec<Aggregate>,
+    /// What is made of the aggregations' results, each under its name.
+    pub(super) results: Vec<(Expression, String)>,
+    pub(super) by: Vec<(Expression, String)>,
+}
 
 #[derive(Debug)]
 pub(super) struct Aggregate {
     pub(super) kind: Kind,
     /// `None`: all events.
     pub(super) of: Option<Expression>,
+    /// As it was written: results find it by that.
     pub(super) name: String,
 }
 
@@ -35,6 +47,30 @@ pub(super) enum Kind {
     Latest,
 }
 
+impl Kind {
+    /// An aggregation by its name, with a percentile where it has one.
+    pub(super) fn named(name: &str, share: Option<f64>) -> Option<Self> {
+        Some(match (name.to_lowercase().as_str(), share) {
+            ("count", None) => Self::Count,
+            ("count_distinct", None) => Self::Distinct,
+            ("sum", None) => Self::Sum,
+            ("avg", None) => Self::Average,
+            ("min" | "sortsfirst", None) => Self::Least,
+            ("max" | "sortslast", None) => Self::Greatest,
+            ("stddev", None) => Self::Deviation,
+            ("median", None) => Self::Percentile(50.0),
+            ("pct" | "percentile", Some(share)) => Self::Percentile(share),
+            ("earliest", None) => Self::Earliest,
+            ("latest", None) => Self::Latest,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn is_name(name: &str) -> bool {
+        Self::named(name, None).or(Self::named(name, Some(50.0))).is_some()
+    }
+}
+
 /// A state of one aggregation.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
@@ -44,8 +80,12 @@ pub(super) struct Gathered {
     extreme: Option<Value>,
     at: f64,
     distinct: HashSet<String>,
-    /// Steps below zero, at it and above it, by their number.
+    /// Of percentiles: all values, as long as they are few.
+    values: Vec<f64>,
+    /// All values, in steps below zero, at it and above it, by their number.
     steps: BTreeMap<i32, u64>,
+    least: f64,
+    greatest: f64,
 }
 
 impl Aggregate {
@@ -88,7 +128,7 @@ impl Aggregate {
                 gathered.sum += number;
                 gathered.squares += number * number;
                 if matches!(self.kind, Kind::Percentile(_)) {
-                    *gathered.steps.entry(step(number)).or_default() += 1;
+                    gathered.rank(number);
                 }
             }
         }
@@ -111,15 +151,40 @@ impl Aggregate {
                 Value::Number((gathered.squares / count - mean * mean).max(0.0).sqrt())
             }
             Kind::Percentile(share) => {
-                let rank = ((share / 100.0 * count).ceil().max(1.0)) as u64;
-                let mut below = 0;
-                let found = gathered.steps.iter().find(|(_, count)| {
-                    below += **count;
-                    below >= rank
-                });
-                found.map_or(Value::Nothing, |(step, _)| Value::Number(middle(*step)))
+                Value::Number(gathered.ranked((share / 100.0 * count).ceil().max(1.0) as u64))
             }
         }
+    }
+}
+
+impl Gathered {
+    fn rank(&mut self, number: f64) {
+        if self.count == 1 {
+            (self.least, self.greatest) = (number, number);
+        }
+        (self.least, self.greatest) = (self.least.min(number), self.greatest.max(number));
+        if self.steps.is_empty() && self.values.len() < EXACT {
+            self.values.push(number);
+            return;
+        }
+        for value in std::mem::take(&mut self.values).into_iter().chain([number]) {
+            *self.steps.entry(step(value)).or_default() += 1;
+        }
+    }
+
+    /// The value of a rank, from 1.
+    fn ranked(&self, rank: u64) -> f64 {
+        if self.steps.is_empty() {
+            let mut values = self.values.clone();
+            values.sort_by(f64::total_cmp);
+            return values.get(rank as usize - 1).or(values.last()).copied().unwrap_or(0.0);
+        }
+        let mut below = 0;
+        let found = self.steps.iter().find(|(_, count)| {
+            below += **count;
+            below >= rank
+        });
+        found.map_or(self.greatest, |(step, _)| middle(*step).clamp(self.least, self.greatest))
     }
 }
 

@@ -1,11 +1,15 @@
-//! Values of a query: nothing, numbers, texts, truth.
+//! Values of a query: nothing, numbers, times, texts, truth.
 
 use std::cmp::Ordering;
+
+use lambkin_model::time::Timestamp;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Nothing,
     Number(f64),
+    /// In milliseconds since 1970; it is shown as a date.
+    Time(f64),
     Text(String),
     Truth(bool),
 }
@@ -24,7 +28,7 @@ impl Value {
     /// As a number; texts that are one count.
     pub(super) fn number(&self) -> Option<f64> {
         match self {
-            Self::Number(number) => Some(*number),
+            Self::Number(number) | Self::Time(number) => Some(*number),
             Self::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
             Self::Truth(_) | Self::Nothing => None,
         }
@@ -35,6 +39,7 @@ impl Value {
         match self {
             Self::Nothing => None,
             Self::Number(number) => Some(shown(*number)),
+            Self::Time(at) => Some(shown_time(*at as u64)),
             Self::Text(text) => Some(text.clone()),
             Self::Truth(value) => Some(if *value { "1" } else { "0" }.into()),
         }
@@ -43,7 +48,7 @@ impl Value {
     pub(super) fn is_true(&self) -> bool {
         match self {
             Self::Truth(value) => *value,
-            Self::Number(number) => *number != 0.0,
+            Self::Number(number) | Self::Time(number) => *number != 0.0,
             Self::Text(text) => text == "true" || text == "1",
             Self::Nothing => false,
         }
@@ -67,7 +72,7 @@ impl Value {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Nothing | Self::Number(_) | Self::Truth(_) => 0,
+            Self::Nothing | Self::Number(_) | Self::Time(_) | Self::Truth(_) => 0,
         }
     }
 }
@@ -79,4 +84,10 @@ pub(super) fn shown(number: f64) -> String {
     }
     let text = format!("{number:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// `2026-01-02 03:04:05.678`.
+pub(super) fn shown_time(millis: u64) -> String {
+    let iso = Timestamp(millis.saturating_mul(1000)).iso();
+    iso.replace('T', " ").trim_end_matches('Z').to_owned()
 }

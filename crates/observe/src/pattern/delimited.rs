@@ -25,6 +25,10 @@ pub(super) struct Fields {
 pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Fields, PatternError> {
     cursor.expect("[")?;
     let mut fields = Fields { before: Vec::new(), after: None };
+    cursor.skip_spaces();
+    if cursor.peek() == Some(']') {
+        return Err(cursor.error("a field is expected"));
+    }
     loop {
         cursor.skip_spaces();
         if cursor.eat("...") {
@@ -46,11 +50,13 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Fields, PatternError> {
     }
 }
 
-/// A field: a name, and what is asked of it.
+/// A field: a name, and what is asked of it. One without either is any, too: AWS's page has `[..., status=4*,]`.
 fn test(cursor: &mut Cursor<'_>) -> Result<Option<Test>, PatternError> {
     let begin = cursor.clone();
     if cursor.peek() != Some('(') {
-        name(cursor)?;
+        if cursor.peek().is_none_or(|next| next != ',' && next != ']') {
+            name(cursor)?;
+        }
         cursor.skip_spaces();
         if cursor.peek().is_none_or(|next| next == ',' || next == ']') {
             return Ok(None);

@@ -54,6 +54,7 @@ pub(super) struct Terms {
 
 pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Terms, PatternError> {
     let mut terms = Terms { all: Vec::new(), any: Vec::new(), none: Vec::new() };
+    let mut all_of_them = false;
     loop {
         cursor.skip_spaces();
         let Some(first) = cursor.peek() else { break };
@@ -68,10 +69,16 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Terms, PatternError> {
         let before = cursor.clone();
         if cursor.eat("\"") {
             let text = cursor.quoted('"')?;
-            if text.is_empty() {
+            // AWS's page has `" "` for everything, lines of one word too.
+            let everything = first == '"' && text.trim().is_empty();
+            if text.is_empty() && !everything {
                 return Err(before.error("a term is empty"));
             }
-            to.push(Term::words(text));
+            if everything {
+                all_of_them = true;
+            } else {
+                to.push(Term::words(text));
+            }
         } else if cursor.eat("%") {
             to.push(Term::Regex(cursor.regex()?));
         } else {
@@ -96,7 +103,7 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Terms, PatternError> {
         }
     }
     // As AWS does: beside others, optional terms say nothing.
-    if !terms.all.is_empty() || !terms.none.is_empty() {
+    if all_of_them || !terms.all.is_empty() || !terms.none.is_empty() {
         terms.any.clear();
     }
     Ok(terms)

@@ -50,6 +50,11 @@ fn terms() {
     check("\"a\\\"b\"", &[("say a\"b now", true), ("say ab", false)]);
     check("\"request-id: 7\"", &[("x request-id: 7;", true), ("x request-id: 77", false)]);
     check("\"[ERROR\"", &[("[ERROR 1]", true), ("x[ERROR", true), ("[ERRORS", false)]);
+    // AWS's page on everything.
+    for everything in ["\" \"", "\"\""] {
+        check(everything, &[("word", true), ("two words", true), ("", true)]);
+    }
+    check("\" \" ERROR -x", &[("word", false), ("ERROR", true), ("ERROR x", false)]);
     check("größe", &[("die größe!", true), ("größen", false)]);
     check("aXa", &[("aXaXa aXa", true), ("aXaXa", false)]);
 }
@@ -162,6 +167,10 @@ fn between_spaces() {
         ("[ip = 127.*, ...]", true),
         ("[ip != 127.*, ...]", false),
         ("[...]", true),
+        ("[..., request = *.html*, status_code = 4*,]", true),
+        ("[..., request = *.html*, status_code = 5*,]", false),
+        ("[,,,,,,]", true),
+        ("[ , , ]", false),
         ("[ip,server=\"Prod\",...]", true),
         ("[..., status_code = 200 || status_code = 404, bytes]", true),
         ("[..., status_code > 400 && status_code < 500, bytes]", true),
@@ -182,7 +191,8 @@ fn what_is_invalid_says_where() {
         ("foo:bar", "invalid character ':' in term 'foo:bar', which wants quotes at position 4"),
         ("ä é-x", "invalid character '-' in term 'é-x', which wants quotes at position 4"),
         ("- a", "a term is expected at position 2"),
-        ("\"\"", "a term is empty at position 1"),
+        ("?\"\"", "a term is empty at position 2"),
+        ("[]", "a field is expected at position 2"),
         ("\"a\"b", "a space is expected between terms at position 4"),
         ("%a(b)%", "'(' is not supported in a regular expression at position 3"),
         ("%a!%", "'!' is not supported in a regular expression at position 3"),
@@ -200,7 +210,7 @@ fn what_is_invalid_says_where() {
         ("[a, b", "',' or ']' is expected at position 6"),
         ("[a, ..., b, ...]", "there is a second ... at position 16"),
         ("[a > x]", "a number is expected at position 6"),
-        ("[, a]", "a field's name is expected at position 2"),
+        ("[= a]", "a field's name is expected at position 2"),
     ] {
         let said = Pattern::parse(pattern).map(drop).unwrap_err().to_string();
         assert_eq!(said, format!("Invalid filter pattern: {expected}"), "{pattern}");
@@ -237,7 +247,7 @@ proptest! {
         parts.extend(any.iter().map(|term| format!("?{term}")));
         let has = |term: &String| naive(&message, term);
         let expected = all.iter().all(has)
-            && phrase.iter().all(has)
+            && phrase.iter().all(|phrase| phrase.trim().is_empty() || has(phrase))
             && !none.iter().any(has)
             && (!alone || any.is_empty() || any.iter().any(has));
         prop_assert_eq!(matches(&parts.join(" "), &message), expected);

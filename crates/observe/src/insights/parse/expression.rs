@@ -1,8 +1,12 @@
 //! Reading an expression, from the operators that bind least to those that bind most.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::{Parser, Result};
 use crate::insights::expression::{Arithmetic, Comparison, Expression};
 use crate::insights::function::Function;
+use crate::insights::period::Period;
+use crate::insights::stats::Kind;
 use crate::insights::value::Value;
 
 /// How deep expressions may stand in each other.
@@ -181,21 +185,33 @@ impl Parser<'_> {
             });
         }
         self.cursor.next();
-        if name.eq_ignore_ascii_case("bin") || name.eq_ignore_ascii_case("datefloor") {
-            let of = if name.eq_ignore_ascii_case("bin") {
-                Expression::Field("@timestamp".into())
-            } else {
+        if self.aggregates.is_some() && Kind::is_name(&name) {
+            return self.aggregate(&name, before.rest(), depth);
+        }
+        match name.to_lowercase().as_str() {
+            "bin" => return self.of_period(Expression::Field("@timestamp".into()), Function::DateFloor),
+            "datefloor" => {
                 let of = self.expression(depth + 1)?;
                 self.expect(",")?;
-                of
-            };
-            let width = self.period()?;
-            self.expect(")")?;
-            return Ok(Expression::Call(Function::Bin(width), vec![of]));
+                return self.of_period(of, Function::DateFloor);
+            }
+            "dateceil" => {
+                let of = self.expression(depth + 1)?;
+                self.expect(",")?;
+                return self.of_period(of, Function::DateCeil);
+            }
+            // The moment at which the query begins, in seconds.
+            "now" => {
+                self.expect(")")?;
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                return Ok(Expression::Constant(Value::Number(now.as_secs() as f64)));
+            }
+            _ => {}
         }
         let Some((function, takes)) = Function::named(&name) else {
             self.cursor = before;
-            return Err(self.error(format!("'{name}' is no function")));
+            let kind = if self.aggregates.is_some() { "aggregation" } else { "function" };
+            return Err(self.error(format!("'{name}' is no {kind}")));
         };
         let mut arguments = Vec::new();
         if !self.symbol(")") {
@@ -214,26 +230,15 @@ impl Parser<'_> {
         Ok(Expression::Call(function, arguments))
     }
 
-    /// `5m` in milliseconds.
-    fn period(&mut self) -> Result<f64> {
+    /// The rest of a call that ends with a period, such as `5m`.
+    fn of_period(&mut self, of: Expression, function: fn(Period) -> Function) -> Result<Expression> {
         self.spaces();
         let digits = self.cursor.take_while(|each| each.is_ascii_digit());
-        let count: f64 = digits.parse().unwrap_or(0.0);
         self.spaces();
         let unit = self.cursor.take_while(char::is_alphabetic);
-        let millis = match unit {
-            "ms" | "msec" | "millisecond" | "milliseconds" => 1.0,
-            "s" | "sec" | "second" | "seconds" => 1e3,
-            "m" | "min" | "minute" | "minutes" => 6e4,
-            "h" | "hr" | "hour" | "hours" => 36e5,
-            "d" | "day" | "days" => 864e5,
-            "w" | "week" | "weeks" => 7.0 * 864e5,
-            _ => 0.0,
-        };
-        if count * millis > 0.0 {
-            Ok(count * millis)
-        } else {
-            Err(self.error("a period such as 5m is expected"))
-        }
+        let period = digits.parse().ok().and_then(|count| Period::of(count, unit));
+        let period = period.ok_or_else(|| self.error("a period such as 5m is expected"))?;
+        self.expect(")")?;
+        Ok(Expression::Call(function(period), vec![of]))
     }
 }
