@@ -1,17 +1,20 @@
 //! `lambkin logs`: what functions wrote, one line for each event, from a lambkin that serves.
 //!
-//! Deliberately not here: what a filter pattern is; the server says.
+//! Deliberately not here: what a filter pattern is, which the server says, and how an event is shown (`line`).
+
+mod line;
 
 use std::collections::{HashSet, VecDeque};
-use std::io::{IsTerminal as _, Write};
+use std::io::IsTerminal as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lambkin_model::time::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::arguments::Logs;
-use crate::own_api::CloudWatchLogs;
+use crate::output;
+use crate::own_api::{self, CloudWatchLogs};
+use line::line;
 
 /// How often new events are asked for, of several groups or where lambkin does not say when there are some.
 const EVERY: Duration = Duration::from_millis(250);
@@ -52,20 +55,22 @@ struct Event {
 pub(crate) fn run(options: Logs) -> Result<(), String> {
     let region = options.region.or_else(|| std::env::var("AWS_REGION").ok());
     let region = region.or_else(|| std::env::var("AWS_DEFAULT_REGION").ok());
-    let mut logs = CloudWatchLogs::at(options.endpoint, region.as_deref().unwrap_or("us-east-1"));
+    let region = region.unwrap_or_else(|| "us-east-1".into());
+    let mut logs = CloudWatchLogs::at(options.endpoint.clone(), &region);
     // Of several groups none must wait for another's news.
     let waits = options.follow && options.function.is_some();
     if waits {
         logs = logs.following();
     }
-    let mut out = std::io::stdout();
-    let colours = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut from = millis().saturating_sub(options.since);
     let mut shown = Shown::default();
     let mut token = None;
     loop {
         let groups = match &options.function {
-            Some(name) => vec![group_of(name)],
+            Some(name) => {
+                vec![group_of(name, |name| own_api::log_group(options.endpoint.clone(), &region, name))]
+            }
             None => groups(&logs)?,
         };
         let several = groups.len() > 1;
@@ -103,12 +108,11 @@ pub(crate) fn run(options: Logs) -> Result<(), String> {
             } else {
                 line(several.then_some(group.as_str()), &event, colours)
             };
-            // Whoever reads has had enough.
-            if writeln!(out, "{text}").is_err() {
+            if !output::more(&format!("{text}\n"))? {
                 return Ok(());
             }
         }
-        if out.flush().is_err() || !options.follow {
+        if !options.follow {
             return Ok(());
         }
         from = from.max(asked.saturating_sub(LATE_MILLIS));
@@ -141,16 +145,19 @@ impl Shown {
     }
 }
 
-/// A function by its name or ARN, or a group by its whole name.
-fn group_of(function: &str) -> String {
+/// The group of a function by its name or ARN, or a group by its whole name. A function's configuration says where it
+/// writes; of one that is gone, or may not be seen, the usual group is shown.
+fn group_of(function: &str, configured: impl Fn(&str) -> Option<String>) -> String {
     if function.starts_with('/') {
         return function.to_owned();
     }
-    let name = match function.strip_prefix("arn:") {
-        Some(rest) => rest.split(':').nth(5).unwrap_or_default(),
-        None => function,
-    };
-    format!("/aws/lambda/{name}")
+    configured(function).unwrap_or_else(|| {
+        let name = match function.strip_prefix("arn:") {
+            Some(rest) => rest.split(':').nth(5).unwrap_or_default(),
+            None => function.split(':').next().unwrap_or_default(),
+        };
+        format!("/aws/lambda/{name}")
+    })
 }
 
 fn groups(logs: &CloudWatchLogs) -> Result<Vec<String>, String> {
@@ -201,87 +208,6 @@ fn as_json(group: &str, event: &Event) -> String {
     .to_string()
 }
 
-/// One line: time, group where there are several, request id where the event has one, what it says.
-fn line(group: Option<&str>, event: &Event, colours: bool) -> String {
-    let paint = |code: &str, text: &str| {
-        if colours && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    };
-    let (id, text, code) = said(&event.message);
-    let time = Timestamp(event.timestamp.saturating_mul(1000)).iso();
-    let mut line = paint("2", &time);
-    for part in [group.map(|group| paint("36", group)), id.map(|id| paint("2", &id))].into_iter().flatten() {
-        line.push(' ');
-        line.push_str(&part);
-    }
-    line.push(' ');
-    line.push_str(&paint(code, &text));
-    line
-}
-
-/// Request id, text on one line, and its colour.
-fn said(message: &str) -> (Option<String>, String, &'static str) {
-    let message = message.trim_end();
-    for (kind, code) in [("START", "32"), ("END", "2"), ("REPORT", "34")] {
-        let Some(rest) = message.strip_prefix(kind).and_then(|rest| rest.strip_prefix(" RequestId: ")) else {
-            continue;
-        };
-        let (id, rest) = rest.split_once(['\t', ' ']).unwrap_or((rest, ""));
-        let text =
-            if kind == "REPORT" { report(rest) } else { format!("{kind} {rest}").trim_end().to_owned() };
-        return (Some(id.to_owned()), text, code);
-    }
-    let parts: Vec<&str> = message.splitn(4, '\t').collect();
-    if let [_, id, level, text] = parts[..]
-        && id.len() == 36
-    {
-        let code = match level {
-            "ERROR" | "FATAL" => "31",
-            "WARN" => "33",
-            _ => "0",
-        };
-        return (Some(id.to_owned()), format!("{level} {}", one_line(text)), code);
-    }
-    (None, one_line(message), "0")
-}
-
-/// `REPORT 12.5 ms (billed 13), 64 of 128 MB, init 100.3 ms`.
-fn report(rest: &str) -> String {
-    let value = |name: &str| {
-        let part = rest.split('\t').find_map(|part| part.strip_prefix(name))?;
-        Some(part.trim_start_matches(": ").to_owned())
-    };
-    let bare = |text: String| text.trim_end_matches(" ms").trim_end_matches(" MB").to_owned();
-    let mut text = String::from("REPORT");
-    if let (Some(took), Some(billed)) = (value("Duration"), value("Billed Duration")) {
-        text.push_str(&format!(" {took} (billed {})", bare(billed)));
-    }
-    if let (Some(used), Some(size)) = (value("Max Memory Used"), value("Memory Size")) {
-        text.push_str(&format!(", {} of {size}", bare(used)));
-    }
-    if let Some(init) = value("Init Duration") {
-        text.push_str(&format!(", init {init}"));
-    }
-    for name in ["Status", "Error Type"] {
-        if let Some(value) = value(name) {
-            text.push_str(&format!(", {}", value.trim()));
-        }
-    }
-    text
-}
-
-/// Newlines and whatever else would move a terminal's cursor, as escapes.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for each in text.chars() {
-        match each {
-            '\t' => line.push('\t'),
-            each if each.is_control() => line.extend(each.escape_default()),
-            each => line.push(each),
-        }
-    }
-    line
-}
-
 fn millis() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
@@ -291,54 +217,18 @@ fn millis() -> u64 {
 mod tests {
     use super::*;
 
-    const ID: &str = "8f507cfc-0a1b-4697-b07a-ac58fc914c95";
-
-    fn shown(message: &str) -> String {
-        let event = Event {
-            log_stream_name: "s".into(),
-            timestamp: 1_767_323_045_678,
-            message: message.into(),
-            event_id: "1".into(),
-        };
-        line(None, &event, false)
-    }
-
-    #[test]
-    fn one_line_for_each_event() {
-        for (message, expected) in [
-            (format!("START RequestId: {ID} Version: $LATEST"), format!("{ID} START Version: $LATEST")),
-            (format!("END RequestId: {ID}"), format!("{ID} END")),
-            (
-                format!(
-                    "REPORT RequestId: {ID}\tDuration: 12.50 ms\tBilled Duration: 13 ms\tMemory Size: 128 MB\tMax Memory \
-                     Used: 64 MB\tInit Duration: 100.25 ms\t"
-                ),
-                format!("{ID} REPORT 12.50 ms (billed 13), 64 of 128 MB, init 100.25 ms"),
-            ),
-            (
-                format!(
-                    "REPORT RequestId: {ID}\tDuration: 3000.00 ms\tBilled Duration: 3000 ms\tStatus: timeout\t"
-                ),
-                format!("{ID} REPORT 3000.00 ms (billed 3000), timeout"),
-            ),
-            (
-                format!("2026-01-02T03:04:05.678Z\t{ID}\tERROR\tone\ntwo\x1b[2J"),
-                format!("{ID} ERROR one\\ntwo\\u{{1b}}[2J"),
-            ),
-            ("plain\ttext\n".into(), "plain\ttext".into()),
-        ] {
-            assert_eq!(shown(&message), format!("2026-01-02T03:04:05.678Z {expected}"));
-        }
-    }
-
     #[test]
     fn groups_of_functions() {
+        let configured = |name: &str| (name == "elsewhere").then(|| "/custom/group".to_owned());
         for (function, group) in [
             ("hello", "/aws/lambda/hello"),
-            ("/custom/group", "/custom/group"),
+            ("hello:prod", "/aws/lambda/hello"),
+            ("elsewhere", "/custom/group"),
+            ("/custom/other", "/custom/other"),
             ("arn:aws:lambda:us-east-1:000000000000:function:hello", "/aws/lambda/hello"),
+            ("arn:aws:lambda:us-east-1:000000000000:function:hello:1", "/aws/lambda/hello"),
         ] {
-            assert_eq!(group_of(function), group);
+            assert_eq!(group_of(function, configured), group);
         }
     }
 }

@@ -43,6 +43,28 @@ pub(crate) fn read<T: DeserializeOwned>(endpoint: Option<String>, path: &str) ->
     })
 }
 
+/// The group that a function writes to; `None` where it cannot be found out.
+pub(crate) fn log_group(endpoint: Option<String>, region: &str, function: &str) -> Option<String> {
+    let encoded: String = function
+        .bytes()
+        .map(|byte| match byte {
+            b'-' | b'_' | b':' | b'$' => char::from(byte).to_string(),
+            _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect();
+    let url = format!("{}/2015-03-31/functions/{encoded}/configuration", place(endpoint));
+    let scope = Scope { region, service: "lambda" };
+    let mut asked = agent().get(&url);
+    let signed = scope.signed("GET", &url, &[], b"").ok()?;
+    for (name, value) in signed.unwrap_or_else(|| scope.named()) {
+        asked = asked.header(name, value);
+    }
+    let answer = asked.call().ok().filter(|answer| answer.status().is_success())?;
+    let configuration: serde_json::Value = serde_json::from_reader(answer.into_body().into_reader()).ok()?;
+    Some(configuration["LoggingConfig"]["LogGroup"].as_str()?.to_owned())
+}
+
 /// Where nothing listens: what to do.
 fn unanswered(url: &str, error: &ureq::Error) -> String {
     match error {
@@ -70,6 +92,15 @@ struct Scope<'s> {
 }
 
 impl Scope<'_> {
+    /// The header that names the scope: a signature is wanted also where none is verified.
+    fn named(&self) -> Vec<(String, String)> {
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential=lambkin/20260101/{}/{}/aws4_request, SignedHeaders=host, Signature=0",
+            self.region, self.service
+        );
+        vec![("authorization".into(), authorization)]
+    }
+
     /// The headers that sign a request; `None` where there is no key.
     fn signed(
         &self,
@@ -137,14 +168,7 @@ impl CloudWatchLogs {
         let scope = Scope { region: &self.region, service: "logs" };
         let signed = scope.signed("POST", &self.url, &headers, input.as_bytes())?;
         let keyless = signed.is_none();
-        // A signature is wanted also where none is verified.
-        let signed = signed.unwrap_or_else(|| {
-            let authorization = format!(
-                "AWS4-HMAC-SHA256 Credential=lambkin/20260101/{}/logs/aws4_request, SignedHeaders=host, Signature=0",
-                self.region
-            );
-            vec![("authorization".into(), authorization)]
-        });
+        let signed = signed.unwrap_or_else(|| scope.named());
         let mut asked = self.agent.post(&self.url).header("user-agent", self.user_agent);
         for (name, value) in headers {
             asked = asked.header(name, value);
