@@ -127,10 +127,23 @@ test('topics are created, subscribed to and published to', async () => {
   assert.equal(Messages[0].Body, '<b>"ä" & more</b>');
   await boto3(server, 'sqs', 'delete_message', { QueueUrl, ReceiptHandle: Messages[0].ReceiptHandle });
   await screenshot(page, 'topics');
+  // A function that subscribes here says by its policy that the topic may invoke it.
+  await createFunction(server, 'reader', { 'index.mjs': 'export const handler = async () => 1;' });
+  await page.getByRole('button', { name: 'Create subscription' }).click();
+  await dialog.getByRole('button', { name: /Function or queue/ }).click();
+  await page.getByRole('option', { name: /^reader/ }).click();
+  await dialog.getByRole('button', { name: 'Subscribe' }).click();
+  await page.getByRole('radio', { name: /Select arn:aws:lambda/ }).waitFor({ state: 'attached' });
+  const [statement] = JSON.parse((await boto3(server, 'lambda', 'get_policy', { FunctionName: 'reader' })).Policy).Statement;
+  assert.deepEqual([statement.Principal, statement.Condition], [{ Service: 'sns.amazonaws.com' }, { ArnLike: { 'AWS:SourceArn': topic } }]);
+  await page.getByRole('radio', { name: /Select arn:aws:lambda/ }).check({ force: true });
+  await page.getByRole('button', { name: 'Delete subscription' }).click();
+  await page.getByRole('radio', { name: /Select arn:aws:lambda/ }).waitFor({ state: 'detached' });
+  await boto3(server, 'lambda', 'delete_function', { FunctionName: 'reader' });
   assert.deepEqual(await accessibilityFaults(page), []);
   await page.getByRole('radio', { name: /Select arn:aws:sqs/ }).check({ force: true });
   await page.getByRole('button', { name: 'Delete subscription' }).click();
-  await page.getByText('Deleted the subscription.').waitFor();
+  await page.getByText('Deleted the subscription.').first().waitFor();
   assert.deepEqual(await subscriptions(), []);
   await page.getByRole('button', { name: 'Delete', exact: true }).click();
   await page.getByLabel('To confirm, type delete').fill('delete');
