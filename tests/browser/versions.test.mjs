@@ -31,6 +31,21 @@ test('versions are published', async () => {
   assert.deepEqual(await accessibilityFaults(page), []);
 });
 
+test('a version says what bounds its environments', async () => {
+  const Qualifier = '2';
+  const choose = async () => page.getByRole('radio', { name: 'Select version 2' }).check({ force: true });
+  await choose();
+  await page.getByText('Environments of version 2: as many as are needed.').waitFor();
+  const put = (FunctionScalingConfig) => boto3(server, 'lambda', 'put_function_scaling_config', { FunctionName: NAME, Qualifier, FunctionScalingConfig });
+  await put({ MinExecutionEnvironments: 0, MaxExecutionEnvironments: 3 });
+  await page.getByRole('radio', { name: 'Select version 1' }).check({ force: true });
+  await page.getByText(/Environments of version 1/).waitFor();
+  await choose();
+  await page.getByText('Environments of version 2: as many as are needed, at most 3.').waitFor();
+  assert.deepEqual(await accessibilityFaults(page), []);
+  await put({});
+});
+
 test('concurrency is provisioned for a version', async () => {
   const listed = async () => (await boto3(server, 'lambda', 'list_provisioned_concurrency_configs', { FunctionName: NAME })).ProvisionedConcurrencyConfigs;
   const about = () => boto3(server, 'lambda', 'get_provisioned_concurrency_config', { FunctionName: NAME, Qualifier: '2' });

@@ -243,6 +243,17 @@ export async function removePermission(name: string, statement: string, qualifie
   await request({ method: 'DELETE', path: at(name, `/policy/${encodeURIComponent(statement)}${qualified(qualifier)}`) });
 }
 
+export interface Scaling {
+  MinExecutionEnvironments?: number;
+  MaxExecutionEnvironments?: number;
+}
+
+/** What bounds a version's environments: what is in effect, and what was asked for until that is. */
+export const getScaling = (name: string, version: string) =>
+  json<{ AppliedFunctionScalingConfig?: Scaling; RequestedFunctionScalingConfig?: Scaling }>({
+    path: `/2025-11-30/functions/${encodeURIComponent(name)}/function-scaling-config?Qualifier=${encodeURIComponent(version)}`,
+  });
+
 const tagsOf = (arn: string) => `/2017-03-31/tags/${encodeURIComponent(arn)}`;
 
 /** Makes the tags those that are wanted, of those that there are; what is refused is refused before any is gone. */

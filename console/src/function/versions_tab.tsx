@@ -1,18 +1,20 @@
 // The published versions of a function: publishing one, trying one, deleting one.
 
+import Box from '@cloudscape-design/components/box';
 import Button from '@cloudscape-design/components/button';
 import FormField from '@cloudscape-design/components/form-field';
 import Input from '@cloudscape-design/components/input';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useState } from 'react';
 
-import { type Configuration, deleteVersion, LATEST, listVersions, publishVersion } from '../client/lambda';
+import { type Configuration, deleteVersion, getScaling, LATEST, listVersions, publishVersion, type Scaling } from '../client/lambda';
 import { useLoaded } from '../load';
 import { useNotices } from '../notices';
 import { ChosenTable, useChoice } from '../parts/chosen_table';
 import { ConfirmDelete } from '../parts/confirm_delete';
 import { Dialog } from '../parts/dialog';
 import { ago, moment } from '../parts/numbers';
+import { Problem } from '../parts/problem';
 
 export function VersionsTab({ configuration, test }: { configuration: Configuration; test: (version: string) => void }) {
   const name = configuration.FunctionName;
@@ -59,6 +61,7 @@ export function VersionsTab({ configuration, test }: { configuration: Configurat
           { id: 'published', header: 'Published', cell: (item) => <span title={item.LastModified}>{ago(moment(item.LastModified))}</span> },
         ]}
       />
+      {chosen && <Environments name={name} version={chosen.Version} />}
       {dialog === 'publish' && <Publish close={() => setDialog(undefined)} publish={publish} />}
       {chosen && dialog === 'delete' && (
         <ConfirmDelete what={`version ${chosen.Version}`} consequence="Its number is not given again." close={() => setDialog(undefined)} confirm={() => remove(chosen.Version)} />
@@ -66,6 +69,24 @@ export function VersionsTab({ configuration, test }: { configuration: Configurat
     </>
   );
 }
+
+/** What PutFunctionScalingConfig said of the version. */
+function Environments({ name, version }: { name: string; version: string }) {
+  const { value, error } = useLoaded(() => getScaling(name, version), `${name}:${version}`);
+  const applied = value && limits(value.AppliedFunctionScalingConfig);
+  const requested = value?.RequestedFunctionScalingConfig && limits(value.RequestedFunctionScalingConfig);
+  return (
+    <Box padding={{ vertical: 's', horizontal: 'l' }}>
+      <Problem error={error} />
+      {applied && `Environments of version ${version}: ${applied}${requested && requested !== applied ? `; asked for: ${requested}` : ''}.`}
+    </Box>
+  );
+}
+
+const limits = (scaling: Scaling = {}) => {
+  const { MinExecutionEnvironments: least = 0, MaxExecutionEnvironments: most } = scaling;
+  return `${least === 0 ? 'as many as are needed' : `at least ${least}`}${most === undefined ? '' : `, at most ${most}`}`;
+};
 
 function Publish({ close, publish }: { close: () => void; publish: (description: string) => Promise<void> }) {
   const [description, setDescription] = useState('');
