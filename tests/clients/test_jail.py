@@ -16,7 +16,7 @@ import kept
 from lambda_client import active, client, create, invoke, stopwatch
 from server import Server, eventually
 
-RUNTIMES = ["nodejs6.10", "nodejs8.10", "nodejs16.x", "nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x", "nodejs26.x"]
+RUNTIMES = "nodejs4.3 nodejs6.10 nodejs8.10 nodejs10.x nodejs12.x nodejs14.x nodejs16.x nodejs18.x nodejs20.x nodejs22.x nodejs24.x nodejs26.x".split()
 USER = 65534
 IS_ROOT = os.geteuid() == 0
 
@@ -71,8 +71,8 @@ function now() {
   if (cell) all.worker = cell[0];
   return all;
 }
-// Node.js 6 has no promises here, 24 has no callbacks.
-exports.handler = /^v6/.test(process.version) ? function (event, context, callback) {
+// Node.js 4 and 6 have no promises here, 24 has no callbacks.
+exports.handler = /^v[46]/.test(process.version) ? function (event, context, callback) {
   context.callbackWaitsForEmptyEventLoop = false;
   tick(event, callback);
 } : function (event) {
@@ -108,7 +108,7 @@ def test_timer_worker_and_child_stand_still_between_invocations(jails, lambda_, 
         pytest.skip("as an ordinary user on one generation")
     create(lambda_, name, TICKS, runtime=runtime, Timeout=60, MemorySize=1769)
     between, has_worker = between_invocations(lambda_, name)
-    assert has_worker == (runtime not in ("nodejs6.10", "nodejs8.10"))
+    assert has_worker == (runtime not in ("nodejs4.3", "nodejs6.10", "nodejs8.10", "nodejs10.x"))
     assert all(ticks < 100 for ticks in between.values()), between
 
 

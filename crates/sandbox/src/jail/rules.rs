@@ -77,7 +77,7 @@ pub(super) fn table(rules: &Rules<'_>) -> String {
         set("resolvers", resolvers.iter().map(Ipv4Addr::to_string).collect()),
     ]
     .join("\n");
-    // Refused rather than dropped: programs that look for a metadata service would wait for it.
+    // Refused rather than dropped: programs that look for a metadata service, or for the host, would wait for it.
     let refuse = "reject with icmpx admin-prohibited";
     let (counted, most) = match connections {
         Some(most) => (
@@ -97,7 +97,7 @@ table inet {name} {{
 chain sent {{
   meta nfproto != ipv4 drop
   ip saddr != {pool} drop
-  oifname "{links}*" drop
+  oifname "{links}*" {refuse}
   {most}
   ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
   ip daddr @never {refuse}
@@ -113,6 +113,7 @@ chain forward {{
 chain input {{
   type filter hook input priority filter; policy accept;
   iifname "{links}*" ct state established accept
+  iifname "{links}*" ip saddr {pool} {refuse}
   iifname "{links}*" drop
 }}
 chain postrouting {{

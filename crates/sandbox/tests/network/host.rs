@@ -1,23 +1,24 @@
 //! The way to the internet by the host's own sockets (`--network host`), as root and as an ordinary user: in
 //! namespaces of their own.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lambkin_sandbox::{Isolated, Isolation, JailConfig, Network};
 
 use crate::attacks;
 use crate::bed::{Bed, allowed, config, copy_self};
 use crate::cases::Test;
+use crate::frozen;
 use crate::nat::served;
 use crate::probe;
 use crate::waiting::{run, within};
+use crate::ways::{self, LOOPBACK_RESOLVER};
 use crate::world::{
-    ALLOWED, AZURE, HOST, HOST_TOO, INTERNET, METADATA, PRIVATE, World, address, ip, said_by, until,
+    ALLOWED, AZURE, HOST, HOST_TOO, INTERNET, METADATA, PRIVATE, World, address, nobody_came, said_by, until,
 };
 
 /// Runs one of these in fresh namespaces.
@@ -33,6 +34,7 @@ const CHANGES: &str = "host_an_address_that_the_host_gets_is_refused_at_once";
 const OWN: &str = "host_its_own_loopback_is_as_it_was";
 const ATTACKS: &str = "host_its_sockets_are_for_one_connection";
 const ENDS: &str = "host_a_guard_ends_with_its_jail_also_while_it_connects";
+const FROZEN: &str = "host_a_jail_is_frozen_also_while_it_connects";
 const MANY: &str = "host_a_jail_has_so_many_connections_and_no_more";
 const MISSING: &str = "host_says_what_is_missing";
 
@@ -43,20 +45,17 @@ pub(crate) const TESTS: &[Test] = &[
     (OWN, || as_both(OWN)),
     (ATTACKS, || as_both(ATTACKS)),
     (ENDS, || as_both(ENDS)),
+    (FROZEN, || as_both(FROZEN)),
     (MANY, || nested(MANY, "user")),
     (MISSING, || as_both(MISSING)),
 ];
 
 const COSTS: &str = "host_costs";
-const NOBODY: u32 = 65534;
 
-/// A jail's own, where names are asked for.
-const RESOLVER: &str = "198.19.0.3:53";
 /// In the internet, where nobody is kept waiting.
 const QUICK: &str = "198.51.100.1:444";
 /// In the internet, where nobody is.
-const SILENT: &str = "198.51.100.77:443";
-const LOOPBACK_RESOLVER: &str = "127.0.0.53";
+pub(crate) const SILENT: &str = "198.51.100.77:443";
 
 /// Each with what it comes to for who has the host's network, and in a jail.
 const TRIED: [(&str, &str, &str); 11] = [
@@ -89,13 +88,7 @@ fn nested(name: &str, who: &str) {
     if let Err(why) = lambkin_sandbox::guard_is_possible() {
         return println!("NOT TESTED: --network host: {why}");
     }
-    let own = std::env::current_exe().expect("this program");
-    let mut command = Command::new("unshare");
-    let command = command.args(["-n", "-m", "-p", "--fork", "--kill-child", "--mount-proc"]).arg(own);
-    let done = command.args([INSIDE, name, who]).output().expect("unshare");
-    let said = String::from_utf8_lossy(&done.stdout);
-    print!("{said}");
-    assert!(done.status.success(), "{who}: {said}{}", String::from_utf8_lossy(&done.stderr));
+    ways::nested([INSIDE, name, who]);
 }
 
 /// As root: the world, and in it the test.
@@ -113,13 +106,8 @@ pub(crate) fn inside(name: &str, who: &str) {
     std::thread::spawn(move || resolve(&socket));
     let listener = world.enter(|| TcpListener::bind(QUICK).expect("a listener"));
     std::thread::spawn(move || while listener.accept().is_ok() {});
-    let mut command = Command::new(directory.path().join("program"));
-    command.args([WITHIN, name]).env("TMPDIR", directory.path()).current_dir("/");
-    if who == "user" {
-        command.uid(NOBODY).gid(NOBODY);
-    }
-    let done = command.status().expect("a program");
-    assert!(done.success(), "{name} as {who}");
+    frozen::comes_late(&world);
+    ways::run_as(who, directory.path(), [WITHIN, name]);
     drop(world);
 }
 
@@ -127,10 +115,11 @@ pub(crate) fn within_world(name: &str) {
     match name {
         REACHED => run(reached()),
         NAMES => run(names()),
-        CHANGES => run(changes()),
+        CHANGES => run(async { ways::changes(bed().await, &["say"], Duration::ZERO).await }),
         OWN => run(own()),
         ATTACKS => run(attacked()),
         ENDS => run(ends()),
+        FROZEN => run(frozen::frozen()),
         MANY => run(many()),
         MISSING => run(missing()),
         COSTS => run(measure()),
@@ -138,7 +127,7 @@ pub(crate) fn within_world(name: &str) {
     }
 }
 
-fn host(config: JailConfig) -> JailConfig {
+pub(crate) fn host(config: JailConfig) -> JailConfig {
     JailConfig { network: Network::Host { allow: allowed() }, ..config }
 }
 
@@ -213,42 +202,12 @@ async fn reached() {
 }
 
 async fn names() {
-    // Others of the host's on the very address of its resolver.
-    let listener = TcpListener::bind((LOOPBACK_RESOLVER, 0)).expect("a listener");
-    let port = listener.local_addr().expect("an address").port();
-    drop(TcpStream::connect((LOOPBACK_RESOLVER, port)).expect("the host reaches it"));
-    let bed = bed().await;
-    let expected = [
-        (format!("name:{RESOLVER}=example.org"), "example.org"),
-        (format!("names:{RESOLVER}=100"), "64"),
-        (format!("name:{RESOLVER}=silence"), "WouldBlock"),
-        (format!("say:{RESOLVER}=who"), "127.0.0.1"),
-        (format!("tcp:198.19.0.3:{port}"), "ConnectionRefused"),
-        (format!("tcp:{LOOPBACK_RESOLVER}:53"), "ConnectionRefused"),
+    let more = [
+        ("name:198.19.0.3:53=example.org", "example.org"),
+        ("names:198.19.0.3:53=100", "64"),
+        ("name:198.19.0.3:53=silence", "WouldBlock"),
     ];
-    let (tries, expected) = probe::tried(&expected);
-    assert_eq!(bed.said(&mut *bed.open(1, &tries).await).await, expected);
-    bed.launcher.shutdown().await;
-}
-
-async fn changes() {
-    let bed = bed().await;
-    let tries = [format!("say:{INTERNET}=who")];
-    let mut jail = bed.open(1, &tries).await;
-    assert_eq!(bed.said(&mut *jail).await, [format!("say:{INTERNET}=who {HOST}")]);
-    ip(&format!("address add {}/32 dev lo\n", address(INTERNET).ip()));
-    let listener = TcpListener::bind(address(INTERNET)).expect("the host's by now");
-    drop(TcpStream::connect(address(INTERNET)).expect("the host listens"));
-    drop(listener.accept().expect("that one"));
-    assert_eq!(bed.said(&mut *jail).await, [format!("say:{INTERNET}=who HostUnreachable")]);
-    nobody_came(&listener);
-    bed.launcher.shutdown().await;
-}
-
-fn nobody_came(listener: &TcpListener) {
-    listener.set_nonblocking(true).expect("a mode");
-    let came = listener.accept().map(|(_, from)| from);
-    assert_eq!(came.expect_err("nobody").kind(), ErrorKind::WouldBlock);
+    ways::names(bed().await, "ConnectionRefused", &more).await;
 }
 
 async fn own() {
@@ -318,14 +277,14 @@ async fn ends() {
 }
 
 /// Threads of this process that stand guard.
-fn guards() -> usize {
+pub(crate) fn guards() -> usize {
     let threads = std::fs::read_dir("/proc/self/task").expect("threads").flatten();
     let name = |path: std::path::PathBuf| std::fs::read_to_string(path.join("comm")).unwrap_or_default();
     threads.filter(|thread| name(thread.path()).trim() == "lambkin-guard").count()
 }
 
 /// The host's sockets that nobody has answered yet.
-fn connecting() -> usize {
+pub(crate) fn connecting() -> usize {
     const SYN_SENT: &str = "02";
     let sockets = std::fs::read_to_string("/proc/net/tcp").expect("sockets");
     sockets.lines().filter(|line| line.split_whitespace().nth(3) == Some(SYN_SENT)).count()
@@ -401,19 +360,7 @@ async fn measure() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let bed = Bed::with(directory, |config| JailConfig { shells: 0, ..with(config) });
         let bed = bed.await.expect("a launcher");
-        let mut times = Vec::new();
-        for number in 0..50 {
-            let began = Instant::now();
-            let mut jail = bed.open(number, &["own".to_owned()]).await;
-            let opened = began.elapsed();
-            assert_eq!(bed.said(&mut *jail).await, ["own reached"]);
-            times.push((began.elapsed(), opened));
-            drop(jail);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        times.sort_unstable();
-        let ((median, opened), (late, _)) = (times[25], times[45]);
-        println!("--network {name}: a jail {opened:?}, its process's end {median:?} (p90 {late:?})");
+        println!("--network {name}: {}", ways::times(&bed).await);
         let mut tries = vec!["time:inside".to_owned()];
         tries.extend((name == "host").then(|| format!("time:{QUICK}")));
         bed.said(&mut *bed.open(60, &tries).await).await.iter().for_each(|line| println!("  {line}"));

@@ -11,6 +11,7 @@ mod bed;
 mod cases;
 #[path = "../common/command_line.rs"]
 mod command_line;
+mod frozen;
 mod host;
 mod nat;
 mod probe;
@@ -18,6 +19,7 @@ mod reach;
 mod user;
 #[path = "../common/waiting.rs"]
 mod waiting;
+mod ways;
 mod world;
 
 use std::process::ExitCode;

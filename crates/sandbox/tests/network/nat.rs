@@ -139,11 +139,11 @@ async fn reached() {
     }
     for host in [HOST, HOST_TOO] {
         drop(TcpStream::connect((host, port)).expect("the host listens"));
-        expected.push((format!("tcp:{host}:{port}"), "TimedOut"));
+        expected.push((format!("tcp:{host}:{port}"), "HostUnreachable"));
     }
-    expected.push((format!("gateway:{port}"), "TimedOut"));
+    expected.push((format!("gateway:{port}"), "HostUnreachable"));
     expected.push((format!("tcp:127.0.0.1:{port}"), "ConnectionRefused"));
-    expected.push((format!("tcp:{others}"), "TimedOut"));
+    expected.push((format!("tcp:{others}"), "HostUnreachable"));
     expected.push(("tcp:[fd00:ec2::254]:80".to_owned(), "NetworkUnreachable"));
     expected.push(("tcp:[fe80::1%2]:80".to_owned(), "NetworkUnreachable"));
     // Loopback's own, where the kernel has IPv6 at all.
@@ -178,8 +178,8 @@ async fn flushed() {
     let port = listener.local_addr().expect("an address").port();
     let mut expected = vec![format!("say:{INTERNET}=who {HOST}"), format!("say:{ALLOWED}=who {HOST}")];
     expected.extend([METADATA, AZURE, PRIVATE].map(|refused| format!("tcp:{refused} HostUnreachable")));
-    expected.extend([HOST, HOST_TOO].map(|host| format!("tcp:{host}:{port} TimedOut")));
-    expected.extend([format!("gateway:{port} TimedOut"), format!("tcp:{others} TimedOut")]);
+    expected.extend([HOST, HOST_TOO].map(|host| format!("tcp:{host}:{port} HostUnreachable")));
+    expected.extend([format!("gateway:{port} HostUnreachable"), format!("tcp:{others} HostUnreachable")]);
     let tries = expected.iter().filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned()));
     let tries: Vec<_> = tries.collect();
     let mut before = bed.open(2, &tries).await;

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// `tcp:ADDRESS`, `udp:ADDRESS`, `abstract:NAME`, `own`, `interfaces`, `gateway:PORT`, `read:FILE`,
 /// `say:ADDRESS=TEXT`, which prints what is answered, `ask:ADDRESS`, the same by datagrams,
 /// `name:ADDRESS=NAME`, of a resolver, `names:ADDRESS=NUMBER`, how many questions are taken at once, `wait:ADDRESS=TEXT`,
-/// like `say` or `tcp` by a socket that blocks, `child:` and another, by a process of its own, `attack:`, `inside`, `many:`
+/// like `say` or `tcp` by a socket that blocks, `tick:ADDRESS`, which ticks while it waits so, `child:` and another, by a process of its own, `attack:`, `inside`, `many:`
 /// and `hold:` (`attacks`), `time:ADDRESS`, what a connection takes, `take:ADDRESS`, which gives it to loopback, or
 /// `serve:PORT`, which prints its own address and does not end.
 pub(crate) fn run(tries: &[String]) {
@@ -28,10 +28,11 @@ pub(crate) fn run(tries: &[String]) {
             "own" => own(),
             "interfaces" => interfaces(),
             "say" => say(on),
-            "ask" => ask(address(on)),
+            "ask" => ask(address(on.split_once('=').map_or(on, |(to, _)| to))),
             "name" => name(on),
             "names" => names(on),
             "wait" => wait(on),
+            "tick" => tick(on),
             "child" => child(on),
             "attack" => attack(on),
             "inside" => attacks::inside(),
@@ -64,6 +65,19 @@ fn wait(what: &str) -> std::io::Result<String> {
     let (to, text) = what.split_once('=').unwrap_or((what, ""));
     let stream = TcpStream::connect(address(to))?;
     if text.is_empty() { Ok("reached".into()) } else { talk(stream, text) }
+}
+
+/// Every millisecond, also after what the other thread has to say.
+fn tick(to: &str) -> std::io::Result<String> {
+    let to = format!("{to}=who");
+    std::thread::spawn(move || match wait(&to) {
+        Ok(text) => println!("late {text}"),
+        Err(error) => println!("late {:?}", error.kind()),
+    });
+    loop {
+        println!("tick");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn child(tried: &str) -> std::io::Result<String> {

@@ -1,9 +1,8 @@
 //! The way to the internet by a program (`--network user`), as root and as an ordinary user: in
 //! namespaces of their own, where all processes that are seen are the test's.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use crate::cases::Test;
 use crate::nat::{hold_with, served};
 use crate::probe;
 use crate::waiting::{run, within};
+use crate::ways::{self, LOOPBACK_RESOLVER, RESOLVER};
 use crate::world::{
     ALLOWED, AZURE, HOST, HOST_TOO, INTERNET, METADATA, PRIVATE, World, address, enter, ip, said_by, until,
 };
@@ -43,18 +43,15 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 const COSTS: &str = "user_costs";
-const NOBODY: u32 = 65534;
 
 /// What a jail's link or another jail may have.
 const TAKEN: &str = "198.18.9.9";
 
 /// Of slirp4netns: the host, the resolver, the router.
 const GATEWAY: &str = "198.19.0.2";
-const RESOLVER: &str = "198.19.0.3:53";
 const ROUTER: &str = "198.19.0.100";
 /// Where the host's resolver is, in the internet.
 const UPSTREAM: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 53);
-const LOOPBACK_RESOLVER: &str = "127.0.0.53";
 
 fn can_be_tested() -> bool {
     let is_there = |program: &&str| Command::new(program).arg("--version").output().is_ok();
@@ -80,13 +77,7 @@ fn nested(name: &str, who: &str) {
     if !can_be_tested() {
         return;
     }
-    let own = std::env::current_exe().expect("this program");
-    let mut command = Command::new("unshare");
-    let command = command.args(["-n", "-m", "-p", "--fork", "--kill-child", "--mount-proc"]).arg(own);
-    let done = command.args([INSIDE, name, who]).output().expect("unshare");
-    let said = String::from_utf8_lossy(&done.stdout);
-    print!("{said}");
-    assert!(done.status.success(), "{who}: {said}{}", String::from_utf8_lossy(&done.stderr));
+    ways::nested([INSIDE, name, who]);
 }
 
 /// As root: the world, and in it the test.
@@ -117,13 +108,7 @@ pub(crate) fn inside(name: &str, who: &str) {
         assert_eq!(probe::take_address(TAKEN.parse().expect("an address")).expect("root may"), "taken");
         ip(&format!("address del {TAKEN}/32 dev lo\n"));
     }
-    let mut command = Command::new(directory.path().join("program"));
-    command.args([WITHIN, name]).env("TMPDIR", directory.path()).current_dir("/");
-    if who == "user" {
-        command.uid(NOBODY).gid(NOBODY);
-    }
-    let done = command.status().expect("a program");
-    assert!(done.success(), "{name} as {who}");
+    ways::run_as(who, directory.path(), [WITHIN, name]);
     until("nothing is left", || others().is_empty());
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts");
     assert!(
@@ -136,8 +121,12 @@ pub(crate) fn inside(name: &str, who: &str) {
 pub(crate) fn within_world(name: &str) {
     match name {
         REACHED => run(reached()),
-        NAMES => run(names()),
-        CHANGES => run(changes()),
+        NAMES => run(async {
+            let gateway = format!("tcp:{GATEWAY}:53");
+            ways::names(bed().await, "HostUnreachable", &[(&gateway, "HostUnreachable")]).await;
+        }),
+        // Some milliseconds after the host has it.
+        CHANGES => run(async { ways::changes(bed().await, &["say", "ask"], Duration::from_secs(5)).await }),
         DEATHS => run(deaths()),
         LEFT => run(left()),
         MISSING => run(missing()),
@@ -262,10 +251,10 @@ async fn reached() {
         expected.push((format!("tcp:{host}:{port}"), "HostUnreachable"));
     }
     expected.push((format!("tcp:{GATEWAY}:{port}"), "HostUnreachable"));
-    expected.push((format!("tcp:{ROUTER}:{port}"), "TimedOut"));
-    expected.push((format!("gateway:{port}"), "TimedOut"));
+    expected.push((format!("tcp:{ROUTER}:{port}"), "HostUnreachable"));
+    expected.push((format!("gateway:{port}"), "HostUnreachable"));
     expected.push((format!("tcp:127.0.0.1:{port}"), "ConnectionRefused"));
-    expected.push((format!("tcp:{others}"), "TimedOut"));
+    expected.push((format!("tcp:{others}"), "HostUnreachable"));
     expected.push(("tcp:[fd00:ec2::254]:80".to_owned(), "NetworkUnreachable"));
     expected.push(("tcp:[fe80::1%2]:80".to_owned(), "NetworkUnreachable"));
     expected.push(("read:/etc/resolv.conf".to_owned(), "nameserver 198.19.0.3"));
@@ -282,47 +271,6 @@ async fn reached() {
         assert_eq!(bed.said(&mut *jail).await, expected, "after a flush of the host's rules");
     }
     drop((jail, other));
-    bed.launcher.shutdown().await;
-}
-
-async fn names() {
-    // Others of the host's on the very address of its resolver.
-    let listener = TcpListener::bind((LOOPBACK_RESOLVER, 0)).expect("a listener");
-    let port = listener.local_addr().expect("an address").port();
-    drop(TcpStream::connect((LOOPBACK_RESOLVER, port)).expect("the host reaches it"));
-    let bed = bed().await;
-    let expected = [
-        (format!("say:{RESOLVER}=who"), "127.0.0.1"),
-        (format!("tcp:198.19.0.3:{port}"), "HostUnreachable"),
-        (format!("tcp:{LOOPBACK_RESOLVER}:53"), "ConnectionRefused"),
-        (format!("tcp:{GATEWAY}:53"), "HostUnreachable"),
-    ];
-    let (tries, expected) = probe::tried(&expected);
-    assert_eq!(bed.said(&mut *bed.open(1, &tries).await).await, expected);
-    bed.launcher.shutdown().await;
-}
-
-async fn changes() {
-    let bed = bed().await;
-    let mut jail = bed.open(1, &[format!("say:{INTERNET}=who"), format!("ask:{INTERNET}")]).await;
-    assert_eq!(
-        bed.said(&mut *jail).await,
-        [format!("say:{INTERNET}=who {HOST}"), format!("ask:{INTERNET} {HOST}")]
-    );
-    let own = address(INTERNET).ip();
-    ip(&format!("address add {own}/32 dev lo\n"));
-    let listener = TcpListener::bind(address(INTERNET)).expect("the host's by now");
-    let _socket = UdpSocket::bind(address(INTERNET)).expect("the host's by now");
-    std::thread::spawn(move || crate::world::serve(&listener));
-    drop(TcpStream::connect(address(INTERNET)).expect("the host listens"));
-    let refused = [format!("say:{INTERNET}=who HostUnreachable"), format!("ask:{INTERNET} HostUnreachable")];
-    // Some milliseconds after the host has it.
-    let began = Instant::now();
-    let mut said = bed.said(&mut *jail).await;
-    while said != refused {
-        assert!(began.elapsed() < Duration::from_secs(5), "{said:?}");
-        said = bed.said(&mut *jail).await;
-    }
     bed.launcher.shutdown().await;
 }
 
@@ -480,21 +428,7 @@ async fn measure() {
         let began = Instant::now();
         let bed = Bed::with(directory, set).await.expect("a launcher");
         let started = began.elapsed();
-        let mut times = Vec::new();
-        for number in 0..50 {
-            let began = Instant::now();
-            let mut jail = bed.open(number, &["own".to_owned()]).await;
-            let opened = began.elapsed();
-            assert_eq!(bed.said(&mut *jail).await, ["own reached"]);
-            times.push((began.elapsed(), opened));
-            drop(jail);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        times.sort_unstable();
-        let ((median, opened), (late, _)) = (times[25], times[45]);
-        println!(
-            "--network {name}: start {started:?}, a jail {opened:?}, its process's end {median:?} (p90 {late:?})"
-        );
+        println!("--network {name}: start {started:?}, {}", ways::times(&bed).await);
         for helper in ["slirp4netns", "lambkin-router"].iter().flat_map(|name| numbers(name)) {
             let memory = std::fs::read_to_string(format!("/proc/{helper}/smaps_rollup")).unwrap_or_default();
             let pss = memory.lines().find(|line| line.starts_with("Pss:")).unwrap_or("Pss: ?");

@@ -2,7 +2,7 @@
 //! behind a link, is the internet, with addresses of all kinds. To be made in a fresh namespace only.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::os::linux::fs::MetadataExt as _;
@@ -48,7 +48,10 @@ impl World {
         // As if it knew the way to jails.
         there += &format!("route add 100.64.0.0/10 via {HOST}\n");
         let (in_place, placed) = std::sync::mpsc::channel();
+        // As new namespaces have it where the machine does not forward; who forwards says that nobody is there.
+        forwards_nothing();
         world.enter(move || {
+            forwards_nothing();
             ip(&there);
             let listeners: Vec<_> = addresses
                 .into_iter()
@@ -75,10 +78,23 @@ impl World {
         format!("/proc/{}/ns/net", self.holder.id())
     }
 
+    /// Begins this in the internet, once.
+    pub(crate) fn spawn(&self, work: impl FnOnce() + Send + 'static) {
+        let namespace = File::open(self.path()).expect("a namespace");
+        std::thread::spawn(move || {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("entered");
+            work();
+        });
+    }
+
     /// Does this in the internet.
     pub(crate) fn enter<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         enter(self.holder.id(), work)
     }
+}
+
+fn forwards_nothing() {
+    std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").expect("root may");
 }
 
 /// Does this in the network of that process.
@@ -114,6 +130,12 @@ fn answer(socket: &UdpSocket) {
         // Who is refused the answer has gone.
         let _ = socket.send_to(from.ip().to_string().as_bytes(), from);
     }
+}
+
+pub(crate) fn nobody_came(listener: &TcpListener) {
+    listener.set_nonblocking(true).expect("a mode");
+    let came = listener.accept().map(|(_, from)| from);
+    assert_eq!(came.expect_err("nobody").kind(), ErrorKind::WouldBlock);
 }
 
 pub(crate) fn address(text: &str) -> SocketAddr {
