@@ -4,96 +4,26 @@
 //! An environment is in `idle` or runs, never both; every change is made under one short lock, so
 //! an idle environment is given either an invocation or its retirement.
 
-use std::collections::VecDeque;
-use std::ops::AddAssign;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+mod census;
+mod mailbox;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use lambkin_model::kept::{KeepFailure, Kept};
 use lambkin_model::placement::{self, Placement};
 use lambkin_model::provisioned::Initialization;
-use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
 use crate::assignment::Assignment;
 use crate::compile_cache::Caching;
 use crate::keeping::Keeping;
 use crate::launch::Launch;
-use crate::memory::{Room, Share};
+use crate::memory::Share;
 use crate::permit::Executions;
-
-/// What an environment is told.
-#[derive(Debug)]
-pub(crate) enum Message {
-    /// Run this.
-    Assign(Box<Assignment>),
-    /// Go.
-    Retire,
-}
-
-/// Where an environment is reached. Its mailbox holds two: it is given one invocation at a time,
-/// and at most one retirement follows; more would be a bug and panics.
-#[derive(Debug, Clone)]
-pub(crate) struct Mailbox {
-    pub(crate) sender: mpsc::Sender<Message>,
-    /// What its environment counts of the machine's memory.
-    pub(crate) room: Arc<Room>,
-    /// Why it was started: only what was started to be kept is kept.
-    pub(crate) initialization: Initialization,
-    /// Whether it is counted among those that go.
-    leaving: Arc<AtomicBool>,
-}
-
-/// How many environments of a fleet are in which state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Census {
-    /// They start, or their process is being replaced.
-    pub(crate) starting: usize,
-    /// They wait for an invocation.
-    pub(crate) idle: usize,
-    /// They run one.
-    pub(crate) busy: usize,
-    /// They end.
-    pub(crate) leaving: usize,
-    /// Bytes that all of them count.
-    pub(crate) memory: u64,
-}
-
-impl AddAssign for Census {
-    fn add_assign(&mut self, other: Self) {
-        self.starting += other.starting;
-        self.idle += other.idle;
-        self.busy += other.busy;
-        self.leaving += other.leaving;
-        self.memory += other.memory;
-    }
-}
-
-impl Mailbox {
-    pub(crate) const CAPACITY: usize = 2;
-
-    pub(crate) fn new(
-        sender: mpsc::Sender<Message>,
-        room: Arc<Room>,
-        initialization: Initialization,
-    ) -> Self {
-        Self { sender, room, initialization, leaving: Arc::default() }
-    }
-
-    fn send(&self, message: Message) {
-        if matches!(message, Message::Retire) {
-            self.room.leaves();
-        }
-        match self.sender.try_send(message) {
-            Ok(()) => {}
-            // The environment's task is gone, as at a shutdown: dropping the message answers it.
-            Err(mpsc::error::TrySendError::Closed(_)) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                unreachable!("an environment has one invocation at a time")
-            }
-        }
-    }
-}
+pub(crate) use census::Census;
+use census::State;
+pub(crate) use mailbox::{Mailbox, Message};
 
 pub(crate) struct Fleet {
     pub(crate) launch: Launch,
@@ -108,55 +38,6 @@ pub(crate) struct Fleet {
     /// What its environments count of the machine's memory.
     pub(crate) memory: Share,
     state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Most recently used last.
-    idle: Vec<(Mailbox, Instant)>,
-    /// Bounded by the permits: each waiting invocation holds one.
-    waiting: VecDeque<Box<Assignment>>,
-    starting: usize,
-    /// Environments, from when they are to start until they are gone.
-    live: usize,
-    /// Those of them that were told to go, or go by themselves.
-    leaving: usize,
-    /// Environments that are kept, starting ones among them, but not those that were told to go.
-    kept: usize,
-    /// Those of them that have not started yet.
-    kept_starting: usize,
-    retired: bool,
-}
-
-impl State {
-    /// An environment was told to go, or is gone.
-    fn left(&mut self, mailbox: &Mailbox) {
-        if mailbox.initialization == Initialization::Provisioned {
-            self.kept = self.kept.saturating_sub(1);
-        }
-    }
-
-    /// An environment goes.
-    fn leaves(&mut self, mailbox: &Mailbox) {
-        if !mailbox.leaving.swap(true, Ordering::Relaxed) {
-            self.leaving += 1;
-        }
-    }
-
-    /// Kept environments that are more than `requested`.
-    fn surplus(&self, requested: usize) -> usize {
-        self.kept.saturating_sub(requested)
-    }
-
-    /// Environments that were not told to go.
-    fn staying(&self) -> usize {
-        self.live.saturating_sub(self.leaving)
-    }
-
-    /// Where an idle environment is that may go, the least recently used first.
-    fn spare(&self) -> Option<usize> {
-        self.idle.iter().position(|(mailbox, _)| may_go(mailbox))
-    }
 }
 
 /// What the invoker has to do after placing an invocation.
@@ -446,7 +327,7 @@ impl Fleet {
             state.left(mailbox);
         }
         state.live -= 1;
-        state.leaving -= usize::from(mailbox.leaving.load(Ordering::Relaxed));
+        state.leaving -= usize::from(mailbox.is_leaving());
         if !started && mailbox.initialization == Initialization::Provisioned {
             state.kept_starting -= 1;
         }
@@ -480,7 +361,7 @@ impl Fleet {
     /// counts of the machine's memory.
     pub(crate) fn idle(&self) -> Vec<(Instant, u64)> {
         let state = self.lock();
-        let spare = state.idle.iter().filter(|(mailbox, _)| may_go(mailbox));
+        let spare = state.idle.iter().filter(|(mailbox, _)| mailbox.may_go());
         spare.map(|(mailbox, since)| (*since, mailbox.room.counted())).collect()
     }
 
@@ -491,9 +372,4 @@ impl Fleet {
             self.dismiss(&mut state, at);
         }
     }
-}
-
-/// Those that are kept stay.
-fn may_go(mailbox: &Mailbox) -> bool {
-    mailbox.initialization == Initialization::OnDemand
 }

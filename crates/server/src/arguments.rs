@@ -1,4 +1,7 @@
-//! The command line.
+//! The command line: commands and their options. Their words are read in `values`, those of the sandbox in `walls`.
+
+mod values;
+mod walls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,9 +9,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use lambkin_model::quota;
 use lambkin_model::runtime::Runtime;
-use lambkin_sandbox::{Network, Subnet};
+use lambkin_sandbox::Subnet;
 
 use crate::memory_budget::MemoryShare;
+use values::{account_id, event_payload, interval, period, runtime, seconds, user_name, variable};
+use walls::{IsolationName, NetworkName};
 
 /// The AWS Lambda API for your own machines.
 #[derive(Debug, Parser)]
@@ -269,47 +274,6 @@ pub(crate) struct Serve {
     pub(crate) sources: Sources,
 }
 
-/// The words for `--isolation`.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub(crate) enum IsolationName {
-    Auto,
-    Strict,
-    Process,
-}
-
-impl From<IsolationName> for lambkin_sandbox::Isolation {
-    fn from(name: IsolationName) -> Self {
-        match name {
-            IsolationName::Auto => Self::Auto,
-            IsolationName::Strict => Self::Strict,
-            IsolationName::Process => Self::Process,
-        }
-    }
-}
-
-/// The words for `--network`.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub(crate) enum NetworkName {
-    Auto,
-    User,
-    Host,
-    Nat,
-    None,
-}
-
-impl NetworkName {
-    pub(crate) fn with(self, allow: Vec<Subnet>) -> Result<Network, String> {
-        match self {
-            Self::Auto => Ok(Network::Auto { allow }),
-            Self::User => Ok(Network::User { allow }),
-            Self::Host => Ok(Network::Host { allow }),
-            Self::Nat => Ok(Network::Nat { allow }),
-            Self::None if allow.is_empty() => Ok(Network::None),
-            Self::None => Err("--network-allow opens nothing with --network none".into()),
-        }
-    }
-}
-
 /// Where Node.js binaries come from.
 #[derive(Debug, Args)]
 pub(crate) struct Sources {
@@ -374,73 +338,4 @@ pub(crate) enum Runtimes {
         #[command(flatten)]
         sources: Sources,
     },
-}
-
-fn runtime(name: &str) -> Result<Runtime, String> {
-    Runtime::from_name(name).ok_or_else(|| {
-        let known: Vec<&str> = Runtime::all().map(Runtime::name).collect();
-        format!("it is one of {}", known.join(", "))
-    })
-}
-
-/// A time back, in milliseconds.
-fn period(text: &str) -> Result<u64, String> {
-    let (count, unit) = text.split_at(text.find(|each: char| !each.is_ascii_digit()).unwrap_or(text.len()));
-    let millis = match unit {
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => 0,
-    };
-    match count.parse::<u64>().ok().and_then(|count| count.checked_mul(millis)) {
-        Some(period) if millis > 0 => Ok(period),
-        Some(_) | None => Err("a number and s, m, h or d, such as 10m".into()),
-    }
-}
-
-/// As IAM takes it.
-fn user_name(text: &str) -> Result<String, String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
-    if (1..=64).contains(&text.len()) && text.bytes().all(plain) {
-        Ok(text.to_owned())
-    } else {
-        Err("1 to 64 letters, digits and _+=,.@-".into())
-    }
-}
-
-fn account_id(text: &str) -> Result<String, String> {
-    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        Ok(text.to_owned())
-    } else {
-        Err("twelve digits".into())
-    }
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(seconds) if (0.0..=1e9).contains(&seconds) => Ok(seconds),
-        Ok(_) | Err(_) => Err("a number of seconds".into()),
-    }
-}
-
-fn interval(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(seconds) if (0.1..=3600.0).contains(&seconds) => Ok(seconds),
-        Ok(_) | Err(_) => Err("a number of seconds, 0.1 to 3600".into()),
-    }
-}
-
-/// What a store's queue takes with what stands around it.
-fn event_payload(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(bytes) if bytes <= quota::EVENT_PAYLOAD_BYTES => Ok(bytes),
-        Ok(_) | Err(_) => Err(format!("at most {} bytes", quota::EVENT_PAYLOAD_BYTES)),
-    }
-}
-
-fn variable(text: &str) -> Result<(String, String), String> {
-    text.split_once('=')
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .ok_or_else(|| "KEY=VALUE".into())
 }
