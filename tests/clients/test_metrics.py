@@ -166,6 +166,21 @@ def test_what_is_put_is_found(shared, spoken, name):
     shown = [(each["Id"], each["Label"], each["Values"], each["StatusCode"]) for each in data]
     assert shown == [("a", "Latency", [100], "Complete"), ("b", "none", [], "Complete")]
     assert data[0]["Timestamps"] == [at.replace(second=0)]
+    count = {"Id": "n", "MetricStat": {**stat, "Stat": "SampleCount"}, "ReturnData": False}
+    math = lambda expression, **more: {"Id": "e", "Expression": expression, **more}
+    for query, expected in [
+        (math("a / n + 1"), [("e", "e", [21])]),
+        (math("IF(n >= 5, 100 * n / SUM(n), 0)", Label="share"), [("e", "share", [100])]),
+        (math("METRICS()", Label="all"), [("e", "all Latency", [100]), ("e", "all Latency", [5])]),
+    ]:
+        data = metrics.get_metric_data(
+            MetricDataQueries=[query, {"Id": "a", "MetricStat": stat, "ReturnData": False}, count], StartTime=ago(minutes=30), EndTime=ago(),
+        )["MetricDataResults"]
+        assert [(each["Id"], each["Label"], each["Values"]) for each in data] == expected, query
+    filled = metrics.get_metric_data(
+        MetricDataQueries=[math("FILL(n, 0)"), count], StartTime=at.replace(second=0), EndTime=at.replace(second=0) + datetime.timedelta(minutes=3),
+    )["MetricDataResults"]
+    assert sorted(filled[0]["Values"]) == [0, 0, 5], "three minutes, two of them filled"
 
 
 def test_high_resolution(shared, spoken, name):
@@ -258,9 +273,9 @@ def test_refusals(shared, spoken, name):
     assert code == "InvalidParameterCombination" and message.startswith("You have requested up to 4,32") and "exceeds the limit of 1,440." in message
     assert ask(Period=61)[0] == "InvalidParameterValue"
     assert ask(EndTime=ago(days=4)) == ("InvalidParameterValue", "The parameter StartTime must be less than the parameter EndTime.")
-    math = {"Id": "e", "Expression": "a + 1"}
+    math = {"Id": "e", "Expression": "SEARCH('{AWS/Lambda,FunctionName} Errors', 'Sum', 60)"}
     code, message = refused(metrics.get_metric_data, MetricDataQueries=[math], StartTime=ago(days=1), EndTime=ago())
-    assert code == "ValidationError" and "metric math" in message
+    assert code == "ValidationError" and "lambkin does not do the function SEARCH at position 1" in message
     code, message = refused(unchecked_metrics.get_metric_statistics, Namespace=name)
     assert code == "MissingParameter" and message.startswith("The parameter MetricName is required.\n"), message
     code, message = refused(metrics.describe_alarms)

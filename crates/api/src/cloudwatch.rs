@@ -153,7 +153,7 @@ fn query(call: &Call<'_>, node: &Node<'_>) -> Result<DataQuery, MetricsError> {
             stat: text(stat, "Stat"),
             unit: owned(stat, "Unit"),
         },
-        (None, Some(_)) => Expressed::Expression,
+        (None, Some(_)) => Expressed::Expression(text(node, "Expression")),
         (None, None) => Expressed::Nothing,
         (Some(_), Some(_)) => Expressed::Both,
     };

@@ -1,10 +1,11 @@
 //! CloudWatch's operations on metrics, with its rules and words.
 //!
-//! Deliberately not here: the wire (`api`), alarms, dashboards and metric math, which lambkin does not do.
+//! Deliberately not here: the wire (`api`), alarms and dashboards, which lambkin does not do.
 
 mod data;
 mod error;
 mod list;
+mod math;
 mod put;
 mod statistics;
 

@@ -1,4 +1,4 @@
-//! Reading a text character by character, knowing where one is. For filter patterns and for queries.
+//! Reading a text character by character, knowing where one is. For filter patterns, queries and metric math.
 
 use super::PatternError;
 use super::condition::compile;

@@ -1,6 +1,10 @@
 //! GetMetricData.
 
-use super::{CloudWatch, Metric, MetricsError, Seconds, Stat, period};
+use std::collections::{BTreeMap, HashMap};
+
+use super::math::{Expression, Line, Value, World};
+use super::{CloudWatch, Metric, MetricsError, Seconds, Stat, is_short, period, span};
+use crate::metrics::resolution::{MINUTES, SECONDS, this_second};
 
 /// Most queries of one call.
 const QUERIES: usize = 500;
@@ -34,8 +38,8 @@ pub enum Expressed {
         /// In this unit alone.
         unit: Option<String>,
     },
-    /// `Expression`, which lambkin does not do.
-    Expression,
+    /// `Expression`: metric math.
+    Expression(String),
     /// Neither.
     Nothing,
     /// Both.
@@ -92,34 +96,61 @@ impl CloudWatch {
         if most == 0 {
             return invalid("The parameter MaxDatapoints must be greater than 0.");
         }
-        let mut asked = Vec::new();
+        let (mut stats, mut expressions) = (Vec::new(), HashMap::new());
         for (index, query) in data.queries.iter().enumerate() {
             if data.queries[..index].iter().any(|before| before.id == query.id) {
                 return invalid("The values for parameter id in MetricDataQueries are not unique.");
             }
-            let read = read(query, index + 1)?;
-            if query.returned {
-                asked.push((query, read));
+            match read(query, index + 1)? {
+                Read::Stat(read) => stats.push((query, read)),
+                Read::Expression(expression) => drop(expressions.insert(query.id.as_str(), expression)),
             }
         }
-        if asked.is_empty() {
+        if !data.queries.iter().any(|query| query.returned) {
             return invalid("At least one of the MetricDataQueries must return data.");
         }
-        let metrics: Vec<_> = asked.iter().map(|(_, read)| (read.metric, read.unit, read.period)).collect();
-        let found = self.periods(&metrics, (data.start, data.end))?;
+        if expressions.is_empty() {
+            stats.retain(|(query, _)| query.returned);
+        }
+        let lines = self.lines(&stats, (data.start, data.end))?;
+        let now = this_second();
+        // What FILL fills: what is kept, up to now.
+        let times = |period: u32| {
+            let (first, until) = span((data.start, data.end), period);
+            let oldest =
+                if is_short(period) { SECONDS.oldest(now) } else { MINUTES.oldest(now).saturating_mul(60) };
+            let skipped = oldest.saturating_sub(first).div_ceil(period.max(1)).saturating_mul(period);
+            (i64::from(first.saturating_add(skipped)), i64::from(until.min(now)))
+        };
+        let known = expressions.iter().map(|(id, expression)| (*id, expression)).collect();
+        let mut world = World::new(lines, known, &times);
         let mut results = Vec::new();
-        for ((query, read), series) in asked.iter().zip(found) {
-            // Where there are several units, the first one's, as one line cannot show two.
-            let periods = series.into_iter().find(|(_, periods)| !periods.is_empty());
-            let periods = periods.map(|(_, periods)| periods).unwrap_or_default();
-            let points =
-                periods.iter().filter_map(|(begin, of)| Some((i64::from(*begin), read.stat.of(of)?)));
-            let mut points: Vec<_> = points.collect();
-            if !data.ascending {
-                points.reverse();
+        for query in data.queries.iter().filter(|query| query.returned) {
+            let wrong = |reason: String| {
+                MetricsError::Validation(format!("Error in expression '{}': {reason}.", query.id))
+            };
+            let lines = match world.of(&query.id).map_err(wrong)? {
+                Value::Line(line) => vec![(None, line)],
+                Value::Lines(lines) => {
+                    lines.into_iter().map(|line| (Some(line.label.clone()), line)).collect()
+                }
+                Value::Number(_) => {
+                    return Err(wrong("it comes to a number, and is to come to lines".into()));
+                }
+            };
+            for (of, line) in lines {
+                // An expression without a label is called by its id; each line of several by its metric too.
+                let own = query.label.clone().unwrap_or_else(|| {
+                    let math = matches!(query.asked, Expressed::Expression(_));
+                    if math { query.id.clone() } else { line.label.clone() }
+                });
+                let label = of.map_or(own.clone(), |of| format!("{own} {of}"));
+                let mut points: Vec<_> = line.points.into_iter().collect();
+                if !data.ascending {
+                    points.reverse();
+                }
+                results.push(DataResult { id: query.id.clone(), label, points, complete: true });
             }
-            let label = query.label.clone().unwrap_or_else(|| read.metric.name.clone());
-            results.push(DataResult { id: query.id.clone(), label, points, complete: true });
         }
         let skip = match &data.token {
             None => 0,
@@ -127,10 +158,39 @@ impl CloudWatch {
         };
         Ok(page(results, skip, most))
     }
+
+    /// The lines of metrics, by their queries' ids.
+    fn lines<'q>(
+        &self,
+        stats: &[(&'q DataQuery, StatRead<'q>)],
+        time: (Seconds, Seconds),
+    ) -> Result<Vec<(&'q str, Line)>, MetricsError> {
+        let metrics: Vec<_> = stats.iter().map(|(_, read)| (read.metric, read.unit, read.period)).collect();
+        let found = self.periods(&metrics, time)?;
+        let line = |((query, read), series): (&(&'q DataQuery, StatRead<'q>), Vec<_>)| {
+            // Where there are several units, the first one's, as one line cannot show two.
+            let periods = series
+                .into_iter()
+                .map(|(_, periods)| periods)
+                .find(|periods: &BTreeMap<_, _>| !periods.is_empty());
+            let points = periods.unwrap_or_default();
+            let points = points
+                .iter()
+                .filter_map(|(begin, of)| Some((i64::from(*begin), read.stat.of(of)?)))
+                .collect();
+            (query.id.as_str(), Line { label: read.metric.name.clone(), period: read.period, points })
+        };
+        Ok(stats.iter().zip(found).map(line).collect())
+    }
 }
 
-/// A query that lambkin answers.
-struct Read<'q> {
+/// A query that was read.
+enum Read<'q> {
+    Stat(StatRead<'q>),
+    Expression(Expression),
+}
+
+struct StatRead<'q> {
     metric: &'q Metric,
     period: u32,
     stat: Stat,
@@ -157,12 +217,12 @@ fn read(query: &DataQuery, number: usize) -> Result<Read<'_>, MetricsError> {
             let period = period(*seconds, &format!("{name}.MetricStat.Period"));
             let period = period.map_err(|error| MetricsError::Validation(error.to_string()))?;
             let stat = Stat::parse(stat).map_err(MetricsError::Validation)?;
-            Ok(Read { metric, period, stat, unit: unit.as_deref() })
+            Ok(Read::Stat(StatRead { metric, period, stat, unit: unit.as_deref() }))
         }
-        Expressed::Expression => invalid(format!(
-            "Error in expression '{}': lambkin does not do metric math ({name}.Expression).",
-            query.id
-        )),
+        Expressed::Expression(text) => {
+            let read = Expression::parse(text).map(Read::Expression);
+            read.or_else(|reason| invalid(format!("Error in expression '{}': {reason}.", query.id)))
+        }
         Expressed::Nothing => invalid(format!("The parameter {name}.MetricStat is required.")),
         Expressed::Both => invalid(format!(
             "The parameters {name}.Expression and {name}.MetricStat are mutually exclusive and you have specified both."

@@ -296,10 +296,20 @@ fn data_come_in_pages() {
         ),
         (
             Data {
-                queries: vec![DataQuery { asked: Expressed::Expression, ..query("e", "a") }],
+                queries: vec![DataQuery { asked: Expressed::Expression("a +".into()), ..query("e", "a") }],
                 ..data(None, None)
             },
-            "Error in expression 'e': lambkin does not do metric math (MetricDataQueries.member.1.Expression).",
+            "Error in expression 'e': a value is expected at position 4.",
+        ),
+        (
+            Data {
+                queries: vec![
+                    query("x", "a"),
+                    DataQuery { asked: Expressed::Expression("SUM(x)".into()), ..query("e", "a") },
+                ],
+                ..data(None, None)
+            },
+            "Error in expression 'e': it comes to a number, and is to come to lines.",
         ),
         (
             Data { queries: vec![query("X", "a")], ..data(None, None) },
