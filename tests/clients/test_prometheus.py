@@ -2,6 +2,7 @@
 with the values of traffic that is known."""
 
 import collections
+import gzip
 import json
 import re
 import socket
@@ -200,6 +201,23 @@ def test_a_cold_start_is_counted_by_what_was_ready(server, name):
 
 
 SCRAPED = rb"^metrics for Prometheus, without signatures: (https?://\S+)/metrics$"
+
+
+def test_who_takes_it_packed_has_the_same(started):
+    """As Prometheus asks; the text of many functions is long."""
+
+    def page(**headers):
+        with urllib.request.urlopen(urllib.request.Request(started.endpoint + "/metrics", headers=headers), timeout=30) as answer:
+            return answer.read(), answer.headers
+
+    plain, plain_headers = page()
+    packed, headers = page(**{"Accept-Encoding": "deflate;q=0.5, gzip"})
+    assert headers["Content-Encoding"] == "gzip" and headers["Vary"] == plain_headers["Vary"] == "accept-encoding"
+    assert headers["Content-Type"] == plain_headers["Content-Type"] and len(packed) * 4 < len(plain)
+    names = lambda text: {line.split("{")[0].split(" ")[0] for line in text.decode().splitlines() if not line.startswith("#")}
+    assert names(gzip.decompress(packed)) == names(plain)
+    for refused in ("identity", "gzip;q=0", "br, gzip; q=0.0"):
+        assert page(**{"Accept-Encoding": refused})[1]["Content-Encoding"] is None, refused
 
 
 def asked(address, path="/metrics", method="GET", **headers):
