@@ -67,11 +67,10 @@ impl<'q> Run<'q> {
             return false;
         }
         let mut row = Row::of(source);
-        // The newest first, where nothing else is said.
-        let mut keys = Keys::of([(Value::Time(source.position.at as f64), true)].into_iter());
+        let mut keys = None;
         for command in &self.query.commands[..self.turn] {
             if let Command::Sort(by) = command {
-                keys = keys_of(by, &row);
+                keys = Some(keys_of(by, &row));
             } else if !comes_through(command, &mut row) {
                 return true;
             }
@@ -81,9 +80,13 @@ impl<'q> Run<'q> {
         self.failed.is_none()
     }
 
-    fn keep(&mut self, keys: Keys, row: &Row<'_>) -> Result<(), &'static str> {
+    fn keep(&mut self, keys: Option<Keys>, row: &Row<'_>) -> Result<(), &'static str> {
+        if let Kept::Groups(groups) = &mut self.kept {
+            return groups.take(row);
+        }
+        // The newest first, where nothing else is said.
+        let keys = keys.unwrap_or_else(|| Keys::of([(row.get("@timestamp"), true)].into_iter()));
         match (&mut self.kept, self.query.commands.get(self.turn)) {
-            (Kept::Groups(groups), _) => groups.take(row),
             (Kept::Distinct(distinct), Some(Command::Dedup(by))) => distinct.take(keys, row, by),
             (Kept::Limited(firsts), _) => {
                 let held = Held::of(row);
@@ -95,7 +98,7 @@ impl<'q> Run<'q> {
                 let bytes = shown.iter().map(|(name, value)| name.len() + value.len() + 64).sum();
                 firsts.push(keys, shown, bytes)
             }
-            (Kept::Distinct(_), _) => Ok(()),
+            (Kept::Distinct(_) | Kept::Groups(_), _) => Ok(()),
         }
     }
 
