@@ -13,14 +13,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A race that is not won by then is not won.
-const RACE: Duration = Duration::from_secs(3);
+pub(crate) const RACE: Duration = Duration::from_secs(3);
 /// A race that must be won for what comes then.
-const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 type Went = io::Result<String>;
 
-/// By its name, with an address that may be reached and one that may not.
-pub(crate) fn run(name: &str, may: SocketAddr, may_not: SocketAddr) -> Went {
+/// By its name, with an address that may be reached and one that may not. What changes memory under a call is tried for so
+/// long.
+pub(crate) fn run(name: &str, may: SocketAddr, may_not: SocketAddr, patience: Duration) -> Went {
     let (SocketAddr::V4(may), SocketAddr::V4(may_not)) = (may, may_not) else { panic!("IPv4") };
     match name {
         "reuse" => reuse(may, may_not),
@@ -30,7 +31,7 @@ pub(crate) fn run(name: &str, may: SocketAddr, may_not: SocketAddr) -> Went {
         "bind" => bind(may),
         "send" => send(may_not),
         "option" => option(may_not),
-        "mutate" => mutate(may, may_not),
+        "mutate" => mutate(may, may_not, patience),
         "interfaces" => interfaces(may),
         "device" => device(may),
         "route" => route(may),
@@ -226,7 +227,7 @@ fn set(socket: &OwnedFd, level: i32, option: i32, value: &[u8]) -> io::Result<()
 }
 
 /// Changes where a call leads while it is made.
-fn mutate(may: SocketAddrV4, may_not: SocketAddrV4) -> Went {
+fn mutate(may: SocketAddrV4, may_not: SocketAddrV4, patience: Duration) -> Went {
     let word = |to: SocketAddrV4| {
         // SAFETY: both are eight bytes of numbers.
         unsafe { std::mem::transmute_copy::<_, u64>(&raw(to)) }
@@ -240,13 +241,15 @@ fn mutate(may: SocketAddrV4, may_not: SocketAddrV4) -> Went {
             while !stop.load(Ordering::Relaxed) {
                 for word in [no, yes] {
                     address[0].store(word, Ordering::Relaxed);
+                    // Each is there for as long as the other: of two stores at once nobody sees the first.
+                    (0..100).for_each(|_| std::hint::spin_loop());
                 }
             }
         });
         let began = Instant::now();
         let mut went = "nowhere else".to_owned();
         let mut reached = 0;
-        while began.elapsed() < RACE && went == "nowhere else" {
+        while began.elapsed() < patience && went == "nowhere else" {
             let socket = fresh()?;
             // SAFETY: the kernel reads 16 bytes, which live until the threads have ended.
             let made = unsafe { libc::connect(socket.as_raw_fd(), address.as_ptr().cast(), 16) };
@@ -255,6 +258,8 @@ fn mutate(may: SocketAddrV4, may_not: SocketAddrV4) -> Went {
                 (0, _) => reached += 1,
                 _ => {}
             }
+            // The other thread may be waiting for this one's processor.
+            std::thread::yield_now();
         }
         stop.store(true, Ordering::Relaxed);
         assert!(went == "reached" || reached > 0, "no connection at all");

@@ -229,8 +229,8 @@ async fn attacked() {
     for (name, for_the_host, _) in TRIED {
         let went = match name {
             // Whose socket it is nobody checks there: it needs no race.
-            "swap" => attacks::run("reuse", public(name), targets(name)),
-            _ => attacks::run(name, public(name), targets(name)),
+            "swap" => attacks::run("reuse", public(name), targets(name), attacks::LONG),
+            _ => attacks::run(name, public(name), targets(name), attacks::LONG),
         };
         assert_eq!(went.expect(name), for_the_host, "{name} without a guard");
         while let Ok(true) = came(&listener) {}

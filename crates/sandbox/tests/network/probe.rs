@@ -89,7 +89,7 @@ fn child(tried: &str) -> std::io::Result<String> {
 fn attack(what: &str) -> std::io::Result<String> {
     let (name, addresses) = what.split_once('=').expect("NAME=ADDRESS>ADDRESS");
     let (may, may_not) = addresses.split_once('>').expect("ADDRESS>ADDRESS");
-    attacks::run(name, address(may), address(may_not))
+    attacks::run(name, address(may), address(may_not), attacks::RACE)
 }
 
 /// A question of which only the header's first half is as DNS has it.
