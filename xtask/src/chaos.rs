@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use crate::test::{pytest, venv};
+use crate::set_up::venv;
+use crate::test::pytest;
 use crate::tools::{self, Result};
 
 /// Kills in `cargo xtask test`, and those of them that are power cuts.

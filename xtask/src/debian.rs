@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::tools;
+use crate::tools::{self, Result};
 
 /// Asks apt for `$PACKAGES` and what they need that this machine lacks, with package lists of its own, and unpacks it here.
 const FETCH: &str = r#"
@@ -32,17 +32,22 @@ pub(crate) struct Program {
     pub(crate) start: &'static str,
     /// How its `--version` begins.
     pub(crate) version: &'static str,
+    /// What cannot be tested without it.
+    pub(crate) without: &'static str,
 }
 
 impl Program {
-    /// Where it is; `None`: it is not here, and apt-get has none.
-    pub(crate) fn find(&self) -> Option<PathBuf> {
+    /// Where it is; an error says what cannot be tested: it is not here, and apt-get has none.
+    pub(crate) fn find(&self) -> Result<PathBuf> {
         if let Some(known) = self.known.iter().map(PathBuf::from).find(|known| self.works(known)) {
-            return Some(known);
+            return Ok(known);
         }
         let place = tools::scratch(self.name);
         let fetched = place.join("start");
-        (self.works(&fetched) || self.fetch(&place, &fetched)).then_some(fetched)
+        if self.works(&fetched) || self.fetch(&place, &fetched) {
+            return Ok(fetched);
+        }
+        Err(format!("{}; there is no {} here, and apt-get has none", self.without, self.name))
     }
 
     fn fetch(&self, place: &Path, start: &Path) -> bool {

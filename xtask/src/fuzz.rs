@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: malformed requests, made from botocore's service models, against a server that must stay whole.
 //! `tests/clients/fuzz.py` makes and judges them; a short form is a test of the clients' ring.
 
-use crate::test::venv;
+use crate::set_up::venv;
 use crate::tools::{self, Result};
 
 /// Answers once every request was sent, with an error if any was answered wrongly. Without a seed one is drawn, and said.

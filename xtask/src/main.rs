@@ -10,6 +10,7 @@ mod fuzz;
 mod guest;
 mod guest_disk;
 mod guest_initramfs;
+mod set_up;
 mod test;
 mod tools;
 
