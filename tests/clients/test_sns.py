@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 import aws_client
 from lambda_client import ACCOUNT, REGION, arn, create, invoke
-from server import eventually
+from server import binary, eventually
 
 RAW = {"RawMessageDelivery": "true"}
 
@@ -378,7 +378,7 @@ def permit(lambda_, name, topic, **options):
     )
 
 
-def test_a_function_says_which_topics_invoke_it(sns, lambda_, topic, queue, name):
+def test_a_function_says_which_topics_invoke_it(shared, sns, lambda_, topic, queue, name):
     made = queue()
     create(lambda_, name, {"index.mjs": FORWARDS}, Environment={"Variables": {"QUEUE": made.arn.rsplit(":", 1)[1]}}, Timeout=30)
     lambda_.create_alias(FunctionName=name, Name="live", FunctionVersion="$LATEST")
@@ -413,6 +413,9 @@ def test_a_function_says_which_topics_invoke_it(sns, lambda_, topic, queue, name
     assert not got("an alias has a policy of its own")
     permit(lambda_, name, topic, Qualifier="live", SourceAccount=ACCOUNT)
     assert got("which lets it in")
+    command = [binary(), "events", name, "--endpoint", shared.endpoint, "--json"]
+    (counted,) = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["functions"]
+    assert counted["since_start"]["received"] == 2, counted
 
 
 PUBLISHES = """

@@ -16,12 +16,12 @@ from lambda_client import ECHO, REGION, create, invoke
 from server import binary, eventually
 
 
-def certificate(directory, name="lambkin.test"):
+def certificate(directory, name="lambkin.test", *more):
     """Writes a certificate for loopback and its key."""
     cert, key = directory / "cert.pem", directory / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", str(key), "-out", str(cert)],
+         "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", str(key), "-out", str(cert), *more],
         check=True, capture_output=True, timeout=60,
     )
     os.chmod(key, 0o600)
@@ -76,6 +76,24 @@ def test_plain_http_and_strangers_get_nothing(secure):
     connection = http.client.HTTPSConnection(address.hostname, address.port, timeout=30)
     with pytest.raises(ssl.SSLCertVerificationError):
         connection.request("GET", "/_lambkin/health")
+
+
+def test_lambkins_commands_trust_the_bundle_that_the_aws_cli_does(server, tmp_path):
+    # An authority's own certificate is nobody's for rustls, where OpenSSL takes it.
+    cert, key = certificate(tmp_path, "lambkin.test", "-addext", "basicConstraints=critical,CA:FALSE")
+    running = server("--tls-cert", str(cert), "--tls-key", str(key))
+
+    def asks(command, **variables):
+        variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_ENDPOINT_URL": running.endpoint, **variables}
+        done = subprocess.run([binary(), *command.split()], env=variables, capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stderr
+
+    for command in ("top --once", "events", "queues", "logs"):
+        code, said = asks(command)
+        assert code == 2 and "UnknownIssuer" in said, said
+        assert asks(command, AWS_CA_BUNDLE=str(cert)) == (0, "")
+    code, said = asks("queues", AWS_CA_BUNDLE=os.devnull)
+    assert code == 2 and "no certificate is in it" in said, said
 
 
 def test_sighup_renews_and_bad_files_do_not(secure, tmp_path):

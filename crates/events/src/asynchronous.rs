@@ -234,6 +234,7 @@ impl Target for Asynchronous {
             trace_id: delivery.trace_id.clone(),
         };
         // Whoever asks writes it next. Where the disk has no room for it, it is asked for and counted again.
+        count(&self.0.counters.of(&asked.function.key).received);
         self.0.counters.measure(self.now(), &asked.function, FunctionMetric::AsyncEventsReceived, 1.0);
         Ok(vec![self.post(&head, version, asked).0])
     }

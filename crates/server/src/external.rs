@@ -30,6 +30,7 @@ use lambkin_model::services::Credentials;
 use serde::Deserialize;
 
 use crate::role_credentials::{self, Entry};
+use crate::trust;
 use request::Request;
 
 /// Longest wait for a connection, and for the whole of a request.
@@ -105,6 +106,7 @@ impl Couriers {
             .timeout_global(Some(WHOLE))
             .http_status_as_error(false)
             .max_redirects(0)
+            .tls_config(trust::config()?)
             .build();
         Ok(Self { rules, agent: agent.into() })
     }

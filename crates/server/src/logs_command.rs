@@ -56,7 +56,7 @@ pub(crate) fn run(options: Logs) -> Result<(), String> {
     let region = options.region.or_else(|| std::env::var("AWS_REGION").ok());
     let region = region.or_else(|| std::env::var("AWS_DEFAULT_REGION").ok());
     let region = region.unwrap_or_else(|| "us-east-1".into());
-    let mut logs = CloudWatchLogs::at(options.endpoint.clone(), &region);
+    let mut logs = CloudWatchLogs::at(options.endpoint.clone(), &region)?;
     // Of several groups none must wait for another's news.
     let waits = options.follow && options.function.is_some();
     if waits {

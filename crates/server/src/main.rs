@@ -24,6 +24,7 @@ mod runtimes_command;
 mod serve;
 mod tls;
 mod top_command;
+mod trust;
 #[cfg(target_os = "linux")]
 mod unpacker;
 

@@ -8,6 +8,8 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4;
 use serde::de::DeserializeOwned;
 
+use crate::trust;
+
 /// Where a lambkin listens that was told nothing else.
 const USUAL: &str = "http://127.0.0.1:4566";
 /// Longest wait for an answer.
@@ -19,7 +21,7 @@ const KEYLESS: &str = "signatures are verified there; set the variables that `la
 /// Reads a page: at this endpoint, or `$AWS_ENDPOINT_URL`, or where lambkin usually listens.
 pub(crate) fn read<T: DeserializeOwned>(endpoint: Option<String>, path: &str) -> Result<T, String> {
     let url = format!("{}/_lambkin/{path}", place(endpoint));
-    let mut asked = agent().get(&url);
+    let mut asked = agent()?.get(&url);
     let scope = Scope { region: "us-east-1", service: "lambda" };
     let signed = scope.signed("GET", &url, &[], b"")?;
     let keyless = signed.is_none();
@@ -55,7 +57,7 @@ pub(crate) fn log_group(endpoint: Option<String>, region: &str, function: &str) 
         .collect();
     let url = format!("{}/2015-03-31/functions/{encoded}/configuration", place(endpoint));
     let scope = Scope { region, service: "lambda" };
-    let mut asked = agent().get(&url);
+    let mut asked = agent().ok()?.get(&url);
     let signed = scope.signed("GET", &url, &[], b"").ok()?;
     for (name, value) in signed.unwrap_or_else(|| scope.named()) {
         asked = asked.header(name, value);
@@ -80,9 +82,9 @@ fn place(endpoint: Option<String>) -> String {
     endpoint.unwrap_or_else(|| USUAL.into()).trim_end_matches('/').to_owned()
 }
 
-fn agent() -> ureq::Agent {
+fn agent() -> Result<ureq::Agent, String> {
     let config = ureq::Agent::config_builder().timeout_global(Some(DEADLINE)).proxy(None);
-    config.http_status_as_error(false).build().into()
+    Ok(config.tls_config(trust::config()?).http_status_as_error(false).build().into())
 }
 
 /// What a signature is good for.
@@ -145,9 +147,9 @@ const CLIENT: &str = concat!("lambkin/", env!("CARGO_PKG_VERSION"));
 
 impl CloudWatchLogs {
     /// At this endpoint, or as [`read`] finds it.
-    pub(crate) fn at(endpoint: Option<String>, region: &str) -> Self {
+    pub(crate) fn at(endpoint: Option<String>, region: &str) -> Result<Self, String> {
         let url = format!("{}/", place(endpoint));
-        Self { agent: agent(), url, region: region.to_owned(), user_agent: CLIENT }
+        Ok(Self { agent: agent()?, url, region: region.to_owned(), user_agent: CLIENT })
     }
 
     /// As who follows: each answer of `FilterLogEvents` may wait, and has a token for what follows.
