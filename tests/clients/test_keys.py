@@ -5,7 +5,6 @@ import os
 import stat
 import subprocess
 import urllib.error
-import urllib.parse
 import urllib.request
 
 from botocore.auth import SigV4Auth
@@ -16,19 +15,6 @@ import keys
 import lambda_client
 from lambda_client import REGION, arn, create, invoke, refused, zipped
 from server import binary
-
-
-def signed(running, key, method, path, body=None, host=None):
-    """Status and body of a request that this key signs, to this host of lambkin's."""
-    headers = {"Host": host} if host else {}
-    request = AWSRequest(method=method, url=f"{running.endpoint}{path}", data=body, headers=headers)
-    SigV4Auth(Credentials(*key), "lambda", REGION).add_auth(request)
-    sent = urllib.request.Request(request.url, data=body, method=method, headers=dict(request.headers))
-    try:
-        with urllib.request.urlopen(sent, timeout=60) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as refusal:
-        return refusal.code, refusal.read()
 
 
 def test_the_first_key_closes_the_door_at_once(server):
@@ -90,72 +76,6 @@ def test_policies_bound_a_key(server, tmp_path):
     assert text.endswith("with an explicit deny in a resource-based policy")
 
 
-def test_callers_of_another_account_need_both_sides(server, tmp_path):
-    running = server()
-    owner_key = keys.make(running, name="owner")
-    owner = keys.client("lambda", running.endpoint, owner_key)
-    for name in ("f", "g"):
-        create(owner, name, "exports.handler = async (event) => event.requestContext ?? event")
-    other = "111111111111"
-    ann = keys.make(running, name="ann", account=other)
-    bob = keys.make(running, tmp_path, [{"Effect": "Allow", "Action": "lambda:Get*", "Resource": "*"}], name="bob", account=other)
-    listed = {key["name"]: key["account"] for key in keys.run(running, "list")}
-    assert listed == {"owner": "000000000000", "ann": other, "bob": other}
-    identity = keys.client("sts", running.endpoint, ann).get_caller_identity()
-    assert (identity["Account"], identity["Arn"]) == (other, f"arn:aws:iam::{other}:user/ann")
-    theirs, bobs = (keys.client("lambda", running.endpoint, key) for key in (ann, bob))
-    denied = ("AccessDeniedException", 403)
-
-    def no(action, resource, side="resource"):
-        user = "bob" if side == "identity" else "ann"
-        return (
-            f"User: arn:aws:iam::{other}:user/{user} is not authorized to perform: lambda:{action} on resource: {resource} "
-            f"because no {side}-based policy allows the lambda:{action} action"
-        )
-
-    assert refused(*denied, theirs.invoke, FunctionName=arn("f"), Payload=b"{}") == no("InvokeFunction", arn("f"))
-    # What is shared with their account both may use, as far as its own policies let them.
-    owner.add_permission(FunctionName="f", StatementId="s", Action="lambda:InvokeFunction", Principal=other)
-    assert invoke(theirs, arn("f"), 1).payload == 1
-    assert refused(*denied, bobs.invoke, FunctionName=arn("f"), Payload=b"{}") == no("InvokeFunction", arn("f"), "identity")
-    assert refused(*denied, theirs.invoke, FunctionName=arn("g"), Payload=b"{}") == no("InvokeFunction", arn("g"))
-    assert refused(*denied, theirs.get_function, FunctionName=arn("f")) == no("GetFunction", arn("f"))
-    # A name alone is one of their own account, where nothing is.
-    text = refused("ResourceNotFoundException", 404, theirs.invoke, FunctionName="f", Payload=b"{}")
-    assert text == f"Function not found: {arn('f').replace('000000000000', other)}"
-    assert refused(*denied, theirs.list_functions) == no("ListFunctions", "*")
-    refused("AccessDenied", 403, keys.client("sqs", running.endpoint, ann).list_queues)
-    for path in ("/metrics", "/_lambkin/figures"):
-        assert signed(running, owner_key, "GET", path)[0] == 200
-        assert signed(running, ann, "GET", path)[0] == 403
-    # One of them by name, and not the account.
-    owner.remove_permission(FunctionName="f", StatementId="s")
-    refused(*denied, theirs.invoke, FunctionName=arn("f"), Payload=b"{}")
-    owner.add_permission(
-        FunctionName="f", StatementId="s", Action="lambda:InvokeFunction", Principal=f"arn:aws:iam::{other}:user/ann"
-    )
-    assert invoke(theirs, arn("f"), 2).payload == 2
-    # Layers.
-    layer = owner.publish_layer_version(LayerName="l", Content={"ZipFile": zipped({"a": "a"})})["LayerVersionArn"]
-    assert refused(*denied, theirs.get_layer_version_by_arn, Arn=layer) == no("GetLayerVersion", layer)
-    owner.add_layer_version_permission(
-        LayerName="l", VersionNumber=1, StatementId="s", Action="lambda:GetLayerVersion", Principal=other
-    )
-    assert theirs.get_layer_version_by_arn(Arn=layer)["Version"] == 1
-    refused("ResourceNotFoundException", 404, theirs.get_layer_version, LayerName="l", VersionNumber=1)
-    # A function's URL.
-    url = owner.create_function_url_config(FunctionName="f", AuthType="AWS_IAM")["FunctionUrl"]
-    host = urllib.parse.urlsplit(url).netloc
-    assert signed(running, ann, "GET", "/", host=host)[0] == 403
-    owner.add_permission(
-        FunctionName="f", StatementId="u", Action="lambda:InvokeFunctionUrl", Principal=other, FunctionUrlAuthType="AWS_IAM"
-    )
-    status, answer = signed(running, ann, "GET", "/", host=host)
-    context = json.loads(answer)
-    iam = context["authorizer"]["iam"]
-    assert (status, context["accountId"], iam["accountId"], iam["userArn"]) == (200, other, other, f"arn:aws:iam::{other}:user/ann")
-
-
 def test_a_qualifier_is_only_what_the_operation_acts_on(server, tmp_path):
     running = server()
     owner = keys.client("lambda", running.endpoint, keys.make(running, name="owner"))
@@ -169,7 +89,7 @@ def test_a_qualifier_is_only_what_the_operation_acts_on(server, tmp_path):
     refused("AccessDeniedException", 403, lambda_.invoke, FunctionName="prod", Payload=b"{}")
 
     def ask(method, path, body):
-        return signed(running, ann, method, path, body)
+        return keys.signed(running, ann, method, path, body)
 
     # These change the function, whatever version or alias is said beside it.
     for method, path, body in (
