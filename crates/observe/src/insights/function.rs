@@ -135,9 +135,9 @@ impl Function {
                 (Some(text), Some(part)) => Value::Number(f64::from(u8::from(text.contains(&part)))),
                 (_, _) => Value::Number(0.0),
             },
-            Self::DateFloor(period) => number(0).map_or(Value::Nothing, |at| Value::Time(period.floor(at))),
-            Self::DateCeil(period) => number(0).map_or(Value::Nothing, |at| Value::Time(period.ceil(at))),
-            Self::FromMillis => number(0).map_or(Value::Nothing, Value::Time),
+            Self::DateFloor(period) => of_time(number(0).and_then(time).map(|at| period.floor(at))),
+            Self::DateCeil(period) => of_time(number(0).and_then(time).map(|at| period.ceil(at))),
+            Self::FromMillis => of_time(number(0)),
             Self::ToMillis => number(0).map_or(Value::Nothing, Value::Number),
             // A map or a list stays its text; its members are found when they are asked for.
             Self::JsonParse => of_text(text(0).filter(|text| {
@@ -153,6 +153,15 @@ impl Function {
             Self::IsIpv6InSubnet => Value::Truth(in_subnet(parsed(text(0)).filter(IpAddr::is_ipv6), text(1))),
         }
     }
+}
+
+/// A number that is a time: from 1970 to the end of the year 9999, which can be shown, and in which months are counted.
+fn time(number: f64) -> Option<f64> {
+    (0.0..253_402_300_800_000.0).contains(&number).then_some(number)
+}
+
+fn of_time(number: Option<f64>) -> Value {
+    number.and_then(time).map_or(Value::Nothing, Value::Time)
 }
 
 fn parsed<T: std::str::FromStr>(text: Option<String>) -> Option<T> {

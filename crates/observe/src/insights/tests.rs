@@ -180,6 +180,22 @@ fn queries_find_what_they_say() {
     assert_eq!(rows("limit 3").unwrap().len(), 3);
 }
 
+/// Numbers come from events: none may keep a query from ending.
+#[test]
+fn what_is_no_time_is_nothing() {
+    for call in ["datefloor(N, 1mo)", "dateceil(N, 1q)", "datefloor(N, 1d)", "fromMillis(N)"] {
+        for number in ["10^300", "0 - 1", "0 - 10^300", "253402300800000"] {
+            let query = format!("limit 1 | fields ispresent({}) as there", call.replace('N', number));
+            assert_eq!(shown(&query), "there=0", "{query}");
+        }
+    }
+    assert_eq!(
+        shown("limit 1 | fields datefloor(253402300799999, 1mo) as f, dateceil(253402300799999, 1mo) as c"),
+        "f=9999-12-01 00:00:00.000",
+        "the next month cannot be shown"
+    );
+}
+
 #[test]
 fn what_is_malformed_says_where() {
     for (query, expected) in [

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{Expression, Function, Operator};
 
 /// Most points that the expressions of a call make.
-const POINTS: usize = 5_000_000;
+const POINTS: usize = 2_000_000;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(in super::super) struct Line {
