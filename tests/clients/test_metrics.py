@@ -171,6 +171,7 @@ def test_what_is_put_is_found(shared, spoken, name):
     for query, expected in [
         (math("a / n + 1"), [("e", "e", [21])]),
         (math("IF(n >= 5, 100 * n / SUM(n), 0)", Label="share"), [("e", "share", [100])]),
+        (math(f"SEARCH('{{{namespace},page,stage}} latency', 'Maximum', 60)"), [("e", "cart prod", [100])]),
         (math("METRICS()", Label="all"), [("e", "all Latency", [100]), ("e", "all Latency", [5])]),
     ]:
         data = metrics.get_metric_data(
@@ -273,9 +274,14 @@ def test_refusals(shared, spoken, name):
     assert code == "InvalidParameterCombination" and message.startswith("You have requested up to 4,32") and "exceeds the limit of 1,440." in message
     assert ask(Period=61)[0] == "InvalidParameterValue"
     assert ask(EndTime=ago(days=4)) == ("InvalidParameterValue", "The parameter StartTime must be less than the parameter EndTime.")
-    math = {"Id": "e", "Expression": "SEARCH('{AWS/Lambda,FunctionName} Errors', 'Sum', 60)"}
+    math = {"Id": "e", "Expression": "ANOMALY_DETECTION_BAND(a)"}
     code, message = refused(metrics.get_metric_data, MetricDataQueries=[math], StartTime=ago(days=1), EndTime=ago())
-    assert code == "ValidationError" and "lambkin does not do the function SEARCH at position 1" in message
+    assert code == "ValidationError" and "lambkin does not do the function ANOMALY_DETECTION_BAND at position 1" in message
+    searches = [{"Id": f"s{number}", "Expression": "SEARCH('nothing', 'Sum', 60)"} for number in range(21)]
+    many = lambda count: {"MetricDataQueries": searches[:count], "StartTime": ago(days=1), "EndTime": ago()}
+    assert metrics.get_metric_data(**many(20))["MetricDataResults"] == []
+    code, message = refused(metrics.get_metric_data, **many(21))
+    assert code == "ValidationError" and "there are more than 20 searches" in message
     code, message = refused(unchecked_metrics.get_metric_statistics, Namespace=name)
     assert code == "MissingParameter" and message.startswith("The parameter MetricName is required.\n"), message
     code, message = refused(metrics.describe_alarms)

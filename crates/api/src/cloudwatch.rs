@@ -73,6 +73,8 @@ impl Api {
                 refuse(input, &["LabelOptions"], "do dynamic labels")?;
                 let queries = items(input, "MetricDataQueries").map(|node| query(call, node));
                 let data = Data {
+                    account: call.account.to_owned(),
+                    region: call.region.to_string(),
                     queries: queries.collect::<Result<_, _>>()?,
                     start: number(input, "StartTime").unwrap_or(0.0),
                     end: number(input, "EndTime").unwrap_or(0.0),

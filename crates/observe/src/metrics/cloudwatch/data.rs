@@ -1,15 +1,22 @@
 //! GetMetricData.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
-use super::math::{Expression, Line, Value, World};
+use super::math::{Expression, Line, Search, Value, World};
 use super::{CloudWatch, Metric, MetricsError, Seconds, Stat, is_short, period, span};
 use crate::metrics::resolution::{MINUTES, SECONDS, this_second};
+use crate::metrics::series::Series;
 
 /// Most queries of one call.
 const QUERIES: usize = 500;
 /// Most data points of one page.
 const DATAPOINTS: usize = 100_800;
+/// Most searches of one call: each looks at every metric there is.
+const SEARCHES: u32 = 20;
+/// Most metrics that a search finds.
+const FOUND: usize = 100;
 
 /// One query.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +56,10 @@ pub enum Expressed {
 /// What GetMetricData is asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Data {
+    /// Whose.
+    pub account: String,
+    /// Where.
+    pub region: String,
     /// In order.
     pub queries: Vec<DataQuery>,
     /// From here.
@@ -96,13 +107,16 @@ impl CloudWatch {
         if most == 0 {
             return invalid("The parameter MaxDatapoints must be greater than 0.");
         }
-        let (mut stats, mut expressions) = (Vec::new(), HashMap::new());
+        let (mut stats, mut returned, mut expressions) = (Vec::new(), HashSet::new(), HashMap::new());
         for (index, query) in data.queries.iter().enumerate() {
             if data.queries[..index].iter().any(|before| before.id == query.id) {
                 return invalid("The values for parameter id in MetricDataQueries are not unique.");
             }
             match read(query, index + 1)? {
-                Read::Stat(read) => stats.push((query, read)),
+                Read::Stat(read) => {
+                    returned.extend(query.returned.then_some(query.id.as_str()));
+                    stats.push((query.id.as_str(), read));
+                }
                 Read::Expression(expression) => drop(expressions.insert(query.id.as_str(), expression)),
             }
         }
@@ -110,7 +124,7 @@ impl CloudWatch {
             return invalid("At least one of the MetricDataQueries must return data.");
         }
         if expressions.is_empty() {
-            stats.retain(|(query, _)| query.returned);
+            stats.retain(|(id, _)| returned.contains(id));
         }
         let lines = self.lines(&stats, (data.start, data.end))?;
         let now = this_second();
@@ -123,7 +137,15 @@ impl CloudWatch {
             (i64::from(first.saturating_add(skipped)), i64::from(until.min(now)))
         };
         let known = expressions.iter().map(|(id, expression)| (*id, expression)).collect();
-        let mut world = World::new(lines, known, &times);
+        let searches = Cell::new(0);
+        let search = |search: &Search, stat: &Stat, period: u32| {
+            searches.set(searches.get() + 1);
+            if searches.get() > SEARCHES {
+                return Err(format!("there are more than {SEARCHES} searches"));
+            }
+            self.found(data, search, stat, period).map_err(|error| error.to_string())
+        };
+        let mut world = World::new(lines, known, &times, &search);
         let mut results = Vec::new();
         for query in data.queries.iter().filter(|query| query.returned) {
             let wrong = |reason: String| {
@@ -139,12 +161,16 @@ impl CloudWatch {
                 }
             };
             for (of, line) in lines {
-                // An expression without a label is called by its id; each line of several by its metric too.
+                // An expression without a label is called by its id; each line of several by its own label, too.
                 let own = query.label.clone().unwrap_or_else(|| {
                     let math = matches!(query.asked, Expressed::Expression(_));
                     if math { query.id.clone() } else { line.label.clone() }
                 });
-                let label = of.map_or(own.clone(), |of| format!("{own} {of}"));
+                let label = match (of, &query.label) {
+                    (Some(of), Some(label)) => format!("{label} {of}"),
+                    (Some(of), None) => of,
+                    (None, _) => own,
+                };
                 let mut points: Vec<_> = line.points.into_iter().collect();
                 if !data.ascending {
                     points.reverse();
@@ -159,15 +185,54 @@ impl CloudWatch {
         Ok(page(results, skip, most))
     }
 
+    /// The lines of what a search finds, called by what tells them apart.
+    fn found(
+        &self,
+        data: &Data,
+        search: &Search,
+        stat: &Stat,
+        period: u32,
+    ) -> Result<Vec<Line>, MetricsError> {
+        let mut found = self.store.list(MINUTES.oldest(this_second()), |series| {
+            *data.account == *series.account && *data.region == *series.region && search.may_find(series)
+        });
+        // Words are looked for where nobody is kept from counting meanwhile.
+        found.retain(|series| search.finds(series));
+        found.dedup_by(|one, other| one.is_metric_of(other));
+        found.truncate(FOUND);
+        let several = found.windows(2).any(|two| two[0].name != two[1].name);
+        let metric = |series: &Arc<Series>| Metric {
+            account: data.account.clone(),
+            region: data.region.clone(),
+            namespace: series.namespace.to_string(),
+            name: series.name.to_string(),
+            dimensions: series
+                .dimensions
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
+        };
+        let metrics: Vec<Metric> = found.iter().map(metric).collect();
+        let stats: Vec<_> =
+            metrics.iter().map(|metric| ("", StatRead { metric, period, stat: *stat, unit: None })).collect();
+        let lines = self.lines(&stats, (data.start, data.end))?;
+        let named = metrics.iter().zip(lines).map(|(metric, (_, line))| {
+            let name = (several || metric.dimensions.is_empty()).then_some(metric.name.as_str());
+            let values = metric.dimensions.iter().map(|(_, value)| value.as_str());
+            Line { label: name.into_iter().chain(values).collect::<Vec<_>>().join(" "), ..line }
+        });
+        Ok(named.collect())
+    }
+
     /// The lines of metrics, by their queries' ids.
     fn lines<'q>(
         &self,
-        stats: &[(&'q DataQuery, StatRead<'q>)],
+        stats: &[(&'q str, StatRead<'_>)],
         time: (Seconds, Seconds),
     ) -> Result<Vec<(&'q str, Line)>, MetricsError> {
         let metrics: Vec<_> = stats.iter().map(|(_, read)| (read.metric, read.unit, read.period)).collect();
         let found = self.periods(&metrics, time)?;
-        let line = |((query, read), series): (&(&'q DataQuery, StatRead<'q>), Vec<_>)| {
+        let line = |((id, read), series): (&(&'q str, StatRead<'_>), Vec<_>)| {
             // Where there are several units, the first one's, as one line cannot show two.
             let periods = series
                 .into_iter()
@@ -178,7 +243,7 @@ impl CloudWatch {
                 .iter()
                 .filter_map(|(begin, of)| Some((i64::from(*begin), read.stat.of(of)?)))
                 .collect();
-            (query.id.as_str(), Line { label: read.metric.name.clone(), period: read.period, points })
+            (*id, Line { label: read.metric.name.clone(), period: read.period, points })
         };
         Ok(stats.iter().zip(found).map(line).collect())
     }

@@ -1,14 +1,17 @@
 //! CloudWatch's metric math: reading an expression such as `100 * errors / FILL(invocations, 1)`. What is wrong is told
 //! with its place.
 //!
-//! Deliberately not here: what it comes to (`value`), and SEARCH, Metrics Insights and anomaly bands, which lambkin does not do.
+//! Deliberately not here: what it comes to (`value`), and Metrics Insights and anomaly bands, which lambkin does not do.
 
+mod search;
 #[cfg(test)]
 mod tests;
 mod value;
 
+pub(super) use search::Search;
 pub(super) use value::{Line, Value, World};
 
+use super::{Stat, period};
 use crate::pattern::PatternError;
 use crate::pattern::cursor::Cursor;
 
@@ -25,6 +28,12 @@ pub(super) enum Expression {
     Negative(Box<Expression>),
     Binary(Operator, Box<Expression>, Box<Expression>),
     Call(Function, Vec<Expression>),
+    /// Metrics that are there, by a statistic and a period.
+    Search {
+        search: Search,
+        stat: Stat,
+        period: u32,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,6 +205,10 @@ impl Reader<'_> {
                 if !self.eat("(") {
                     return Ok(Expression::Id(name.to_owned()));
                 }
+                if name == "SEARCH" {
+                    let arguments = self.list(")", depth)?;
+                    return search_of(&arguments).map_err(|reason| Self(begin).wrong(reason));
+                }
                 let Some((_, function, takes)) = FUNCTIONS.iter().find(|(own, ..)| *own == name) else {
                     return Err(Self(begin).wrong(format!("lambkin does not do the function {name}")));
                 };
@@ -223,4 +236,15 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// What SEARCH is asked: which metrics, which statistic, and a period.
+fn search_of(arguments: &[Expression]) -> Result<Expression> {
+    let [Expression::Text(text), Expression::Text(stat), Expression::Number(seconds)] = arguments else {
+        return Err("SEARCH takes what it looks for, a statistic and a period".into());
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "saturates, and is refused then")]
+    let seconds = if seconds.fract() == 0.0 { *seconds as i64 } else { 0 };
+    let period = period(seconds, "Period").map_err(|error| error.to_string())?;
+    Ok(Expression::Search { search: Search::parse(text)?, stat: Stat::parse(stat)?, period })
 }

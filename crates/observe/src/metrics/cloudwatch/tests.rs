@@ -260,6 +260,8 @@ fn data_come_in_pages() {
         returned: true,
     };
     let data = |most: Option<i64>, token: Option<String>| Data {
+        account: "0".into(),
+        region: "r".into(),
         queries: vec![query("x", "a"), query("none", "c"), query("y", "b")],
         start: begin,
         end: begin + 600.0,

@@ -23,7 +23,11 @@ fn value(texts: &[(&'static str, &str)], id: &str) -> Result<Value> {
     let expressions: Vec<(&str, Expression)> = texts.iter().map(read).collect::<Result<_>>()?;
     let times = |_| (0, 240);
     let known = expressions.iter().map(|(id, expression)| (*id, expression)).collect();
-    World::new(lines(), known, &times).of(id)
+    let search = |_: &Search, stat: &Stat, period: u32| {
+        let line = |label: &str| Line { label: format!("{label} {stat:?} {period}"), ..lines()[1].1.clone() };
+        Ok(vec![line("x"), line("y")])
+    };
+    World::new(lines(), known, &times, &search).of(id)
 }
 
 /// Points as `time:value`, of several lines after their labels.
@@ -75,6 +79,7 @@ fn expressions_come_to_what_they_say() {
         ("IF(SUM(a) > 5, a, b)", "0:1 60:2 120:6"),
         ("ABS(1 - a) + CEIL(0.2) + FLOOR(1.9) + LOG10(1000) + LOG(1)", "0:5 60:6 120:10"),
         ("a / 0", ""),
+        ("SUM(SEARCH('{N,d} x', 'Sum', 300)) / 2", "0:10 120:0"),
     ] {
         assert_eq!(shown(text), expected, "{text}");
     }
@@ -99,7 +104,13 @@ fn what_is_wrong_says_where() {
         ("[a, b", "']' is expected at position 6"),
         ("1.2.3", "'1.2.3' is no number at position 1"),
         ("a + 'x", "the closing ' is missing at position 5"),
-        ("SEARCH('x', 'Sum', 60)", "lambkin does not do the function SEARCH at position 1"),
+        ("SEARCH('x', 'Sum')", "SEARCH takes what it looks for, a statistic and a period at position 1"),
+        ("1 + SEARCH('(x', 'Sum', 60)", "SEARCH: ')' is expected at position 3 at position 5"),
+        (
+            "SEARCH('x', 'Sum', 7)",
+            "The parameter Period must be a value in the set [ 1, 5, 10, 20, 30 ] or a multiple of 60. at position 1",
+        ),
+        ("SEARCH('x', 'Most', 60)", "The value Most for parameter Statistic is not supported. at position 1"),
         (
             "1 + ANOMALY_DETECTION_BAND(a)",
             "lambkin does not do the function ANOMALY_DETECTION_BAND at position 5",
@@ -126,7 +137,8 @@ fn what_is_wrong_says_where() {
     let fill = Expression::parse("FILL(a, 0)").unwrap();
     let mut lines = lines();
     lines[0].1.period = 1;
-    let read = World::new(lines, [("e", &fill)].into(), &times).of("e");
+    let search = |_: &Search, _: &Stat, _| Ok(Vec::new());
+    let read = World::new(lines, [("e", &fill)].into(), &times, &search).of("e");
     assert!(read.unwrap_err().starts_with("it makes more than"));
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Expression, Function, Operator};
+use super::{Expression, Function, Operator, Search, Stat};
 
 /// Most points that the expressions of a call make.
 const POINTS: usize = 2_000_000;
@@ -25,6 +25,9 @@ pub(in super::super) enum Value {
 
 type Result<T> = std::result::Result<T, String>;
 
+/// What finds the lines of a search.
+pub(in super::super) type Found<'q> = dyn Fn(&Search, &Stat, u32) -> Result<Vec<Line>> + 'q;
+
 /// What expressions may name, and what was found out already.
 pub(in super::super) struct World<'q> {
     /// Metrics by their queries' ids, in order.
@@ -32,6 +35,8 @@ pub(in super::super) struct World<'q> {
     expressions: HashMap<&'q str, &'q Expression>,
     /// The times that FILL fills, by period: from, up to.
     times: &'q dyn Fn(u32) -> (i64, i64),
+    /// The lines that a search finds.
+    search: &'q Found<'q>,
     known: HashMap<&'q str, Option<Value>>,
     made: usize,
 }
@@ -41,8 +46,9 @@ impl<'q> World<'q> {
         metrics: Vec<(&'q str, Line)>,
         expressions: HashMap<&'q str, &'q Expression>,
         times: &'q dyn Fn(u32) -> (i64, i64),
+        search: &'q Found<'q>,
     ) -> Self {
-        Self { metrics, expressions, times, known: HashMap::new(), made: 0 }
+        Self { metrics, expressions, times, search, known: HashMap::new(), made: 0 }
     }
 
     /// What a query comes to.
@@ -75,6 +81,9 @@ impl<'q> World<'q> {
                     lines.extend(self.value(each)?.lines("a list")?);
                 }
                 Value::Lines(lines)
+            }
+            Expression::Search { search, stat, period } => {
+                Value::Lines((self.search)(search, stat, *period)?)
             }
             Expression::Negative(of) => map(self.value(of)?, |value| -value),
             Expression::Binary(operator, left, right) => {
