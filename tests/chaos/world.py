@@ -134,6 +134,14 @@ def _subscribe(clients):
     subscribe("news", "sqs", queue_arn("news-raw"), RawMessageDelivery="true")
     red = {"colour": ["red"]}
     subscribe("news", "sqs", queue_arn("news-red"), FilterPolicy=json.dumps(red))
+    # As on AWS: a topic invokes whom that function's policy lets it.
+    clients.lambda_.add_permission(
+        FunctionName="listener",
+        StatementId="news",
+        Action="lambda:InvokeFunction",
+        Principal="sns.amazonaws.com",
+        SourceArn=topic_arn("news"),
+    )
     subscribe("news", "lambda", lambda_client.arn("listener"))
     subscribe("failures", "sqs", queue_arn("topic-failed"))
 
