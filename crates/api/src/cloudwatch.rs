@@ -155,7 +155,9 @@ fn query(call: &Call<'_>, node: &Node<'_>) -> Result<DataQuery, MetricsError> {
             stat: text(stat, "Stat"),
             unit: owned(stat, "Unit"),
         },
-        (None, Some(_)) => Expressed::Expression(text(node, "Expression")),
+        (None, Some(_)) => {
+            Expressed::Expression { text: text(node, "Expression"), period: node.integer("Period") }
+        }
         (None, None) => Expressed::Nothing,
         (Some(_), Some(_)) => Expressed::Both,
     };

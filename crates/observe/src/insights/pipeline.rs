@@ -51,7 +51,8 @@ impl<'q> Run<'q> {
             Some(Command::Limit(limit)) => Kept::Limited(Firsts::new(*limit)),
             Some(Command::Dedup(_)) => Kept::Distinct(Distinct::default()),
             Some(Command::Stats(stats)) => Kept::Groups(Groups::of(stats)),
-            _ => Kept::Shown(Firsts::new(query.limit)),
+            Some(Command::Fields(_) | Command::Filter(_) | Command::Parse { .. } | Command::Sort(_))
+            | None => Kept::Shown(Firsts::new(query.limit)),
         };
         Self { query, turn, kept, matched: 0, failed: None }
     }

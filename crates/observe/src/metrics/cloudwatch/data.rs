@@ -45,8 +45,13 @@ pub enum Expressed {
         /// In this unit alone.
         unit: Option<String>,
     },
-    /// `Expression`: metric math.
-    Expression(String),
+    /// Metric math.
+    Expression {
+        /// `Expression`.
+        text: String,
+        /// Seconds, of a search that says none.
+        period: Option<i64>,
+    },
     /// Neither.
     Nothing,
     /// Both.
@@ -163,7 +168,7 @@ impl CloudWatch {
             for (of, line) in lines {
                 // An expression without a label is called by its id; each line of several by its own label, too.
                 let own = query.label.clone().unwrap_or_else(|| {
-                    let math = matches!(query.asked, Expressed::Expression(_));
+                    let math = matches!(query.asked, Expressed::Expression { .. });
                     if math { query.id.clone() } else { line.label.clone() }
                 });
                 let label = match (of, &query.label) {
@@ -284,8 +289,8 @@ fn read(query: &DataQuery, number: usize) -> Result<Read<'_>, MetricsError> {
             let stat = Stat::parse(stat).map_err(MetricsError::Validation)?;
             Ok(Read::Stat(StatRead { metric, period, stat, unit: unit.as_deref() }))
         }
-        Expressed::Expression(text) => {
-            let read = Expression::parse(text).map(Read::Expression);
+        Expressed::Expression { text, period } => {
+            let read = Expression::parse(text, *period).map(Read::Expression);
             read.or_else(|reason| invalid(format!("Error in expression '{}': {reason}.", query.id)))
         }
         Expressed::Nothing => invalid(format!("The parameter {name}.MetricStat is required.")),

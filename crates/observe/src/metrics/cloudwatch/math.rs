@@ -118,8 +118,9 @@ const FUNCTIONS: [(&str, Function, std::ops::RangeInclusive<usize>); 19] = [
 type Result<T> = std::result::Result<T, String>;
 
 impl Expression {
-    pub(super) fn parse(text: &str) -> Result<Self> {
-        let mut reader = Reader(Cursor::new(text));
+    /// `period` is the query's, for a search that says none.
+    pub(super) fn parse(text: &str, period: Option<i64>) -> Result<Self> {
+        let mut reader = Reader(Cursor::new(text), period);
         let expression = reader.binary(0, 0)?;
         reader.0.skip_spaces();
         match reader.0.peek() {
@@ -129,7 +130,7 @@ impl Expression {
     }
 }
 
-struct Reader<'t>(Cursor<'t>);
+struct Reader<'t>(Cursor<'t>, Option<i64>);
 
 impl Reader<'_> {
     fn wrong(&self, reason: impl Into<String>) -> String {
@@ -191,14 +192,14 @@ impl Reader<'_> {
                 self.0.next();
                 let text = self.0.quoted(quote);
                 text.map(Expression::Text)
-                    .map_err(|_| Self(begin).wrong(format!("the closing {quote} is missing")))
+                    .map_err(|_| Self(begin, None).wrong(format!("the closing {quote} is missing")))
             }
             Some(first) if first.is_ascii_digit() || first == '.' => {
                 let digits = self.0.take_while(|each| each.is_ascii_digit() || each == '.');
                 let number = digits.parse().ok().filter(|number: &f64| number.is_finite());
                 number
                     .map(Expression::Number)
-                    .ok_or_else(|| Self(begin).wrong(format!("'{digits}' is no number")))
+                    .ok_or_else(|| Self(begin, None).wrong(format!("'{digits}' is no number")))
             }
             Some(first) if first.is_ascii_alphabetic() => {
                 let name = self.0.take_while(|each| each.is_ascii_alphanumeric() || each == '_');
@@ -207,14 +208,16 @@ impl Reader<'_> {
                 }
                 if name == "SEARCH" {
                     let arguments = self.list(")", depth)?;
-                    return search_of(&arguments).map_err(|reason| Self(begin).wrong(reason));
+                    return search_of(&arguments, self.1).map_err(|reason| Self(begin, None).wrong(reason));
                 }
                 let Some((_, function, takes)) = FUNCTIONS.iter().find(|(own, ..)| *own == name) else {
-                    return Err(Self(begin).wrong(format!("lambkin does not do the function {name}")));
+                    return Err(Self(begin, None).wrong(format!("lambkin does not do the function {name}")));
                 };
                 let arguments = self.list(")", depth)?;
                 if !takes.contains(&arguments.len()) {
-                    return Err(Self(begin).wrong(format!("{name} does not take {} values", arguments.len())));
+                    return Err(
+                        Self(begin, None).wrong(format!("{name} does not take {} values", arguments.len()))
+                    );
                 }
                 Ok(Expression::Call(*function, arguments))
             }
@@ -238,13 +241,17 @@ impl Reader<'_> {
     }
 }
 
-/// What SEARCH is asked: which metrics, which statistic, and a period.
-fn search_of(arguments: &[Expression]) -> Result<Expression> {
-    let [Expression::Text(text), Expression::Text(stat), Expression::Number(seconds)] = arguments else {
-        return Err("SEARCH takes what it looks for, a statistic and a period".into());
+/// What SEARCH is asked: which metrics, which statistic, and a period, or the query's.
+fn search_of(arguments: &[Expression], of_query: Option<i64>) -> Result<Expression> {
+    let (text, stat, seconds) = match (arguments, of_query) {
+        ([Expression::Text(text), Expression::Text(stat), Expression::Number(seconds)], _) => {
+            #[expect(clippy::cast_possible_truncation, reason = "saturates, and is refused then")]
+            let whole = if seconds.fract() == 0.0 { *seconds as i64 } else { 0 };
+            (text, stat, whole)
+        }
+        ([Expression::Text(text), Expression::Text(stat)], Some(seconds)) => (text, stat, seconds),
+        (_, _) => return Err("SEARCH takes what it looks for, a statistic and a period".into()),
     };
-    #[expect(clippy::cast_possible_truncation, reason = "saturates, and is refused then")]
-    let seconds = if seconds.fract() == 0.0 { *seconds as i64 } else { 0 };
     let period = period(seconds, "Period").map_err(|error| error.to_string())?;
     Ok(Expression::Search { search: Search::parse(text)?, stat: Stat::parse(stat)?, period })
 }

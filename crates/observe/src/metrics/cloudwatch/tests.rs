@@ -298,7 +298,10 @@ fn data_come_in_pages() {
         ),
         (
             Data {
-                queries: vec![DataQuery { asked: Expressed::Expression("a +".into()), ..query("e", "a") }],
+                queries: vec![DataQuery {
+                    asked: Expressed::Expression { text: "a +".into(), period: None },
+                    ..query("e", "a")
+                }],
                 ..data(None, None)
             },
             "Error in expression 'e': a value is expected at position 4.",
@@ -307,7 +310,10 @@ fn data_come_in_pages() {
             Data {
                 queries: vec![
                     query("x", "a"),
-                    DataQuery { asked: Expressed::Expression("SUM(x)".into()), ..query("e", "a") },
+                    DataQuery {
+                        asked: Expressed::Expression { text: "SUM(x)".into(), period: Some(60) },
+                        ..query("e", "a")
+                    },
                 ],
                 ..data(None, None)
             },

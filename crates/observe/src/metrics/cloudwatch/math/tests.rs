@@ -19,7 +19,7 @@ fn lines() -> Vec<(&'static str, Line)> {
 }
 
 fn value(texts: &[(&'static str, &str)], id: &str) -> Result<Value> {
-    let read = |(id, text): &(&'static str, &str)| Ok((*id, Expression::parse(text)?));
+    let read = |(id, text): &(&'static str, &str)| Ok((*id, Expression::parse(text, None)?));
     let expressions: Vec<(&str, Expression)> = texts.iter().map(read).collect::<Result<_>>()?;
     let times = |_| (0, 240);
     let known = expressions.iter().map(|(id, expression)| (*id, expression)).collect();
@@ -86,6 +86,17 @@ fn expressions_come_to_what_they_say() {
 }
 
 #[test]
+fn a_search_has_its_own_period_or_the_querys() {
+    let period = |text: &str, period: Option<i64>| match Expression::parse(text, period) {
+        Ok(Expression::Search { period, .. }) => Ok(period),
+        other => Err(other),
+    };
+    assert_eq!(period("SEARCH('x', 'Sum')", Some(300)), Ok(300));
+    assert_eq!(period("SEARCH('x', 'Sum', 60)", Some(300)), Ok(60));
+    assert!(matches!(period("SEARCH('x', 'Sum')", None), Err(Err(_))));
+}
+
+#[test]
 fn queries_are_made_of_others() {
     let all = [("twice", "a * 2"), ("four", "twice * twice_too / a"), ("twice_too", "twice + 0")];
     let Ok(Value::Line(line)) = value(&all, "four") else { panic!("a line") };
@@ -134,7 +145,7 @@ fn what_is_wrong_says_where() {
         assert!(shown(&deep).starts_with("the expression is too deep"), "{}", &deep[..4]);
     }
     let times = |_| (0, 1_000_000_000);
-    let fill = Expression::parse("FILL(a, 0)").unwrap();
+    let fill = Expression::parse("FILL(a, 0)", None).unwrap();
     let mut lines = lines();
     lines[0].1.period = 1;
     let search = |_: &Search, _: &Stat, _| Ok(Vec::new());

@@ -151,10 +151,11 @@ impl<'q> World<'q> {
     }
 
     fn fill(&mut self, of: Value, with: &Expression) -> Result<Value> {
-        let with = match with {
-            Expression::Id(word) if word == "REPEAT" => Filling::Repeat,
-            Expression::Id(word) if word == "LINEAR" => Filling::Linear,
-            other => match self.value(other)? {
+        let word = if let Expression::Id(word) = with { word.as_str() } else { "" };
+        let with = match word {
+            "REPEAT" => Filling::Repeat,
+            "LINEAR" => Filling::Linear,
+            _ => match self.value(with)? {
                 Value::Number(number) => Filling::With(number),
                 Value::Line(_) | Value::Lines(_) => {
                     return Err("FILL takes a number, REPEAT or LINEAR".into());
