@@ -83,7 +83,7 @@ impl Screen {
             view.order.name()
         );
         let last = trouble
-            .map_or(keys, |trouble| format!("{}; trying again", trouble.replace(char::is_control, " ")));
+            .map_or(keys, |trouble| format!("trying again; {}", trouble.replace(char::is_control, " ")));
         queue!(bytes, cursor::MoveTo(0, height.saturating_sub(1) as u16), Clear(ClearType::CurrentLine))?;
         queue!(bytes, SetAttribute(if trouble.is_some() { Attribute::Bold } else { Attribute::Dim }))?;
         queue!(bytes, Print(cut(&last, width)), SetAttribute(Attribute::Reset), EndSynchronizedUpdate)?;
