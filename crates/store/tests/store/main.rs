@@ -3,6 +3,7 @@
 mod catalog_kill;
 mod catalog_model;
 mod data_directory;
+mod formats;
 mod full_disk;
 #[cfg(feature = "nats")]
 mod nats;
