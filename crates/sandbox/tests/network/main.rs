@@ -11,11 +11,14 @@ mod bed;
 mod cases;
 #[path = "../common/command_line.rs"]
 mod command_line;
+mod family;
 mod frozen;
 mod host;
+mod lacks;
 mod nat;
 mod probe;
 mod reach;
+mod traces;
 mod user;
 #[path = "../common/waiting.rs"]
 mod waiting;

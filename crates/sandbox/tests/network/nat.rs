@@ -3,19 +3,20 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use lambkin_model::sandbox::{Process, Sandbox};
-use lambkin_sandbox::{Isolated, Isolation, JailConfig, JailLauncher};
+use lambkin_sandbox::{JailConfig, JailLauncher};
 use tokio::io::AsyncBufReadExt as _;
 use tokio::net::unix::pipe;
 
-use crate::bed::{Bed, config, copy_self, nat};
+use crate::bed::{Bed, config, nat};
 use crate::cases::Test;
+use crate::lacks;
 use crate::probe;
+use crate::traces::{children, kill, links, processes, traces};
 use crate::waiting::{run, within};
 use crate::world::{
     ALLOWED, AZURE, HOST, HOST_TOO, INTERNET, METADATA, PRIVATE, World, address, said_by, until,
@@ -41,7 +42,7 @@ pub(crate) const TESTS: &[Test] = &[
     (KILLED, || nested(KILLED)),
     (LEFT, || nested(LEFT)),
     (NONE, || nested(NONE)),
-    (MISSING, || run(missing())),
+    (MISSING, || run(lacks::missing())),
 ];
 
 const COSTS: &str = "costs";
@@ -49,7 +50,7 @@ const COSTS: &str = "costs";
 /// A connection that nobody answers.
 const SHORT: Duration = Duration::from_millis(500);
 
-fn can_be_tested() -> bool {
+pub(crate) fn can_be_tested() -> bool {
     let is_there = |program: &&str| Command::new(program).arg("-V").output().is_ok();
     if !rustix::process::geteuid().is_root() {
         println!("NOT TESTED: --network nat: it needs root");
@@ -204,32 +205,8 @@ async fn flushed() {
     assert_eq!(traces(), (0, 0), "after a shutdown");
 }
 
-/// Processes in this network whose command line this is part of.
-fn processes(part: &str) -> Vec<u32> {
-    let own = std::fs::read_link("/proc/self/ns/net").expect("a namespace");
-    let all = std::fs::read_dir("/proc").expect("processes").flatten();
-    let numbers = all.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
-    let is_it = |number: &u32| {
-        let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
-        let network = std::fs::read_link(format!("/proc/{number}/ns/net"));
-        network.is_ok_and(|network| network == own)
-            && String::from_utf8_lossy(&line).replace('\0', " ").contains(part)
-    };
-    numbers.filter(is_it).collect()
-}
-
-fn children(parent: u32) -> Vec<u32> {
-    let path = format!("/proc/{parent}/task/{parent}/children");
-    let text = std::fs::read_to_string(path).expect("children");
-    text.split_whitespace().map(|number| number.parse().expect("a number")).collect()
-}
-
 /// Of the rules' holder: what it is, and who keeps it to the end.
 const PARTS: [&str; 2] = ["nft -i", "nat.nft"];
-
-fn kill(number: u32, signal: &str) {
-    said_by("kill", &[signal, &number.to_string()]);
-}
 
 async fn deaths() {
     let _world = World::new(None);
@@ -312,18 +289,6 @@ pub(crate) async fn served(sandbox: &mut dyn Sandbox) -> (String, Process) {
     (format!("{line}:7777"), process)
 }
 
-/// lambkin's traces on the machine: tables and routes.
-fn traces() -> (usize, usize) {
-    let tables = said_by("nft", &["list", "tables"]);
-    let routes = said_by("ip", &["-4", "route", "show", "table", "all"]);
-    let unreachable = routes.lines().filter(|route| route.starts_with("unreachable 100.")).count();
-    (tables.lines().filter(|table| table.contains("lambkin_")).count(), unreachable)
-}
-
-fn links() -> usize {
-    said_by("ip", &["-o", "link"]).lines().filter(|link| link.contains(": lk")).count()
-}
-
 async fn left() {
     let _world = World::new(None);
     let tries = [format!("say:{INTERNET}=who")];
@@ -396,64 +361,6 @@ async fn none() {
     assert_eq!(said, ["interfaces lo".to_owned(), format!("tcp:{INTERNET} NetworkUnreachable")]);
     assert_eq!((look(), links()), (before, 0));
     bed.launcher.shutdown().await;
-}
-
-async fn missing() {
-    if !can_be_tested() {
-        return;
-    }
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
-        .expect("permissions");
-    copy_self(directory.path());
-    let program = directory.path().join("program");
-    let refuses = |command: &mut Command, with: &str| {
-        let output = command.output().expect("a program");
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(!output.status.success() && said.contains(with), "{said}");
-    };
-    for (program_name, package) in [("ip", "iproute2"), ("nft", "nftables")] {
-        // Not seen any more: a device in its place.
-        let script = format!(
-            "for d in /usr/sbin /usr/bin; do test -e $d/{program_name} && mount --bind /dev/null $d/{program_name}; done\n\
-             exec {} {HOLDER} {}",
-            program.display(),
-            directory.path().join("as-root").display()
-        );
-        refuses(Command::new("unshare").args(["-n", "-m", "sh", "-c", &script]), package);
-    }
-    // One that does not know the flag, and one that passes it over.
-    let real = directory.path().join("real-nft");
-    let found = ["/usr/sbin/nft", "/usr/bin/nft"].into_iter().find(|path| Path::new(path).exists());
-    let found = found.expect("nft");
-    std::fs::copy(found, &real).expect("a copy");
-    let forgets = format!("sed -i /owner/d nat.nft; exec {} \"$@\"", real.display());
-    for (script, why) in [
-        (
-            "echo 'Error: syntax error, unexpected owner'",
-            "unexpected owner (a table with `flags owner` needs",
-        ),
-        ("exit 1", "nft: it has ended (a table"),
-        (forgets.as_str(), "nft has not made the table its own within 5s"),
-    ] {
-        let fake = directory.path().join("fake-nft");
-        std::fs::write(&fake, format!("#!/bin/sh\n{script}\n")).expect("written");
-        std::fs::set_permissions(&fake, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .expect("permissions");
-        let script = format!(
-            "mount --bind {} {found}; exec {} {HOLDER} {}",
-            fake.display(),
-            program.display(),
-            directory.path().join("as-root").display()
-        );
-        refuses(Command::new("unshare").args(["-n", "-m", "sh", "-c", &script]), why);
-    }
-    let own = directory.path().join("as-user");
-    refuses(Command::new(&program).arg(HOLDER).arg(own).uid(65534).gid(65534), "it needs root");
-    let processes = nat(config(directory.path()));
-    let JailConfig { network, process, .. } = processes;
-    let error = Isolated::start(Isolation::Process, network, process).await.err().expect("a refusal");
-    assert!(error.to_string().contains("plain processes"), "{error}");
 }
 
 pub(crate) fn costs() {
