@@ -4,9 +4,7 @@
 //! Deliberately not here: reads, which never come near this thread.
 
 use std::path::Path;
-use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lambkin_model::catalog::{CatalogError, Revision};
@@ -19,6 +17,7 @@ use crate::directory_lock::DirectoryLock;
 use crate::kind::{Kind, Kinds};
 use crate::snapshot::{Entry, EntryOf, Snapshot};
 use crate::sqlite_file::is_passing;
+use crate::writer_thread::WriterThread;
 
 /// Writes in the queue. When it is full, a write waits for room, at most [`QUEUE_WAIT`], and then answers
 /// `Unavailable`.
@@ -44,15 +43,7 @@ struct Write {
 #[derive(Debug)]
 pub(crate) struct CatalogWriter {
     queue: Mutex<Option<mpsc::Sender<Write>>>,
-    thread: Mutex<Option<Thread>>,
-    _lock: Arc<DirectoryLock>,
-}
-
-#[derive(Debug)]
-struct Thread {
-    handle: JoinHandle<()>,
-    /// Disconnected when the thread is about to end.
-    ended: std_mpsc::Receiver<()>,
+    thread: WriterThread,
 }
 
 impl CatalogWriter {
@@ -60,21 +51,8 @@ impl CatalogWriter {
     pub(crate) fn open(path: &Path, lock: Arc<DirectoryLock>, kinds: &Kinds) -> Result<Self, OpenError> {
         let file = CatalogFile::open(path, kinds)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let (end, ended) = std_mpsc::sync_channel(0);
-        let of_thread = Arc::clone(&lock);
-        let handle = std::thread::Builder::new()
-            .name("lambkin-catalog".into())
-            .spawn(move || {
-                let _end: std_mpsc::SyncSender<()> = end;
-                let _lock = of_thread;
-                run(file, receiver);
-            })
-            .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-        Ok(Self {
-            queue: Mutex::new(Some(sender)),
-            thread: Mutex::new(Some(Thread { handle, ended })),
-            _lock: lock,
-        })
+        let thread = WriterThread::start("lambkin-catalog", path, lock, move || run(file, receiver))?;
+        Ok(Self { queue: Mutex::new(Some(sender)), thread })
     }
 
     /// Finishes the queued writes and ends the writer; later writes are answered `Unavailable`.
@@ -82,17 +60,7 @@ impl CatalogWriter {
     #[must_use]
     pub(crate) fn close(&self, deadline: Duration) -> bool {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Thread { handle, ended }) = thread.take() else {
-            return true;
-        };
-        match ended.recv_timeout(deadline) {
-            Ok(()) | Err(std_mpsc::RecvTimeoutError::Disconnected) => handle.join().is_ok(),
-            Err(std_mpsc::RecvTimeoutError::Timeout) => {
-                *thread = Some(Thread { handle, ended });
-                false
-            }
-        }
+        self.thread.join(deadline)
     }
 
     /// Writes a record of one kind, or removes it where `record` is `None`.

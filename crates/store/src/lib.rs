@@ -35,6 +35,7 @@ mod sqlite_queues;
 mod sqlite_records;
 mod symlink;
 mod unpacker;
+mod writer_thread;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

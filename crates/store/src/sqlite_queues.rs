@@ -4,9 +4,7 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::mpsc as std_mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use lambkin_model::Pending;
@@ -22,6 +20,7 @@ use crate::queue_desk::{Desk, Trouble};
 use crate::queue_request::{Asked, Expiring, Inbox, Receiving, Work, closed};
 use crate::queue_room::QueueConfig;
 use crate::queue_writer::{Watchers, Writer};
+use crate::writer_thread::WriterThread;
 
 /// How long dropping the queues waits for what is under way where nobody closed them before.
 const DROP_WAIT: Duration = Duration::from_secs(10);
@@ -34,14 +33,7 @@ const DROP_WAIT: Duration = Duration::from_secs(10);
 pub struct SqliteQueues {
     inbox: Arc<Inbox>,
     watchers: Arc<Watchers>,
-    thread: Mutex<Option<Thread>>,
-    _lock: Arc<DirectoryLock>,
-}
-
-struct Thread {
-    handle: JoinHandle<()>,
-    /// Disconnected when the thread is about to end.
-    ended: std_mpsc::Receiver<()>,
+    thread: WriterThread,
 }
 
 impl fmt::Debug for SqliteQueues {
@@ -60,17 +52,8 @@ impl SqliteQueues {
         let (inbox, requests) = Inbox::new();
         let watchers: Arc<Watchers> = Arc::default();
         let writer = Writer::new(desk, Arc::clone(&watchers));
-        let (end, ended) = std_mpsc::sync_channel(0);
-        let of_thread = Arc::clone(&lock);
-        let handle = std::thread::Builder::new()
-            .name("lambkin-queues".into())
-            .spawn(move || {
-                let _end: std_mpsc::SyncSender<()> = end;
-                let _lock = of_thread;
-                writer.run(&requests);
-            })
-            .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-        Ok(Self { inbox, watchers, thread: Mutex::new(Some(Thread { handle, ended })), _lock: lock })
+        let thread = WriterThread::start("lambkin-queues", path, lock, move || writer.run(&requests))?;
+        Ok(Self { inbox, watchers, thread })
     }
 
     /// Finishes what was asked for; whatever is asked later, and whoever waits for messages, is answered
@@ -78,17 +61,7 @@ impl SqliteQueues {
     #[must_use]
     pub fn close(&self, deadline: Duration) -> bool {
         self.inbox.close();
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Thread { handle, ended }) = thread.take() else {
-            return true;
-        };
-        match ended.recv_timeout(deadline) {
-            Ok(()) | Err(std_mpsc::RecvTimeoutError::Disconnected) => handle.join().is_ok(),
-            Err(std_mpsc::RecvTimeoutError::Timeout) => {
-                *thread = Some(Thread { handle, ended });
-                false
-            }
-        }
+        self.thread.join(deadline)
     }
 
     async fn ask<T: Send + 'static>(
