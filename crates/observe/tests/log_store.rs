@@ -231,6 +231,40 @@ fn torn_ends_are_cut_off() {
     fill(10_000, 10);
 }
 
+/// A power cut may leave any file shorter than it was, and lambkin may be killed before a directory has its first.
+#[test]
+fn a_group_whose_settings_are_torn_goes_on() {
+    let long = "l".repeat(400);
+    for (torn, known) in [(Some("{\n  \"format\": 1,"), true), (Some(""), true), (None, true), (None, false)]
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let streams = [name(if known { "g" } else { &long }, "s"), name("h", "s")];
+        let store = open(directory.path(), &small());
+        append(&store, &streams[0], vec![event(1, "before")]);
+        append(&store, &streams[1], vec![event(1, "before")]);
+        store.close(SOON).unwrap();
+        let groups = directory_of(directory.path(), "");
+        for entry in fs::read_dir(&groups).unwrap() {
+            let settings = entry.unwrap().path().join("group.json");
+            match torn {
+                Some(text) => fs::write(settings, text).unwrap(),
+                None => fs::remove_file(settings).unwrap(),
+            }
+        }
+        let store = open(directory.path(), &small());
+        for stream in &streams {
+            append(&store, stream, vec![event(2, "after")]);
+        }
+        assert!(store.flush(SOON));
+        for stream in &streams {
+            assert_eq!(messages(&store, stream), ["before", "after"], "{torn:?}");
+        }
+        store.close(SOON).unwrap();
+        // And is known by its name again.
+        assert_eq!(messages(&open(directory.path(), &small()), &streams[0]).len(), 2);
+    }
+}
+
 /// The writer is another process, killed while it writes as fast as it can.
 #[test]
 fn kill_9_loses_a_second_at_most_and_nothing_in_between() {

@@ -39,7 +39,11 @@ impl Groups {
                     }
                     let name = match decode(encoded) {
                         Some(name) => name,
-                        None if is_shortened(encoded) => long_name(&path)?,
+                        None if is_shortened(encoded) => match long_name(&path)? {
+                            Some(name) => name,
+                            // Whoever writes to it says its name again.
+                            None => continue,
+                        },
                         // Put here by others.
                         None => continue,
                     };
@@ -130,19 +134,30 @@ fn directories(of: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// The name of a group whose directory has a shortened one: in its settings, or, of an older lambkin, beside it.
-fn long_name(directory: &Path) -> io::Result<String> {
-    match fs::read(directory.join(SETTINGS)) {
-        Ok(bytes) => {
-            let settings: serde_json::Value = serde_json::from_slice(&bytes)?;
-            let name = settings["name"].as_str().map(str::to_owned);
-            name.ok_or_else(|| io::Error::other(format!("{} has no name", directory.display())))
+/// The name of a group whose directory has a shortened one: in its settings, or, of an older lambkin, beside it. None where
+/// neither is there, as lambkin was killed when it had just made the directory, or is whole.
+fn long_name(directory: &Path) -> io::Result<Option<String>> {
+    let found = match read(&directory.join(SETTINGS))? {
+        Some(bytes) => {
+            let settings: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            settings["name"].as_str().map(str::to_owned)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        None => {
             let mut beside = directory.as_os_str().to_owned();
             beside.push(NAME_SUFFIX);
-            fs::read_to_string(beside)
+            read(Path::new(&beside))?.and_then(|name| String::from_utf8(name).ok())
         }
+    };
+    if found.is_none() {
+        tracing::warn!(directory = %directory.display(), "a log group's name is not known until it is written to");
+    }
+    Ok(found)
+}
+
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }

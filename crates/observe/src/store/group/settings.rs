@@ -1,8 +1,8 @@
 //! What was decided about a group, as its directory has it.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -33,32 +33,41 @@ impl Settings {
     /// Of the group of this directory, which gets some where it has none; `name` and `now` are for those.
     pub(super) fn open(directory: &Path, name: &str, now: u64) -> io::Result<Self> {
         match fs::read(directory.join(SETTINGS)) {
-            Ok(bytes) => {
-                let settings: Self = serde_json::from_slice(&bytes)?;
-                if settings.format > FORMAT {
-                    return Err(io::Error::other("the log group was written by a newer lambkin"));
+            Ok(bytes) => match serde_json::from_slice::<Self>(&bytes) {
+                Ok(settings) if settings.format > FORMAT => {
+                    Err(io::Error::other("the log group was written by a newer lambkin"))
                 }
-                Ok(settings)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let settings = Self {
-                    format: FORMAT,
-                    name: name.to_owned(),
-                    created: now,
-                    retention_days: None,
-                    tags: BTreeMap::new(),
-                    deletion_protected: false,
-                };
-                settings.write(directory)?;
-                Ok(settings)
-            }
+                Ok(settings) => Ok(settings),
+                // Torn by others than lambkin: its events are worth more than what was decided about them.
+                Err(error) => {
+                    tracing::error!(group = name, %error, "a log group's settings cannot be read: it begins with none");
+                    Self::begin(directory, name, now)
+                }
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::begin(directory, name, now),
             Err(error) => Err(error),
         }
     }
 
+    fn begin(directory: &Path, name: &str, now: u64) -> io::Result<Self> {
+        let settings = Self {
+            format: FORMAT,
+            name: name.to_owned(),
+            created: now,
+            retention_days: None,
+            tags: BTreeMap::new(),
+            deletion_protected: false,
+        };
+        settings.write(directory)?;
+        Ok(settings)
+    }
+
+    /// Unlike events these are there after a power cut too: they are few, and a group is nothing without them.
     pub(super) fn write(&self, directory: &Path) -> io::Result<()> {
         let beside = directory.join("group.new");
-        fs::write(&beside, serde_json::to_vec_pretty(self)?)?;
+        let mut file = File::create(&beside)?;
+        file.write_all(&serde_json::to_vec_pretty(self)?)?;
+        file.sync_data()?;
         fs::rename(beside, directory.join(SETTINGS))
     }
 
