@@ -1,13 +1,15 @@
 //! A block: some thousand events of a group, compressed together, with what tells whether a search needs it: times,
 //! streams, words. `docs/log-store.md` has the layout.
 //!
-//! Deliberately not here: where blocks stand (`segment`).
+//! Deliberately not here: how they are made (`packer`), where they stand (`segment`).
+
+mod packer;
 
 use std::collections::BTreeMap;
 
+pub(crate) use self::packer::Packer;
 use super::tail::{self, Run};
-use super::varint::{put, put_signed, take, take_signed};
-use super::words::Gatherer;
+use super::varint::{take, take_signed};
 
 /// Of the newest layout: `lkb` and a number.
 const MAGIC: [u8; 4] = *b"lkb1";
@@ -15,9 +17,6 @@ const MAGIC: [u8; 4] = *b"lkb1";
 pub(crate) const HEAD: usize = 72;
 /// Some message has a backslash.
 const ESCAPES: u32 = 1;
-/// Of lines with ids and times in them zstd's quickest level makes less than its default, 3, and in a third of the time: its
-/// matches are longer. Of other text it makes up to a tenth more.
-const LEVEL: i32 = 1;
 /// No block says it is larger: its memory is taken before its checksum is known.
 const LARGEST: u32 = 1 << 30;
 
@@ -100,91 +99,6 @@ fn shares_of<'t>(runs: impl IntoIterator<Item = Run<'t>>) -> Vec<Share> {
         shares.entry(run.stream).and_modify(|all| all.merge(&share)).or_insert(share);
     }
     shares.into_values().collect()
-}
-
-/// Makes blocks; kept between them for its memory.
-pub(crate) struct Packer {
-    words: Gatherer,
-    raw: Vec<u8>,
-    zstd: zstd::bulk::Compressor<'static>,
-}
-
-impl Packer {
-    pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self { words: Gatherer::default(), raw: Vec::new(), zstd: zstd::bulk::Compressor::new(LEVEL)? })
-    }
-
-    /// The block of a tail's events, and its entry at the beginning of a file; `None` where the tail is empty.
-    pub(crate) fn pack(&mut self, number: u64, tail: &[u8]) -> std::io::Result<Option<(Vec<u8>, Entry)>> {
-        // Once, because that verifies them.
-        let runs: Vec<Run<'_>> = tail::runs(tail).collect();
-        let streams = shares_of(runs.iter().copied());
-        let (Some(min), Some(max)) =
-            (streams.iter().map(|share| share.min).min(), streams.iter().map(|share| share.max).max())
-        else {
-            return Ok(None);
-        };
-        let Self { words, raw, zstd } = self;
-        words.clear();
-        raw.clear();
-        let (mut ingested, mut at) = (0, min);
-        let (mut events, mut text) = (0_u32, 0_u64);
-        put(raw, runs.len() as u64);
-        for run in &runs {
-            put(raw, u64::from(run.stream));
-            put(raw, u64::from(run.count));
-            put_signed(raw, (run.ingested.wrapping_sub(ingested)).cast_signed());
-            ingested = run.ingested;
-        }
-        for (time, _) in runs.iter().flat_map(Run::events) {
-            put_signed(raw, time.wrapping_sub(at).cast_signed());
-            at = time;
-        }
-        for (_, message) in runs.iter().flat_map(Run::events) {
-            put(raw, message.len() as u64);
-        }
-        let begin = raw.len();
-        for (_, message) in runs.iter().flat_map(Run::events) {
-            raw.extend_from_slice(message);
-            words.add(message);
-            events += 1;
-            text += message.len() as u64;
-        }
-        let escapes = memchr::memchr(b'\\', &raw[begin..]).is_some();
-        let payload = zstd.compress(raw)?;
-        let mut shared = Vec::new();
-        put(&mut shared, streams.len() as u64);
-        let mut before = 0;
-        for share in &streams {
-            put(&mut shared, u64::from(share.stream - before));
-            put(&mut shared, share.events);
-            put(&mut shared, share.min - min);
-            put(&mut shared, share.max - share.min);
-            put_signed(&mut shared, share.ingested.wrapping_sub(share.max).cast_signed());
-            before = share.stream;
-        }
-        let filter = words.filter();
-        let entry = Entry {
-            number,
-            offset: 0,
-            streams_length: shared.len() as u32,
-            filter_length: filter.len() as u32,
-            payload_length: payload.len() as u32,
-            raw_length: raw.len() as u32,
-            payload_checksum: crc32fast::hash(&payload),
-            events,
-            min,
-            max,
-            text,
-            escapes,
-            streams: streams.into(),
-        };
-        let mut block = entry.head(&shared, &filter);
-        block.extend_from_slice(&shared);
-        block.extend_from_slice(&filter);
-        block.extend_from_slice(&payload);
-        Ok(Some((block, entry)))
-    }
 }
 
 impl Entry {
@@ -353,51 +267,4 @@ impl Unpacked {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use lambkin_model::log::LogEvent;
-    use lambkin_model::time::Timestamp;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn what_is_packed_comes_back(runs in prop::collection::vec(
-            (0_u32..5, 0_u64..1 << 42, prop::collection::vec((0_u64..1 << 42, "(?s).{0,12}"), 0..5)), 0..8)
-        ) {
-            let mut file = Vec::new();
-            let mut expected = Vec::new();
-            for (stream, ingested, events) in &runs {
-                let events: Vec<LogEvent> = events
-                    .iter()
-                    .map(|(at, text)| LogEvent { at: Timestamp(at * 1000), message: Bytes::from(text.clone()) })
-                    .collect();
-                tail::put(&mut file, *stream, *ingested, &events);
-                for event in events {
-                    expected.push((*stream, *ingested, event.at.millis(), event.message));
-                }
-            }
-            let packed = Packer::new().unwrap().pack(9, &file).unwrap();
-            prop_assert_eq!(packed.is_none(), expected.is_empty());
-            let Some((block, entry)) = packed else { return Ok(()) };
-            prop_assert_eq!(block.len() as u64, entry.length());
-            let head: &[u8; HEAD] = block.first_chunk().unwrap();
-            let (streams, filter) = Entry::lengths(head).unwrap();
-            let (rest, payload) = block[HEAD..].split_at((streams + filter) as usize);
-            let (streams, filter) = rest.split_at(streams as usize);
-            prop_assert_eq!(Entry::read(0, head, streams, filter), Some(entry.clone()));
-            let mut unpacked = Unpacked::default();
-            let mut zstd = zstd::bulk::Decompressor::new().unwrap();
-            prop_assert!(unpacked.unpack(&mut zstd, &entry, payload).is_some());
-            let read: Vec<_> = unpacked
-                .events()
-                .map(|event| (event.stream, event.ingested, event.at, Bytes::copy_from_slice(event.message)))
-                .collect();
-            prop_assert_eq!(read, expected);
-            let mut damaged = *head;
-            damaged[30] ^= 1;
-            prop_assert_eq!(Entry::read(0, &damaged, streams, filter), None);
-        }
-    }
-}
+mod tests;

@@ -111,6 +111,14 @@ impl Gatherer {
         self.hashes.len().min(estimated as usize)
     }
 
+    /// The filter of these messages alone, and what it was made with.
+    pub(crate) fn filter_of<'m>(mut self, messages: impl Iterator<Item = &'m [u8]>) -> (Self, Vec<u8>) {
+        self.clear();
+        messages.for_each(|message| self.add(message));
+        let filter = self.filter();
+        (self, filter)
+    }
+
     /// The filter's bytes; empty where there are no words.
     pub(crate) fn filter(&self) -> Vec<u8> {
         let bytes = (self.distinct() * BITS_FOR_EACH).div_ceil(8);
