@@ -8,8 +8,9 @@ use std::io::Read as _;
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http::header::{
-    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -28,8 +29,13 @@ const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 /// A changed file has another name.
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
-/// Answers a request for `/console` or below; `None` where the path is another's.
+/// Answers a request for `/console` or below, and shows a browser the way there; `None` where the path is another's.
 pub(crate) fn answer(parts: &Parts) -> Option<Reply> {
+    if is_visitor(parts) {
+        let mut response = empty(StatusCode::SEE_OTHER);
+        response.headers_mut().insert(LOCATION, HeaderValue::from_static("/console"));
+        return Some(response);
+    }
     let name = match parts.uri.path().strip_prefix("/console")? {
         "" | "/" => "index.html",
         below => below.strip_prefix('/')?,
@@ -55,6 +61,16 @@ pub(crate) fn answer(parts: &Parts) -> Option<Reply> {
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(OPENER_POLICY, SAME_ORIGIN);
     Some(response)
+}
+
+/// Whether someone has typed lambkin's address into a browser. No client of AWS's asks for a page without saying who it is.
+fn is_visitor(parts: &Parts) -> bool {
+    let accepts = parts.headers.get(ACCEPT).and_then(|accepts| accepts.to_str().ok());
+    parts.method == Method::GET
+        && parts.uri.path() == "/"
+        && parts.uri.query().is_none()
+        && !parts.headers.contains_key(AUTHORIZATION)
+        && accepts.is_some_and(|accepts| accepts.contains("text/html"))
 }
 
 /// Whether this lambkin has a console.

@@ -57,6 +57,26 @@ async fn what_changes_something_is_signed() {
 }
 
 #[tokio::test]
+async fn a_browser_is_shown_the_way_to_the_console() {
+    let server = Server::start().await;
+    let page = "Host: localhost\r\nAccept: text/html,*/*;q=0.8\r\n";
+    let signed = format!("{SIGNED}Accept: text/html\r\n");
+    for (method, path, headers, to) in [
+        ("GET", "/", page, "/console"),
+        ("GET", "/", "Host: localhost\r\nAccept: */*\r\n", ""),
+        ("GET", "/", &signed, ""),
+        ("GET", "/?Action=ListQueues", page, ""),
+        ("GET", "/2015-03-31/functions", page, ""),
+    ] {
+        let mut client = server.connect().await;
+        client.send(method, path, headers, b"").await;
+        let answer = client.answer().await;
+        assert_eq!(answer.header("location"), to, "{method} {path} {headers}");
+        assert_eq!(answer.status == 303, !to.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn sample_events_are_filled_in() {
     let server = Server::start().await;
     let samples = server.ask("GET", "/_lambkin/sample-events", "", b"").await.body();
