@@ -277,7 +277,7 @@ def test_refusals(shared, spoken, name):
     math = {"Id": "e", "Expression": "ANOMALY_DETECTION_BAND(a)"}
     code, message = refused(metrics.get_metric_data, MetricDataQueries=[math], StartTime=ago(days=1), EndTime=ago())
     assert code == "ValidationError" and "lambkin does not do the function ANOMALY_DETECTION_BAND at position 1" in message
-    searches = [{"Id": f"s{number}", "Expression": "SEARCH('nothing', 'Sum', 60)"} for number in range(21)]
+    searches = [{"Id": f"s{number}", "Expression": "SEARCH('nosuchmetric', 'Sum', 60)"} for number in range(21)]
     many = lambda count: {"MetricDataQueries": searches[:count], "StartTime": ago(days=1), "EndTime": ago()}
     assert metrics.get_metric_data(**many(20))["MetricDataResults"] == []
     code, message = refused(metrics.get_metric_data, **many(21))
