@@ -89,7 +89,9 @@ function tick(event, callback) {
 }
 """
 PAUSE = 1.5
-"""Seconds; who is not frozen ticks hundreds of times meanwhile."""
+"""Seconds; who is not frozen ticks a thousand times meanwhile."""
+FROZEN = 300
+"""Ticks; it takes some until who freezes gets a processor, on a machine that has none to spare."""
 
 
 def between_invocations(lambda_, name):
@@ -109,14 +111,14 @@ def test_timer_worker_and_child_stand_still_between_invocations(jails, lambda_, 
     create(lambda_, name, TICKS, runtime=runtime, Timeout=60, MemorySize=1769)
     between, has_worker = between_invocations(lambda_, name)
     assert has_worker == (runtime not in ("nodejs4.3", "nodejs6.10", "nodejs8.10", "nodejs10.x"))
-    assert all(ticks < 100 for ticks in between.values()), between
+    assert all(ticks < FROZEN for ticks in between.values()), between
 
 
 def test_worker_and_child_go_on_in_plain_processes(plain, name):
     """What shows that the test above could fail."""
     create(plain, name, TICKS, Timeout=60, MemorySize=1769)
     between, _ = between_invocations(plain, name)
-    assert between["worker"] > 300 and between["child"] > 300, between
+    assert between["worker"] > FROZEN and between["child"] > FROZEN, between
 
 
 # Each does its worst when the event says so, and is a good function otherwise.
