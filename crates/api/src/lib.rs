@@ -12,6 +12,7 @@ mod callers;
 mod cloudwatch;
 mod cloudwatch_error_table;
 mod code_link;
+mod coding;
 mod concurrency;
 mod console;
 mod constraint;

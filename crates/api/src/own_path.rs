@@ -5,9 +5,7 @@ use std::io::{self, Write as _};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, VARY,
-};
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, VARY};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use lambkin_model::Error;
@@ -16,6 +14,7 @@ use lambkin_model::figure::{Figure, Figures};
 use crate::api::Api;
 use crate::callers::Door;
 use crate::code_link;
+use crate::coding::takes_gzip;
 use crate::figures_page;
 use crate::gate;
 use crate::own;
@@ -43,16 +42,6 @@ pub(crate) fn is_own(path: &str) -> bool {
 /// lambkin's own paths that need no signature: what is said there is no secret, or the path itself is.
 pub(crate) fn is_open(path: &str) -> bool {
     path == HEALTH || path.starts_with(own::SAMPLES) || path.starts_with(code_link::PATH)
-}
-
-/// Whether a client takes gzip.
-fn takes_gzip(parts: &Parts) -> bool {
-    let said = parts.headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    said.flat_map(|value| value.split(',')).any(|coding| {
-        let mut words = coding.split(';').map(str::trim);
-        let refused = |word: &str| word.strip_prefix("q=").is_some_and(|part| part.parse() == Ok(0.0_f64));
-        words.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip")) && !words.any(refused)
-    })
 }
 
 fn only_read() -> Reply {
