@@ -35,7 +35,7 @@ impl Filter {
     /// that no child builds its own.
     pub(crate) fn for_functions() -> &'static Self {
         static FILTER: LazyLock<Filter> =
-            LazyLock::new(|| Filter(assembler::assemble(&policy::segments(&policy::rules()))));
+            LazyLock::new(|| Filter(assembler::assemble(&policy::segments(&policy::rules(), policy::ALLOW))));
         &FILTER
     }
 
@@ -43,14 +43,15 @@ impl Filter {
     /// that for functions, which is then above it: the kernel takes the stricter of two answers, and
     /// an error is stricter than to ask.
     pub(crate) fn for_guarded() -> &'static Self {
-        static FILTER: LazyLock<Filter> =
-            LazyLock::new(|| Filter(assembler::assemble(&policy::segments(&guarded::rules()))));
+        static FILTER: LazyLock<Filter> = LazyLock::new(|| {
+            Filter(assembler::assemble(&policy::segments(&guarded::rules(), policy::ALLOW)))
+        });
         &FILTER
     }
 
     /// The one for a process that reads what strangers sent and writes files (`confined`).
     pub(crate) fn for_confined() -> Self {
-        Self(assembler::assemble(&confined::segments()))
+        Self(assembler::assemble(&policy::segments(&confined::rules(), policy::REFUSE)))
     }
 
     /// Installs it for the calling thread and all that it will start; it cannot be taken away again.

@@ -1,11 +1,11 @@
 //! The calls of a process that unpacks a package (`confinement`): an allow list, as it is one program of our own
 //! that makes files, and nothing that it starts.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use libc::c_long;
 
-use super::policy::{ALLOW, KNOWN, REFUSE, Rule, UNKNOWN, number};
+use super::policy::{ALLOW, Rule, number};
 
 const ALLOWED: &[c_long] = &[
     // Files, by directories that are open.
@@ -44,19 +44,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_exit_group,
 ];
 
-/// As `policy::segments`.
-pub(super) fn segments() -> Vec<(u32, Rule)> {
-    let allowed: BTreeSet<u32> = ALLOWED.iter().map(|&call| number(call)).collect();
-    let mut segments = vec![(0, UNKNOWN)];
-    let mut begin = |at: u32, rule: Rule| {
-        segments.pop_if(|last| last.0 == at);
-        if segments.last().is_none_or(|last| last.1 != rule) {
-            segments.push((at, rule));
-        }
-    };
-    for (first, last) in KNOWN.map(|(first, last)| (number(first), number(last))) {
-        (first..=last).for_each(|call| begin(call, if allowed.contains(&call) { ALLOW } else { REFUSE }));
-        begin(last + 1, UNKNOWN);
-    }
-    segments
+pub(super) fn rules() -> BTreeMap<u32, Rule> {
+    ALLOWED.iter().map(|&call| (number(call), ALLOW)).collect()
 }

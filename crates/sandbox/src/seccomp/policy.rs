@@ -257,8 +257,9 @@ pub(super) fn rules() -> BTreeMap<u32, Rule> {
     refused.chain(missing).chain(tested).map(|(call, rule)| (number(call), rule)).collect()
 }
 
-/// All numbers from 0 to the highest as runs of equal rules: where each begins, and its rule.
-pub(super) fn segments(rules: &BTreeMap<u32, Rule>) -> Vec<(u32, Rule)> {
+/// All numbers from 0 to the highest as runs of equal rules: where each begins, and its rule. `others`: of the calls that
+/// we know and the rules do not name.
+pub(super) fn segments(rules: &BTreeMap<u32, Rule>, others: Rule) -> Vec<(u32, Rule)> {
     // x32's numbers have bit 30 set, so they come after the last known one.
     let mut segments = vec![(0, UNKNOWN)];
     let mut begin = |at: u32, rule: Rule| {
@@ -268,10 +269,10 @@ pub(super) fn segments(rules: &BTreeMap<u32, Rule>) -> Vec<(u32, Rule)> {
         }
     };
     for (first, last) in KNOWN.map(|(first, last)| (number(first), number(last))) {
-        begin(first, ALLOW);
+        begin(first, others);
         for (&call, &rule) in rules.range(first..=last) {
             begin(call, rule);
-            begin(call + 1, ALLOW);
+            begin(call + 1, others);
         }
         begin(last + 1, UNKNOWN);
     }
